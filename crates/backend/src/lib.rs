@@ -1,0 +1,25 @@
+//! The interface between model code and the hardware that runs it.
+//!
+//! Model code is written once against [`Backend`]: named operations on [`Tensor`] handles, run
+//! eagerly in the order of the calls. Each operation states its formula and shapes; the
+//! `reference` crate implements them in plain scalar code and every other backend is tested
+//! against it.
+//!
+//! Activations are `f32` matrices, one row per token, that live in an arena of the backend and are
+//! freed together ([`Backend::release`]). Weights stay in the mapped model file, in their own
+//! [`TensorType`]. Keys and values live in pages of [`PAGE`] positions owned by the backend.
+
+mod arena;
+mod kv;
+mod moe;
+mod ops;
+mod tensor;
+mod weight;
+
+pub use arena::HostArena;
+pub use kv::{AttentionParams, KvId, KvSpec, KvType, Mask, PAGE, Span};
+pub use moe::{Experts, Gating, Routing};
+pub use ops::{Activation, Backend, BackendError, RopeLayout};
+pub use quant::TensorType;
+pub use tensor::{Mark, Tensor};
+pub use weight::{Linear, Vector, Weight, WeightError};

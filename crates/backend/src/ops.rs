@@ -1,0 +1,131 @@
+//! The operations.
+
+use thiserror::Error;
+
+use crate::kv::{AttentionParams, KvId, KvSpec, Span};
+use crate::moe::{Experts, Routing};
+use crate::tensor::{Mark, Tensor};
+use crate::weight::{Linear, Vector, Weight};
+
+/// Why a backend can't serve.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum BackendError {
+    /// The memory asked for is not to be had.
+    #[error("{bytes} bytes for keys and values are not available; use a smaller context (-c)")]
+    OutOfMemory {
+        /// Size asked for.
+        bytes: usize,
+    },
+}
+
+/// Element-wise non-linearities.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Activation {
+    /// `x · sigmoid(x)`.
+    Silu,
+    /// `x/2 · (1 + tanh(sqrt(2/π) · (x + 0.044715 x³)))`.
+    GeluTanh,
+    /// `max(x, 0)`.
+    Relu,
+    /// `sigmoid(x)`.
+    Sigmoid,
+}
+
+/// Where a rotation finds its pairs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RopeLayout {
+    /// Neighbours: `(x[2i], x[2i+1])`.
+    Norm,
+    /// Halves of the rotated part: `(x[i], x[i + n/2])`.
+    Neox,
+}
+
+/// Operations on activations; see the crate's introduction.
+///
+/// Shapes are the caller's contract: weights are checked when a model is loaded, so operations
+/// panic on shapes that don't fit instead of returning errors. Operations return fresh dense
+/// tensors unless they say that they change their input.
+pub trait Backend: Send {
+    /// Name and settings for people, for example `cpu (avx512-vnni, 8 threads)`.
+    fn describe(&self) -> String;
+
+    /// A fresh dense `[rows][cols]` tensor with unspecified contents.
+    fn alloc(&mut self, rows: usize, cols: usize) -> Tensor;
+
+    /// The arena's height, to be given to [`Backend::release`].
+    fn mark(&self) -> Mark;
+
+    /// Frees every tensor made since the mark.
+    fn release(&mut self, mark: Mark);
+
+    /// Copies `data`, row after row, into a fresh tensor of `cols` columns.
+    fn upload(&mut self, data: &[f32], cols: usize) -> Tensor;
+
+    /// Copies the tensor, row after row, into `out`, which it fills.
+    fn download(&mut self, t: Tensor, out: &mut [f32]);
+
+    /// Creates a layer's store of keys and values, zeroed.
+    fn kv_create(&mut self, spec: KvSpec) -> Result<KvId, BackendError>;
+
+    /// Copies page `from` to page `to` of a store.
+    fn kv_copy_page(&mut self, kv: KvId, from: u32, to: u32);
+
+    /// Rows of a table by index: `out[i] = decode(table[ids[i]])`.
+    fn embed(&mut self, table: &Weight, ids: &[u32]) -> Tensor;
+
+    /// Rows of a tensor by index: `out[i] = x[rows[i]]`.
+    fn gather(&mut self, x: Tensor, rows: &[usize]) -> Tensor;
+
+    /// `acc += x`, in place.
+    fn add_assign(&mut self, acc: Tensor, x: Tensor);
+
+    /// `acc *= x`, in place, element by element; one row of `x` serves all rows of `acc`.
+    fn mul_assign(&mut self, acc: Tensor, x: Tensor);
+
+    /// `x *= factor`, in place.
+    fn scale(&mut self, x: Tensor, factor: f32);
+
+    /// Row `i` of `x` times `factors[i]`, in place.
+    fn scale_rows(&mut self, x: Tensor, factors: &[f32]);
+
+    /// `x = cap · tanh(x / cap)`, in place.
+    fn softcap(&mut self, x: Tensor, cap: f32);
+
+    /// `x = act(x)`, in place.
+    fn activate(&mut self, x: Tensor, activation: Activation);
+
+    /// Root-mean-square norm of each group of `group` columns:
+    /// `out = x / sqrt(mean(x²) + eps) * weight`, with `group` weights or none. The mean is summed
+    /// in `f64`.
+    fn rms_norm(&mut self, x: Tensor, group: usize, weight: Option<&Vector>, eps: f32) -> Tensor;
+
+    /// Rotates, in place, the first `table.cols()` values of each head of `head_dim` columns by the
+    /// angles whose `(cos, sin)` pairs are row `i` of `table`: pair `(a, b)` number `p` becomes
+    /// `(a cos_p - b sin_p, a sin_p + b cos_p)`.
+    fn rope(&mut self, x: Tensor, head_dim: usize, table: Tensor, layout: RopeLayout);
+
+    /// Several products of one input, side by side:
+    /// `out = [layers[0](x) | layers[1](x) | …]`, see [`Linear`].
+    fn linear(&mut self, x: Tensor, layers: &[&Linear]) -> Tensor;
+
+    /// `out = act(gate) * up`; both may be columns of one tensor.
+    fn glu(&mut self, gate: Tensor, up: Tensor, activation: Activation) -> Tensor;
+
+    /// Mixture of experts: each row's experts are chosen from its router `logits`
+    /// (`[rows][n_expert]`) and their outputs are summed by weight, best expert first.
+    fn moe(&mut self, x: Tensor, logits: Tensor, routing: &Routing, experts: &Experts) -> Tensor;
+
+    /// Stores keys `[rows][n_head_kv * head_dim]` and values `[rows][n_head_kv * head_dim_v]` of
+    /// the rows of the batch at their positions.
+    fn kv_write(&mut self, kv: KvId, k: Tensor, v: Tensor, batch: &[Span<'_>]);
+
+    /// Attention of queries `[rows][n_head * head_dim]` over their sequences' stored positions:
+    /// `[rows][n_head * head_dim_v]`, see [`AttentionParams`].
+    fn attention(
+        &mut self,
+        q: Tensor,
+        kv: KvId,
+        batch: &[Span<'_>],
+        params: &AttentionParams,
+    ) -> Tensor;
+}

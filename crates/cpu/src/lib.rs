@@ -1,0 +1,1 @@
+//! The CPU backend: thread pool, run-time instruction-set dispatch, kernels.

@@ -1,0 +1,1 @@
+//! The GGUF container: reading, validating and writing.

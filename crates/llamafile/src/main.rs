@@ -1,0 +1,2 @@
+//! The `llamafile` command.
+fn main() {}

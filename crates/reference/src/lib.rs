@@ -1,0 +1,1 @@
+//! Every backend operation in plain scalar Rust: the judge in tests.
