@@ -1,1 +1,5 @@
 //! The CPU backend: thread pool, run-time instruction-set dispatch, kernels.
+
+pub mod isa;
+pub mod pool;
+pub mod topology;
