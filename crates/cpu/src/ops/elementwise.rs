@@ -44,7 +44,7 @@ fn activate<S: Simd>(s: S, x: S::V, activation: Activation) -> S::V {
         Activation::Silu => times_sigmoid(s, x, x),
         Activation::GeluTanh => {
             // (1 + tanh(u)) / 2 is sigmoid(2u), which doesn't cancel.
-            const FACTOR: f32 = 1.595_769_1;
+            const FACTOR: f32 = 1.595_769_2; // 2 sqrt(2/π)
             let cubic = s.mul(x, s.mul(x, s.splat(FACTOR * 0.044_715)));
             times_sigmoid(s, x, s.mul(x, s.add(cubic, s.splat(FACTOR))))
         }

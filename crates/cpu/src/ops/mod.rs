@@ -4,7 +4,7 @@ mod elementwise;
 mod norm;
 mod rope;
 
-pub use elementwise::{Glu, Map, MapOp, Zip, ZipOp};
+pub use elementwise::{Glu, Map, MapOp, Zip, ZipOp, softcap};
 pub use norm::RmsNorm;
 pub use rope::Rope;
 

@@ -137,8 +137,7 @@ impl Simd for Avx2 {
     fn scale2(self, v: __m256, n: __m256) -> __m256 {
         vector!({
             let bias = _mm256_set1_epi32(127);
-            let power =
-                |n| _mm256_castsi256_ps(_mm256_slli_epi32::<23>(_mm256_add_epi32(n, bias)));
+            let power = |n| _mm256_castsi256_ps(_mm256_slli_epi32::<23>(_mm256_add_epi32(n, bias)));
             let n = _mm256_cvtps_epi32(n);
             let half = _mm256_srai_epi32::<1>(n);
             _mm256_mul_ps(_mm256_mul_ps(v, power(half)), power(_mm256_sub_epi32(n, half)))
@@ -333,8 +332,7 @@ impl Simd for Avx512 {
     fn sum_total(self, [low, high]: Self::Sum) -> f64 {
         vector!({
             let v = _mm512_add_pd(low, high);
-            let v =
-                _mm256_add_pd(_mm512_castpd512_pd256(v), _mm512_extractf64x4_pd::<1>(v));
+            let v = _mm256_add_pd(_mm512_castpd512_pd256(v), _mm512_extractf64x4_pd::<1>(v));
             let v = _mm_add_pd(_mm256_castpd256_pd128(v), _mm256_extractf128_pd::<1>(v));
             _mm_cvtsd_f64(_mm_add_sd(v, _mm_unpackhi_pd(v, v)))
         })
