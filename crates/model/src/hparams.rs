@@ -94,7 +94,9 @@ impl<'a> Keys<'a> {
         if let Some(gguf::Value::Array(_)) = self.metadata.get(&key) {
             let flags = match self.metadata.bools(&key) {
                 Ok(flags) => flags.unwrap_or_default(),
-                Err(_) => self.metadata.u32s(&key)?.unwrap_or_default().iter().map(|&v| v != 0).collect(),
+                Err(_) => {
+                    self.metadata.u32s(&key)?.unwrap_or_default().iter().map(|&v| v != 0).collect()
+                }
             };
             if flags.len() < n_layer {
                 let value = format!("an array of {}", flags.len());

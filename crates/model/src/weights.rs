@@ -29,7 +29,11 @@ impl<'a> Weights<'a> {
     }
 
     /// An optional matrix of `shape` `[cols, rows]`.
-    pub fn opt_matrix(&self, name: &str, [cols, rows]: [usize; 2]) -> Result<Option<Weight>, Error> {
+    pub fn opt_matrix(
+        &self,
+        name: &str,
+        [cols, rows]: [usize; 2],
+    ) -> Result<Option<Weight>, Error> {
         self.load(name, [cols, rows, 1])
     }
 

@@ -7,7 +7,7 @@ use backend::{Activation, AttentionParams, Linear, Mask, RopeLayout, Tensor, Wei
 
 use super::Source;
 use crate::blocks::attention::{Qkv, kv_shapes};
-use crate::blocks::ffn::GatedFfn;
+use crate::blocks::ffn::{FeedForward, GatedFfn};
 use crate::blocks::head::LmHead;
 use crate::blocks::norm::RmsNorm;
 use crate::blocks::rope::Rope;
@@ -52,8 +52,7 @@ pub(super) fn load(source: &Source<'_>) -> Result<Arc<dyn Model>, Error> {
         Some(_) => keys.sliding_layers(hp.n_layer, PATTERN)?,
         None => vec![false; hp.n_layer],
     };
-    let query_width =
-        if hp.n_layer == LAYERS_27B { hp.n_embd / hp.n_head[0] } else { hp.head_dim };
+    let query_width = if hp.n_layer == LAYERS_27B { hp.n_embd / hp.n_head[0] } else { hp.head_dim };
     let layers = (0..hp.n_layer)
         .map(|il| {
             let w = w.layer(il);

@@ -9,7 +9,7 @@ use backend::{
 
 use super::Source;
 use crate::blocks::attention::{Qkv, kv_shapes};
-use crate::blocks::ffn::GatedFfn;
+use crate::blocks::ffn::{FeedForward, GatedFfn};
 use crate::blocks::head::LmHead;
 use crate::blocks::moe::MoeFfn;
 use crate::blocks::norm::RmsNorm;
@@ -33,12 +33,7 @@ struct Layer {
     qkv: Qkv,
     attn_output: Linear,
     ffn_norm: RmsNorm,
-    ffn: Ffn,
-}
-
-enum Ffn {
-    Dense(GatedFfn),
-    Moe(MoeFfn),
+    ffn: Box<dyn FeedForward>,
 }
 
 enum Head {
@@ -92,9 +87,9 @@ fn load_as(source: &Source<'_>, output: OutputKind) -> Result<Arc<dyn Model>, Er
                 attn_output: w.linear("attn_output", [attn_width, n_embd])?,
                 ffn_norm: RmsNorm::load(&w, "ffn_norm", n_embd, hp.norm_eps)?,
                 ffn: if hp.n_expert == 0 {
-                    Ffn::Dense(GatedFfn::load(&w, "", [n_embd, n_ff], Activation::Silu)?)
+                    Box::new(GatedFfn::load(&w, "", [n_embd, n_ff], Activation::Silu)?)
                 } else {
-                    Ffn::Moe(MoeFfn::load(&w, hp, n_ff, routing.clone(), Activation::Silu)?)
+                    Box::new(MoeFfn::load(&w, hp, n_ff, routing.clone(), Activation::Silu)?)
                 },
             })
         })
@@ -137,10 +132,7 @@ impl Model for Llama {
             cx.add_assign(x, a);
 
             let h = layer.ffn_norm.forward(&mut **cx, x);
-            let f = match &layer.ffn {
-                Ffn::Dense(ffn) => ffn.forward(cx, h),
-                Ffn::Moe(moe) => moe.forward(cx, h),
-            };
+            let f = layer.ffn.forward(cx, h);
             cx.add_assign(x, f);
         }
         match &self.head {

@@ -9,7 +9,7 @@ use backend::{
 
 use super::Source;
 use crate::blocks::attention::{Qkv, kv_shapes};
-use crate::blocks::ffn::GatedFfn;
+use crate::blocks::ffn::{FeedForward, GatedFfn};
 use crate::blocks::head::LmHead;
 use crate::blocks::moe::MoeFfn;
 use crate::blocks::norm::RmsNorm;
@@ -46,12 +46,22 @@ struct Layer {
     qkv: Qkv,
     attn_output: Linear,
     ffn_norm: RmsNorm,
-    ffn: Ffn,
+    ffn: Box<dyn FeedForward>,
 }
 
-enum Ffn {
-    Dense(GatedFfn),
-    Moe { experts: MoeFfn, shared: GatedFfn },
+/// Chosen experts and one that serves every token.
+struct SharedMoe {
+    routed: MoeFfn,
+    shared: GatedFfn,
+}
+
+impl FeedForward for SharedMoe {
+    fn forward(&self, cx: &mut Forward<'_>, x: Tensor) -> Tensor {
+        let routed = self.routed.forward(cx, x);
+        let shared = self.shared.forward(cx, x);
+        cx.add_assign(routed, shared);
+        routed
+    }
 }
 
 pub(super) fn load(source: &Source<'_>) -> Result<Arc<dyn Model>, Error> {
@@ -76,13 +86,13 @@ pub(super) fn load(source: &Source<'_>) -> Result<Arc<dyn Model>, Error> {
         .map(|il| {
             let w = w.layer(il);
             let size = [hp.n_embd, hp.n_ff[il]];
-            let ffn = if moe_step > 0 && (il + 1) % moe_step == 0 {
-                Ffn::Moe {
-                    experts: MoeFfn::load(&w, hp, n_ff_exp, routing.clone(), Activation::Silu)?,
+            let ffn: Box<dyn FeedForward> = if moe_step > 0 && (il + 1) % moe_step == 0 {
+                Box::new(SharedMoe {
+                    routed: MoeFfn::load(&w, hp, n_ff_exp, routing.clone(), Activation::Silu)?,
                     shared: GatedFfn::load(&w, "_shexp", [hp.n_embd, n_ff_exp], Activation::Silu)?,
-                }
+                })
             } else {
-                Ffn::Dense(GatedFfn::load(&w, "", size, Activation::Silu)?)
+                Box::new(GatedFfn::load(&w, "", size, Activation::Silu)?)
             };
             let in_chunk = chunked.as_ref().is_some_and(|layers| layers[il]);
             Ok(Layer {
@@ -167,15 +177,7 @@ impl Model for Llama4 {
             cx.add_assign(x, a);
 
             let h = layer.ffn_norm.forward(&mut **cx, x);
-            let f = match &layer.ffn {
-                Ffn::Dense(ffn) => ffn.forward(cx, h),
-                Ffn::Moe { experts, shared } => {
-                    let routed = experts.forward(cx, h);
-                    let shared = shared.forward(cx, h);
-                    cx.add_assign(routed, shared);
-                    routed
-                }
-            };
+            let f = layer.ffn.forward(cx, h);
             cx.add_assign(x, f);
         }
         self.head.forward(cx, x)

@@ -2,6 +2,7 @@
 
 use backend::{Activation, Experts, Linear, Routing, Tensor};
 
+use crate::blocks::ffn::FeedForward;
 use crate::error::Error;
 use crate::forward::Forward;
 use crate::hparams::Hparams;
@@ -38,9 +39,10 @@ impl MoeFfn {
             },
         })
     }
+}
 
-    /// `[rows][n_embd]` to the same.
-    pub fn forward(&self, cx: &mut Forward<'_>, x: Tensor) -> Tensor {
+impl FeedForward for MoeFfn {
+    fn forward(&self, cx: &mut Forward<'_>, x: Tensor) -> Tensor {
         let logits = cx.linear1(x, &self.router);
         cx.moe(x, logits, &self.routing, &self.experts)
     }

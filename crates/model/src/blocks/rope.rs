@@ -75,12 +75,11 @@ impl Rope {
         };
         let yarn_default = if scaling == "yarn" { 1.0 } else { 0.0 };
         let ext_factor = keys.opt_f32("rope.scaling.yarn_ext_factor")?.unwrap_or(yarn_default);
-        let yarn = (ext_factor != 0.0)
-            .then_some(Yarn {
-                ext_factor,
-                beta_fast: keys.opt_f32("rope.scaling.yarn_beta_fast")?.unwrap_or(32.0),
-                beta_slow: keys.opt_f32("rope.scaling.yarn_beta_slow")?.unwrap_or(1.0),
-            });
+        let yarn = (ext_factor != 0.0).then_some(Yarn {
+            ext_factor,
+            beta_fast: keys.opt_f32("rope.scaling.yarn_beta_fast")?.unwrap_or(32.0),
+            beta_slow: keys.opt_f32("rope.scaling.yarn_beta_slow")?.unwrap_or(1.0),
+        });
         let mut magnitude = keys.opt_f32("rope.scaling.attn_factor")?.unwrap_or(1.0);
         match yarn {
             // The paper's 0.1 ln(s) + 1; a factor below 1 shrinks nothing.
