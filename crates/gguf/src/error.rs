@@ -43,7 +43,7 @@ pub enum Error {
     )]
     TruncatedHeader { what: String, need: u64, left: u64 },
     #[error(
-        "the header claims {count} {what}, but the file has room for {limit} at most; it is \
+        "the header claims {count} {what}, at most {limit} are possible; the file is incomplete or \
          damaged, download it again"
     )]
     Count { what: &'static str, count: u64, limit: u64 },

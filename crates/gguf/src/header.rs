@@ -17,6 +17,9 @@ pub(crate) const DEFAULT_ALIGNMENT: usize = 32;
 /// Largest alignment that is accepted.
 const MAX_ALIGNMENT: usize = 1 << 20;
 
+/// Most tensors that are accepted; models have some thousands.
+const MAX_TENSORS: usize = 1 << 20;
+
 /// Magics of the formats before GGUF, as their bytes lie in files.
 const OLD_MAGICS: [([u8; 4], &str); 4] =
     [(*b"lmgg", "ggml"), (*b"fmgg", "ggmf"), (*b"tjgg", "ggjt"), (*b"algg", "ggla")];
@@ -142,7 +145,7 @@ pub(crate) fn check_alignment(key: &str, value: Value<'_>) -> Result<usize, Erro
 fn read_tensors(cursor: &mut Cursor<'_>, count: u64) -> Result<Vec<TensorInfo>, Error> {
     // Length of the name, number of dimensions, type, offset.
     let least = if cursor.wide { 8 + 4 + 4 + 8 } else { 4 + 4 + 4 + 8 };
-    let limit = (cursor.left() / least) as u64;
+    let limit = (cursor.left() / least).min(MAX_TENSORS) as u64;
     if count > limit {
         return Err(Error::Count { what: "tensors", count, limit });
     }
