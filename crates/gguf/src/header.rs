@@ -129,13 +129,13 @@ fn read_version(bytes: &[u8]) -> Result<u32, Error> {
 fn read_alignment(metadata: &Metadata) -> Result<usize, Error> {
     match metadata.get(ALIGNMENT_KEY) {
         None => Ok(DEFAULT_ALIGNMENT),
-        Some(value) => check_alignment(ALIGNMENT_KEY, value),
+        Some(value) => check_alignment(value),
     }
 }
 
 /// The value of `general.alignment` as a usable alignment.
-pub(crate) fn check_alignment(key: &str, value: Value<'_>) -> Result<usize, Error> {
-    let found: i64 = as_integer(key, "u32", value)?;
+pub(crate) fn check_alignment(value: Value<'_>) -> Result<usize, Error> {
+    let found: i64 = as_integer(ALIGNMENT_KEY, "u32", value)?;
     match usize::try_from(found) {
         Ok(alignment) if alignment.is_power_of_two() && alignment <= MAX_ALIGNMENT => Ok(alignment),
         _ => Err(Error::Alignment { found, limit: MAX_ALIGNMENT }),
