@@ -5,6 +5,14 @@
 //! whole numbers of blocks. Decoders are exact: they yield the same `f32` bits as the reference
 //! definition of the format.
 
+#![forbid(unsafe_code)]
+
+mod block;
+mod float;
+mod k;
+mod legacy;
+mod search;
 mod types;
 
+pub use float::{bf16_to_f32, f16_to_f32, f32_to_bf16, f32_to_f16};
 pub use types::{Decode, Encode, TensorType, TypeError, TypeInfo};

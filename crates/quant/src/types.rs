@@ -2,6 +2,8 @@
 
 use thiserror::Error;
 
+use crate::{float, k, legacy};
+
 /// Decodes whole blocks: `src.len() / block_bytes * block_len == dst.len()`.
 pub type Decode = fn(src: &[u8], dst: &mut [f32]);
 
@@ -71,19 +73,19 @@ macro_rules! tensor_types {
 }
 
 tensor_types! {
-    F32     = 0,  "f32",     1 / 4,     None, None;
-    F16     = 1,  "f16",     1 / 2,     None, None;
-    Q4_0    = 2,  "q4_0",    32 / 18,   None, None;
-    Q4_1    = 3,  "q4_1",    32 / 20,   None, None;
-    Q5_0    = 6,  "q5_0",    32 / 22,   None, None;
-    Q5_1    = 7,  "q5_1",    32 / 24,   None, None;
-    Q8_0    = 8,  "q8_0",    32 / 34,   None, None;
+    F32     = 0,  "f32",     1 / 4,     Some(float::decode_f32), Some(float::encode_f32);
+    F16     = 1,  "f16",     1 / 2,     Some(float::decode_f16), Some(float::encode_f16);
+    Q4_0    = 2,  "q4_0",    32 / 18,   Some(legacy::decode_q4_0), Some(legacy::encode_q4_0);
+    Q4_1    = 3,  "q4_1",    32 / 20,   Some(legacy::decode_q4_1), Some(legacy::encode_q4_1);
+    Q5_0    = 6,  "q5_0",    32 / 22,   Some(legacy::decode_q5_0), Some(legacy::encode_q5_0);
+    Q5_1    = 7,  "q5_1",    32 / 24,   Some(legacy::decode_q5_1), Some(legacy::encode_q5_1);
+    Q8_0    = 8,  "q8_0",    32 / 34,   Some(legacy::decode_q8_0), Some(legacy::encode_q8_0);
     Q8_1    = 9,  "q8_1",    32 / 36,   None, None;
     Q2_K    = 10, "q2_K",    256 / 84,  None, None;
     Q3_K    = 11, "q3_K",    256 / 110, None, None;
-    Q4_K    = 12, "q4_K",    256 / 144, None, None;
-    Q5_K    = 13, "q5_K",    256 / 176, None, None;
-    Q6_K    = 14, "q6_K",    256 / 210, None, None;
+    Q4_K    = 12, "q4_K",    256 / 144, Some(k::decode_q4_k), Some(k::encode_q4_k);
+    Q5_K    = 13, "q5_K",    256 / 176, Some(k::decode_q5_k), Some(k::encode_q5_k);
+    Q6_K    = 14, "q6_K",    256 / 210, Some(k::decode_q6_k), Some(k::encode_q6_k);
     Q8_K    = 15, "q8_K",    256 / 292, None, None;
     IQ2_XXS = 16, "iq2_xxs", 256 / 66,  None, None;
     IQ2_XS  = 17, "iq2_xs",  256 / 74,  None, None;
@@ -99,7 +101,7 @@ tensor_types! {
     I64     = 27, "i64",     1 / 8,     None, None;
     F64     = 28, "f64",     1 / 8,     None, None;
     IQ1_M   = 29, "iq1_m",   256 / 56,  None, None;
-    BF16    = 30, "bf16",    1 / 2,     None, None;
+    BF16    = 30, "bf16",    1 / 2,     Some(float::decode_bf16), Some(float::encode_bf16);
     TQ1_0   = 34, "tq1_0",   256 / 54,  None, None;
     TQ2_0   = 35, "tq2_0",   256 / 66,  None, None;
     MXFP4   = 39, "mxfp4",   32 / 17,   None, None;

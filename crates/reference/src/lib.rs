@@ -1,1 +1,210 @@
-//! Every backend operation in plain scalar Rust: the judge in tests.
+//! Every backend operation in plain scalar Rust: the judge that other backends are tested against.
+//!
+//! Sums are taken in `f64` and rounded once; weights are decoded to `f32` row by row and activations
+//! are never quantised. Nothing here is fast.
+#![forbid(unsafe_code)]
+
+mod attention;
+mod elementwise;
+mod half;
+mod linear;
+
+use attention::Store;
+use backend::{
+    Activation, AttentionParams, Backend, BackendError, Experts, HostArena, KvId, KvSpec, Linear,
+    Mark, RopeLayout, Routing, Span, Tensor, Vector, Weight,
+};
+
+/// The scalar backend.
+#[derive(Debug, Default)]
+pub struct Reference {
+    arena: HostArena,
+    stores: Vec<Store>,
+}
+
+impl Reference {
+    /// A backend with an empty arena and no stores.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Replaces each element of `t`, given its row, column and value.
+    fn map(&mut self, t: Tensor, f: impl Fn(usize, usize, f32) -> f32) {
+        for row in 0..t.rows() {
+            for (col, value) in self.arena.row_mut(t, row).iter_mut().enumerate() {
+                *value = f(row, col, *value);
+            }
+        }
+    }
+
+    /// The elements of `t`, row after row.
+    fn values(&self, t: Tensor) -> Vec<f32> {
+        (0..t.rows()).flat_map(|row| self.arena.row(t, row)).copied().collect()
+    }
+}
+
+impl Backend for Reference {
+    fn describe(&self) -> String {
+        "reference (scalar)".into()
+    }
+
+    fn alloc(&mut self, rows: usize, cols: usize) -> Tensor {
+        self.arena.alloc(rows, cols)
+    }
+
+    fn mark(&self) -> Mark {
+        self.arena.mark()
+    }
+
+    fn release(&mut self, mark: Mark) {
+        self.arena.release(mark);
+    }
+
+    fn upload(&mut self, data: &[f32], cols: usize) -> Tensor {
+        assert!(data.len().is_multiple_of(cols), "{} values in rows of {cols}", data.len());
+        let out = self.arena.alloc(data.len() / cols, cols);
+        self.arena.split(out).1.copy_from_slice(data);
+        out
+    }
+
+    fn download(&mut self, t: Tensor, out: &mut [f32]) {
+        out.copy_from_slice(&self.values(t));
+    }
+
+    fn kv_create(&mut self, spec: KvSpec) -> Result<KvId, BackendError> {
+        self.stores.push(Store::new(spec)?);
+        Ok(KvId(self.stores.len() - 1))
+    }
+
+    fn kv_copy_page(&mut self, kv: KvId, from: u32, to: u32) {
+        self.stores[kv.0].copy_page(from as usize, to as usize);
+    }
+
+    fn embed(&mut self, table: &Weight, ids: &[u32]) -> Tensor {
+        let out = self.arena.alloc(ids.len(), table.cols());
+        for (row, &id) in ids.iter().enumerate() {
+            table.decode_row(0, id as usize, self.arena.row_mut(out, row));
+        }
+        out
+    }
+
+    fn gather(&mut self, x: Tensor, rows: &[usize]) -> Tensor {
+        let out = self.arena.alloc(rows.len(), x.cols());
+        for (to, &from) in rows.iter().enumerate() {
+            let values = self.arena.row(x, from).to_vec();
+            self.arena.row_mut(out, to).copy_from_slice(&values);
+        }
+        out
+    }
+
+    fn add_assign(&mut self, acc: Tensor, x: Tensor) {
+        assert_eq!((acc.rows(), acc.cols()), (x.rows(), x.cols()));
+        let values = self.values(x);
+        self.map(acc, |row, col, a| a + values[row * x.cols() + col]);
+    }
+
+    fn mul_assign(&mut self, acc: Tensor, x: Tensor) {
+        assert_eq!(acc.cols(), x.cols());
+        assert!(x.rows() == acc.rows() || x.rows() == 1, "{x:?} for {acc:?}");
+        let values = self.values(x);
+        self.map(acc, |row, col, a| a * values[row % x.rows() * x.cols() + col]);
+    }
+
+    fn scale(&mut self, x: Tensor, factor: f32) {
+        self.map(x, |_, _, v| v * factor);
+    }
+
+    fn scale_rows(&mut self, x: Tensor, factors: &[f32]) {
+        assert_eq!(x.rows(), factors.len());
+        self.map(x, |row, _, v| v * factors[row]);
+    }
+
+    fn softcap(&mut self, x: Tensor, cap: f32) {
+        self.map(x, |_, _, v| elementwise::softcap(v, cap));
+    }
+
+    fn activate(&mut self, x: Tensor, activation: Activation) {
+        self.map(x, |_, _, v| elementwise::activate(v, activation));
+    }
+
+    fn rms_norm(&mut self, x: Tensor, group: usize, weight: Option<&Vector>, eps: f32) -> Tensor {
+        assert!(x.cols().is_multiple_of(group), "{x:?} in groups of {group}");
+        let mut values = self.values(x);
+        for values in values.chunks_exact_mut(group) {
+            elementwise::rms_norm(values, weight.map(|w| &w[..]), eps);
+        }
+        self.upload(&values, x.cols())
+    }
+
+    fn rope(&mut self, x: Tensor, head_dim: usize, table: Tensor, layout: RopeLayout) {
+        assert!(x.cols().is_multiple_of(head_dim) && table.cols() <= head_dim);
+        assert_eq!(x.rows(), table.rows());
+        for row in 0..x.rows() {
+            let table = self.arena.row(table, row).to_vec();
+            for head in self.arena.row_mut(x, row).chunks_exact_mut(head_dim) {
+                elementwise::rope(head, &table, layout);
+            }
+        }
+    }
+
+    fn linear(&mut self, x: Tensor, layers: &[&Linear]) -> Tensor {
+        let x_values = self.values(x);
+        let mut out = Vec::new();
+        for x in x_values.chunks_exact(x.cols()) {
+            for layer in layers {
+                out.extend(linear::linear(layer, x));
+            }
+        }
+        self.upload(&out, layers.iter().map(|layer| layer.weight.rows()).sum())
+    }
+
+    fn glu(&mut self, gate: Tensor, up: Tensor, activation: Activation) -> Tensor {
+        assert_eq!((gate.rows(), gate.cols()), (up.rows(), up.cols()));
+        let gates = self.values(gate);
+        let ups = self.values(up);
+        let out: Vec<f32> = std::iter::zip(gates, ups)
+            .map(|(gate, up)| elementwise::activate(gate, activation) * up)
+            .collect();
+        self.upload(&out, gate.cols())
+    }
+
+    fn moe(&mut self, x: Tensor, logits: Tensor, routing: &Routing, experts: &Experts) -> Tensor {
+        assert_eq!(x.rows(), logits.rows());
+        let mut out = Vec::new();
+        for row in 0..x.rows() {
+            let x = self.arena.row(x, row);
+            out.extend(linear::moe(x, self.arena.row(logits, row), routing, experts));
+        }
+        self.upload(&out, experts.down.rows())
+    }
+
+    fn kv_write(&mut self, kv: KvId, k: Tensor, v: Tensor, batch: &[Span<'_>]) {
+        let store = &mut self.stores[kv.0];
+        for span in batch {
+            for (row, pos) in std::iter::zip(span.rows.clone(), span.pos..) {
+                store.write(span.pages, pos, self.arena.row(k, row), self.arena.row(v, row));
+            }
+        }
+    }
+
+    fn attention(
+        &mut self,
+        q: Tensor,
+        kv: KvId,
+        batch: &[Span<'_>],
+        params: &AttentionParams,
+    ) -> Tensor {
+        let store = &self.stores[kv.0];
+        let out = self.arena.alloc(q.rows(), params.n_head * store.spec().head_dim_v);
+        for span in batch {
+            for (row, pos) in std::iter::zip(span.rows.clone(), span.pos..) {
+                let attended = store.attend(self.arena.row(q, row), span, pos, params);
+                self.arena.row_mut(out, row).copy_from_slice(&attended);
+            }
+        }
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,46 @@
+//! Walking rows block by block.
+
+use crate::{f16_to_f32, f32_to_f16};
+
+/// Decodes blocks of `BYTES` bytes to `LEN` values each, one after the other.
+pub(crate) fn decode_blocks<const BYTES: usize, const LEN: usize>(
+    src: &[u8],
+    dst: &mut [f32],
+    decode: impl Fn(&[u8; BYTES], &mut [f32; LEN]),
+) {
+    let (blocks, src_rest) = src.as_chunks::<BYTES>();
+    let (values, dst_rest) = dst.as_chunks_mut::<LEN>();
+    debug_assert!(src_rest.is_empty() && dst_rest.is_empty(), "not whole blocks");
+    debug_assert_eq!(blocks.len(), values.len(), "source and destination differ in blocks");
+    for (block, out) in blocks.iter().zip(values) {
+        decode(block, out);
+    }
+}
+
+/// Encodes `LEN` values, with their importance, to blocks of `BYTES` bytes each.
+pub(crate) fn encode_blocks<const BYTES: usize, const LEN: usize>(
+    src: &[f32],
+    importance: Option<&[f32]>,
+    dst: &mut [u8],
+    encode: impl Fn(&[f32; LEN], Option<&[f32; LEN]>, &mut [u8; BYTES]),
+) {
+    let (values, src_rest) = src.as_chunks::<LEN>();
+    let (blocks, dst_rest) = dst.as_chunks_mut::<BYTES>();
+    let importance = importance.map(|weights| weights.as_chunks::<LEN>().0);
+    debug_assert!(src_rest.is_empty() && dst_rest.is_empty(), "not whole blocks");
+    debug_assert_eq!(blocks.len(), values.len(), "source and destination differ in blocks");
+    debug_assert!(importance.is_none_or(|weights| weights.len() == values.len()));
+    for (index, (values, block)) in values.iter().zip(blocks).enumerate() {
+        encode(values, importance.map(|weights| &weights[index]), block);
+    }
+}
+
+/// The binary16 at this offset of a block.
+pub(crate) fn f16_at(block: &[u8], at: usize) -> f32 {
+    f16_to_f32(u16::from_le_bytes([block[at], block[at + 1]]))
+}
+
+/// Stores a value as binary16.
+pub(crate) fn put_f16(block: &mut [u8], at: usize, value: f32) {
+    block[at..at + 2].copy_from_slice(&f32_to_f16(value).to_le_bytes());
+}

@@ -1,0 +1,186 @@
+//! Blocks of 32 values with one scale: Q4_0, Q4_1, Q5_0, Q5_1, Q8_0.
+//!
+//! | type | bytes of a block | value `i` |
+//! |---|---|---|
+//! | Q4_0 | `d` f16, 16 of nibbles | `d · (q - 8)` |
+//! | Q4_1 | `d`, `m` f16, 16 of nibbles | `d · q + m` |
+//! | Q5_0 | `d` f16, 4 of high bits, 16 of nibbles | `d · (q - 16)` |
+//! | Q5_1 | `d`, `m` f16, 4 of high bits, 16 of nibbles | `d · q + m` |
+//! | Q8_0 | `d` f16, 32 of i8 | `d · q` |
+//!
+//! Byte `i` of the nibbles holds value `i` in its low half and value `i + 16` in its high half;
+//! bit `i` of the high bits (little-endian u32) belongs to value `i`.
+
+use crate::block::{decode_blocks, encode_blocks, f16_at, put_f16};
+use crate::search::{Grid, fit_affine, fit_symmetric, importance_weights};
+
+/// Values per block.
+const LEN: usize = 32;
+
+/// Grid of scales tried for the affine types where importance is given.
+const GRID: Grid = Grid { start: -0.9, step: 0.05, steps: 36 };
+
+pub(crate) fn decode_q4_0(src: &[u8], dst: &mut [f32]) {
+    decode_blocks(src, dst, |block: &[u8; 18], out: &mut [f32; LEN]| {
+        let d = f16_at(block, 0);
+        for (i, &byte) in block[2..].iter().enumerate() {
+            out[i] = f32::from((byte & 15) as i8 - 8) * d;
+            out[i + 16] = f32::from((byte >> 4) as i8 - 8) * d;
+        }
+    });
+}
+
+pub(crate) fn decode_q4_1(src: &[u8], dst: &mut [f32]) {
+    decode_blocks(src, dst, |block: &[u8; 20], out: &mut [f32; LEN]| {
+        let (d, m) = (f16_at(block, 0), f16_at(block, 2));
+        for (i, &byte) in block[4..].iter().enumerate() {
+            out[i] = f32::from(byte & 15) * d + m;
+            out[i + 16] = f32::from(byte >> 4) * d + m;
+        }
+    });
+}
+
+pub(crate) fn decode_q5_0(src: &[u8], dst: &mut [f32]) {
+    decode_blocks(src, dst, |block: &[u8; 22], out: &mut [f32; LEN]| {
+        let d = f16_at(block, 0);
+        let levels = unpack5(&block[2..]);
+        for (out, level) in out.iter_mut().zip(levels) {
+            *out = f32::from(level as i8 - 16) * d;
+        }
+    });
+}
+
+pub(crate) fn decode_q5_1(src: &[u8], dst: &mut [f32]) {
+    decode_blocks(src, dst, |block: &[u8; 24], out: &mut [f32; LEN]| {
+        let (d, m) = (f16_at(block, 0), f16_at(block, 2));
+        let levels = unpack5(&block[4..]);
+        for (out, level) in out.iter_mut().zip(levels) {
+            *out = f32::from(level) * d + m;
+        }
+    });
+}
+
+pub(crate) fn decode_q8_0(src: &[u8], dst: &mut [f32]) {
+    decode_blocks(src, dst, |block: &[u8; 34], out: &mut [f32; LEN]| {
+        let d = f16_at(block, 0);
+        for (out, &byte) in out.iter_mut().zip(&block[2..]) {
+            *out = f32::from(byte as i8) * d;
+        }
+    });
+}
+
+pub(crate) fn encode_q4_0(src: &[f32], importance: Option<&[f32]>, dst: &mut [u8]) {
+    encode_blocks(src, importance, dst, |values, importance, block: &mut [u8; 18]| {
+        let (d, levels) = symmetric(values, importance, 8);
+        put_f16(block, 0, d);
+        pack4(&levels, &mut block[2..]);
+    });
+}
+
+pub(crate) fn encode_q4_1(src: &[f32], importance: Option<&[f32]>, dst: &mut [u8]) {
+    encode_blocks(src, importance, dst, |values, importance, block: &mut [u8; 20]| {
+        let (d, m, levels) = affine(values, importance, 15);
+        put_f16(block, 0, d);
+        put_f16(block, 2, m);
+        pack4(&levels, &mut block[4..]);
+    });
+}
+
+pub(crate) fn encode_q5_0(src: &[f32], importance: Option<&[f32]>, dst: &mut [u8]) {
+    encode_blocks(src, importance, dst, |values, importance, block: &mut [u8; 22]| {
+        let (d, levels) = symmetric(values, importance, 16);
+        put_f16(block, 0, d);
+        pack5(&levels, &mut block[2..]);
+    });
+}
+
+pub(crate) fn encode_q5_1(src: &[f32], importance: Option<&[f32]>, dst: &mut [u8]) {
+    encode_blocks(src, importance, dst, |values, importance, block: &mut [u8; 24]| {
+        let (d, m, levels) = affine(values, importance, 31);
+        put_f16(block, 0, d);
+        put_f16(block, 2, m);
+        pack5(&levels, &mut block[4..]);
+    });
+}
+
+/// Importance is not used: the scale of the largest value leaves too little to gain.
+pub(crate) fn encode_q8_0(src: &[f32], _importance: Option<&[f32]>, dst: &mut [u8]) {
+    encode_blocks(src, None, dst, |values: &[f32; LEN], _, block: &mut [u8; 34]| {
+        let largest = values.iter().fold(0f32, |largest, value| largest.max(value.abs()));
+        let d = largest / 127.0;
+        let inverse = inverse(d);
+        put_f16(block, 0, d);
+        for (byte, value) in block[2..].iter_mut().zip(values) {
+            *byte = (value * inverse).round() as i8 as u8;
+        }
+    });
+}
+
+/// Scale and levels `0..2 * zero`, where level `zero` means 0. Without importance the value of
+/// largest magnitude gets level 0, whose magnitude is the largest.
+fn symmetric(values: &[f32; LEN], importance: Option<&[f32; LEN]>, zero: u8) -> (f32, [u8; LEN]) {
+    if let Some(importance) = importance {
+        let mut weights = [0.0; LEN];
+        importance_weights(values, importance, &mut weights);
+        let mut levels = [0; LEN];
+        let d = fit_symmetric(values, &weights, i32::from(zero), &mut levels);
+        return (d, levels);
+    }
+    let mut largest = 0f32;
+    for &value in values {
+        if value.abs() > largest.abs() {
+            largest = value;
+        }
+    }
+    let d = largest / -f32::from(zero);
+    let inverse = inverse(d);
+    let rounding = f32::from(zero) + 0.5;
+    (d, values.map(|value| ((value * inverse + rounding) as u8).min(2 * zero - 1)))
+}
+
+/// Scale, smallest value and levels `0..=most`.
+fn affine(values: &[f32; LEN], importance: Option<&[f32; LEN]>, most: u8) -> (f32, f32, [u8; LEN]) {
+    if let Some(importance) = importance {
+        let mut weights = [0.0; LEN];
+        importance_weights(values, importance, &mut weights);
+        let mut levels = [0; LEN];
+        let (d, min) = fit_affine(values, &weights, most, GRID, &mut levels);
+        return (d, min, levels);
+    }
+    let min = values.iter().copied().fold(f32::MAX, f32::min);
+    let max = values.iter().copied().fold(f32::MIN, f32::max);
+    let d = (max - min) / f32::from(most);
+    let inverse = inverse(d);
+    (d, min, values.map(|value| (((value - min) * inverse + 0.5) as u8).min(most)))
+}
+
+fn inverse(d: f32) -> f32 {
+    if d == 0.0 { 0.0 } else { 1.0 / d }
+}
+
+fn pack4(levels: &[u8; LEN], nibbles: &mut [u8]) {
+    let (low, high) = levels.split_at(16);
+    for ((byte, low), high) in nibbles.iter_mut().zip(low).zip(high) {
+        *byte = (low & 15) | (high << 4);
+    }
+}
+
+/// High bits, then nibbles.
+fn pack5(levels: &[u8; LEN], bytes: &mut [u8]) {
+    let mut high = 0u32;
+    for (i, &level) in levels.iter().enumerate() {
+        high |= u32::from(level >> 4) << i;
+    }
+    bytes[..4].copy_from_slice(&high.to_le_bytes());
+    pack4(levels, &mut bytes[4..]);
+}
+
+fn unpack5(bytes: &[u8]) -> [u8; LEN] {
+    let high = u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+    let mut levels = [0; LEN];
+    for (i, &byte) in bytes[4..20].iter().enumerate() {
+        levels[i] = (byte & 15) | ((high >> i) as u8 & 1) << 4;
+        levels[i + 16] = (byte >> 4) | ((high >> (i + 16)) as u8 & 1) << 4;
+    }
+    levels
+}

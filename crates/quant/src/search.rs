@@ -1,0 +1,149 @@
+//! Searching the scale, and minimum, that keep the weighted squared error of a block small.
+//!
+//! The order of operations is part of the result: it decides between candidates of nearly equal
+//! error, and is the one that makes the encoders reproduce files of llama.cpp.
+
+/// Magnitude below which a block counts as zero.
+pub(crate) const ZERO: f32 = 1e-15;
+
+/// Most values of a block.
+const MAX_LEN: usize = 32;
+
+/// Candidates for the number of levels that the range of a block spans:
+/// `levels + start + i * step` for `i` in `0..=steps`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Grid {
+    pub start: f32,
+    pub step: f32,
+    pub steps: u8,
+}
+
+/// Nearest integer, ties to even, for magnitudes below 2^22.
+pub(crate) fn nearest(value: f32) -> i32 {
+    // Pushes the fraction out of the mantissa; unlike `round_ties_even` this is fast on every CPU.
+    const SHIFT: f32 = 12_582_912.0;
+    ((value + SHIFT) - SHIFT) as i32
+}
+
+/// Weights of values by their importance and size relative to the block.
+pub(crate) fn importance_weights(values: &[f32], importance: &[f32], weights: &mut [f32]) {
+    let square = values.iter().map(|value| value * value).sum::<f32>() / values.len() as f32;
+    for ((weight, value), importance) in weights.iter_mut().zip(values).zip(importance) {
+        *weight = importance * (square + value * value).sqrt();
+    }
+}
+
+/// Finds `scale` and levels such that `scale * (level - zero)` is near the values; levels are
+/// within `0..2 * zero`.
+pub(crate) fn fit_symmetric(values: &[f32], weights: &[f32], zero: i32, levels: &mut [u8]) -> f32 {
+    let mut largest = 0f32;
+    for &value in values {
+        if value.abs() > largest.abs() {
+            largest = value;
+        }
+    }
+    if largest.abs() < ZERO {
+        levels.fill(0);
+        return 0.0;
+    }
+    let level = |value: f32, inverse: f32| nearest(inverse * value).clamp(-zero, zero - 1);
+    // Least squares of the scale for given levels: numerator and denominator.
+    let sums = |inverse: f32| {
+        let (mut xl, mut ll) = (0f32, 0f32);
+        for (&x, &w) in values.iter().zip(weights) {
+            let l = level(x, inverse) as f32;
+            xl += w * x * l;
+            ll += w * l * l;
+        }
+        (xl, ll)
+    };
+
+    let mut chosen = -(zero as f32) / largest;
+    let (xl, ll) = sums(chosen);
+    let mut scale = if ll == 0.0 { 0.0 } else { xl / ll };
+    let mut best = scale * xl;
+    for step in (-9..=9).filter(|&step| step != 0) {
+        let inverse = -(zero as f32 + 0.1 * step as f32) / largest;
+        let (xl, ll) = sums(inverse);
+        if ll > 0.0 && xl * xl > best * ll {
+            chosen = inverse;
+            scale = xl / ll;
+            best = scale * xl;
+        }
+    }
+    for (out, &value) in levels.iter_mut().zip(values) {
+        *out = (level(value, chosen) + zero) as u8;
+    }
+    scale
+}
+
+/// Finds `scale` and `min <= 0` and levels such that `scale * level + min` is near the values;
+/// levels are within `0..=most`.
+pub(crate) fn fit_affine(
+    values: &[f32],
+    weights: &[f32],
+    most: u8,
+    grid: Grid,
+    levels: &mut [u8],
+) -> (f32, f32) {
+    let (mut min, mut max) = (values[0], values[0]);
+    let (mut sum_w, mut sum_x) = (0f32, 0f32);
+    for (&x, &w) in values.iter().zip(weights) {
+        min = min.min(x);
+        max = max.max(x);
+        sum_w += w;
+        sum_x += w * x;
+    }
+    min = min.min(0.0);
+    if max <= min {
+        levels.fill(0);
+        return (0.0, min);
+    }
+    let error = |levels: &[u8], scale: f32, min: f32| {
+        let mut error = 0f32;
+        for ((&x, &w), &l) in values.iter().zip(weights).zip(levels) {
+            let difference = scale * f32::from(l) + min - x;
+            error += w * (difference * difference);
+        }
+        error
+    };
+    let assign = |levels: &mut [u8], inverse: f32, min: f32| {
+        for (out, &x) in levels.iter_mut().zip(values) {
+            *out = nearest(inverse * (x - min)).clamp(0, i32::from(most)) as u8;
+        }
+    };
+
+    let inverse = f32::from(most) / (max - min);
+    let mut scale = 1.0 / inverse;
+    assign(levels, inverse, min);
+    let mut best = error(levels, scale, min);
+    let mut buffer = [0; MAX_LEN];
+    let trial = &mut buffer[..values.len()];
+    for step in 0..=grid.steps {
+        let inverse = (grid.start + grid.step * f32::from(step) + f32::from(most)) / (max - min);
+        assign(trial, inverse, min);
+        let (mut sum_l, mut sum_ll, mut sum_xl) = (0f32, 0f32, 0f32);
+        for ((&x, &w), &l) in values.iter().zip(weights).zip(&*trial) {
+            let l = f32::from(l);
+            sum_l += w * l;
+            sum_ll += w * l * l;
+            sum_xl += w * l * x;
+        }
+        let determinant = sum_w * sum_ll - sum_l * sum_l;
+        // Also false for NaN.
+        if determinant > 0.0 {
+            let mut new_scale = (sum_w * sum_xl - sum_x * sum_l) / determinant;
+            let mut new_min = (sum_ll * sum_x - sum_l * sum_xl) / determinant;
+            if new_min > 0.0 {
+                new_min = 0.0;
+                new_scale = sum_xl / sum_ll;
+            }
+            let new = error(trial, new_scale, new_min);
+            if new < best {
+                levels.copy_from_slice(trial);
+                (best, scale, min) = (new, new_scale, new_min);
+            }
+        }
+    }
+    (scale, min)
+}

@@ -1,0 +1,110 @@
+//! Keys and values, and attention over them.
+
+use backend::{AttentionParams, BackendError, KvSpec, KvType, PAGE, Span};
+
+use crate::elementwise::softcap;
+use crate::half;
+use crate::linear::dot;
+
+/// Keys and values of one layer: `[page][kv head][PAGE][head_dim]`, rounded to the store's format.
+#[derive(Debug)]
+pub struct Store {
+    spec: KvSpec,
+    k: Vec<f32>,
+    v: Vec<f32>,
+}
+
+impl Store {
+    /// A zeroed store.
+    pub fn new(spec: KvSpec) -> Result<Self, BackendError> {
+        let bytes = spec.bytes().ok_or(BackendError::OutOfMemory { bytes: usize::MAX })?;
+        let zeros = |head_dim: usize| {
+            // Doesn't overflow: `bytes` is a greater product.
+            let len = spec.n_pages * PAGE * spec.n_head_kv * head_dim;
+            let mut values = Vec::new();
+            values.try_reserve_exact(len).map_err(|_| BackendError::OutOfMemory { bytes })?;
+            values.resize(len, 0.0);
+            Ok(values)
+        };
+        Ok(Self { spec, k: zeros(spec.head_dim)?, v: zeros(spec.head_dim_v)? })
+    }
+
+    /// The store's shape.
+    pub fn spec(&self) -> KvSpec {
+        self.spec
+    }
+
+    /// Copies keys and values of a whole page.
+    pub fn copy_page(&mut self, from: usize, to: usize) {
+        let len = PAGE * self.spec.n_head_kv * self.spec.head_dim;
+        self.k.copy_within(from * len..(from + 1) * len, to * len);
+        let len = PAGE * self.spec.n_head_kv * self.spec.head_dim_v;
+        self.v.copy_within(from * len..(from + 1) * len, to * len);
+    }
+
+    /// Stores one position's keys and values of all heads.
+    pub fn write(&mut self, pages: &[u32], pos: usize, k: &[f32], v: &[f32]) {
+        let KvSpec { n_head_kv, head_dim, head_dim_v, ty, .. } = self.spec;
+        let round = |x: &f32| match ty {
+            KvType::F32 => *x,
+            KvType::F16 => half::to_f32(half::from_f32(*x)),
+        };
+        assert_eq!((k.len(), v.len()), (n_head_kv * head_dim, n_head_kv * head_dim_v));
+        for head in 0..n_head_kv {
+            let at = self.cell(pages, pos, head);
+            let k = k[head * head_dim..][..head_dim].iter().map(round);
+            self.k[at * head_dim..][..head_dim].iter_mut().zip(k).for_each(|(to, x)| *to = x);
+            let v = v[head * head_dim_v..][..head_dim_v].iter().map(round);
+            self.v[at * head_dim_v..][..head_dim_v].iter_mut().zip(v).for_each(|(to, x)| *to = x);
+        }
+    }
+
+    /// All heads of one query row at `pos`, see [`AttentionParams`].
+    pub fn attend(
+        &self,
+        q: &[f32],
+        span: &Span<'_>,
+        pos: usize,
+        params: &AttentionParams,
+    ) -> Vec<f32> {
+        let KvSpec { n_head_kv, head_dim, head_dim_v, .. } = self.spec;
+        assert_eq!(q.len(), params.n_head * head_dim);
+        assert!(params.n_head.is_multiple_of(n_head_kv));
+        let visible = params.mask.visible(pos, span.len());
+        let mut out = Vec::with_capacity(params.n_head * head_dim_v);
+        for (head, q) in q.chunks_exact(head_dim).enumerate() {
+            let kv_head = head / (params.n_head / n_head_kv);
+            let scores: Vec<f64> = visible
+                .clone()
+                .map(|j| {
+                    let at = self.cell(span.pages, j, kv_head) * head_dim;
+                    let score = f64::from(params.scale) * dot(q, &self.k[at..at + head_dim]);
+                    match params.softcap > 0.0 {
+                        true => f64::from(softcap(score as f32, params.softcap)),
+                        false => score,
+                    }
+                })
+                .collect();
+            let sink = params.sinks.as_ref().map(|sinks| f64::from(sinks[head]));
+            let max = scores.iter().copied().chain(sink).fold(f64::NEG_INFINITY, f64::max);
+            let mut total = sink.map_or(0.0, |sink| (sink - max).exp());
+            let mut sum = vec![0.0; head_dim_v];
+            for (j, score) in visible.clone().zip(scores) {
+                let p = (score - max).exp();
+                total += p;
+                let at = self.cell(span.pages, j, kv_head) * head_dim_v;
+                for (sum, &v) in sum.iter_mut().zip(&self.v[at..]) {
+                    *sum += p * f64::from(v);
+                }
+            }
+            out.extend(sum.into_iter().map(|v| (v / total) as f32));
+        }
+        out
+    }
+
+    /// Index of a position's vector among all of the store.
+    fn cell(&self, pages: &[u32], pos: usize, head: usize) -> usize {
+        let page = pages[pos / PAGE] as usize;
+        (page * self.spec.n_head_kv + head) * PAGE + pos % PAGE
+    }
+}

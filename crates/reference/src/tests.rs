@@ -1,0 +1,257 @@
+//! Each operation on values computed by hand.
+
+use backend::{Gating, KvType, Mask, TensorType};
+
+use super::*;
+
+fn download(b: &mut Reference, t: Tensor) -> Vec<f32> {
+    let mut out = vec![0.0; t.rows() * t.cols()];
+    b.download(t, &mut out);
+    out
+}
+
+#[track_caller]
+fn assert_close(found: &[f32], expected: &[f32]) {
+    assert_eq!(found.len(), expected.len());
+    for (f, e) in std::iter::zip(found, expected) {
+        assert!((f - e).abs() <= 1e-6 * e.abs().max(1.0), "{found:?}, expected {expected:?}");
+    }
+}
+
+/// A stack of f32 matrices.
+fn weight(values: &[f32], [cols, rows, count]: [usize; 3]) -> Weight {
+    let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+    Weight::new("test", TensorType::F32, [cols, rows, count], bytes.into()).unwrap()
+}
+
+fn vector(values: &[f32]) -> Vector {
+    Vector::new(values)
+}
+
+#[test]
+fn arena_views_and_release() {
+    let mut b = Reference::new();
+    let mark = b.mark();
+    let t = b.upload(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], 3);
+    assert_eq!(download(&mut b, t.columns(1..3)), [2.0, 3.0, 5.0, 6.0]);
+    assert_eq!(download(&mut b, t.row_range(1..2)), [4.0, 5.0, 6.0]);
+    b.release(mark);
+    let again = b.alloc(1, 1);
+    assert_eq!(again.offset(), t.offset());
+}
+
+#[test]
+fn embed_and_gather_pick_rows() {
+    let mut b = Reference::new();
+    let table = weight(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], [2, 3, 1]);
+    let t = b.embed(&table, &[2, 0, 2]);
+    assert_eq!(download(&mut b, t), [5.0, 6.0, 1.0, 2.0, 5.0, 6.0]);
+    let t = b.gather(t.columns(1..2), &[1, 0]);
+    assert_eq!(download(&mut b, t), [2.0, 6.0]);
+}
+
+#[test]
+fn elementwise_in_place() {
+    let mut b = Reference::new();
+    let acc = b.upload(&[1.0, 2.0, 3.0, 4.0], 2);
+    let x = b.upload(&[10.0, 20.0, 30.0, 40.0], 2);
+    b.add_assign(acc, x);
+    assert_eq!(download(&mut b, acc), [11.0, 22.0, 33.0, 44.0]);
+    b.mul_assign(acc, x.row_range(0..1));
+    assert_eq!(download(&mut b, acc), [110.0, 440.0, 330.0, 880.0]);
+    b.mul_assign(acc, x);
+    assert_eq!(download(&mut b, acc), [1100.0, 8800.0, 9900.0, 35200.0]);
+    b.scale(acc.columns(0..1), 0.5);
+    assert_eq!(download(&mut b, acc), [550.0, 8800.0, 4950.0, 35200.0]);
+    b.scale_rows(acc, &[2.0, 0.0]);
+    assert_eq!(download(&mut b, acc), [1100.0, 17600.0, 0.0, 0.0]);
+    let x = b.upload(&[0.0, 30.0, -3000.0], 3);
+    b.softcap(x, 30.0);
+    assert_close(&download(&mut b, x), &[0.0, 30.0 * 0.761_594_2, -30.0]);
+}
+
+#[test]
+fn activations() {
+    let mut b = Reference::new();
+    let mut apply = |activation| {
+        let x = b.upload(&[-1.0, 0.0, 2.0], 3);
+        b.activate(x, activation);
+        download(&mut b, x)
+    };
+    assert_close(&apply(Activation::Silu), &[-0.268_941_43, 0.0, 1.761_594_2]);
+    assert_close(&apply(Activation::GeluTanh), &[-0.158_808_01, 0.0, 1.954_597_7]);
+    assert_eq!(apply(Activation::Relu), [0.0, 0.0, 2.0]);
+    assert_close(&apply(Activation::Sigmoid), &[0.268_941_43, 0.5, 0.880_797_1]);
+}
+
+#[test]
+fn glu_of_two_halves() {
+    let mut b = Reference::new();
+    let x = b.upload(&[-1.0, 2.0, 10.0, 100.0], 4);
+    let y = b.glu(x.columns(0..2), x.columns(2..4), Activation::Relu);
+    assert_eq!(download(&mut b, y), [0.0, 200.0]);
+}
+
+#[test]
+fn rms_norm_of_groups() {
+    let mut b = Reference::new();
+    let x = b.upload(&[3.0, 4.0, 0.0, 5.0], 4);
+    let whole = b.rms_norm(x, 4, None, 0.0);
+    let root = 12.5f32.sqrt();
+    assert_close(&download(&mut b, whole), &[3.0 / root, 4.0 / root, 0.0, 5.0 / root]);
+    let halves = b.rms_norm(x, 2, Some(&vector(&[1.0, 10.0])), 3.5);
+    assert_close(&download(&mut b, halves), &[0.75, 10.0, 0.0, 12.5]);
+}
+
+#[test]
+fn rope_layouts() {
+    let mut b = Reference::new();
+    // Angles of 90 and 180 degrees; the last value of each head of five stays.
+    let table = b.upload(&[0.0, 1.0, -1.0, 0.0], 4);
+    let values = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0];
+    let x = b.upload(&values, 10);
+    b.rope(x, 5, table, RopeLayout::Norm);
+    assert_eq!(download(&mut b, x), [-2.0, 1.0, -3.0, -4.0, 5.0, -7.0, 6.0, -8.0, -9.0, 10.0]);
+    let x = b.upload(&values, 10);
+    b.rope(x, 5, table, RopeLayout::Neox);
+    assert_eq!(download(&mut b, x), [-3.0, -2.0, 1.0, -4.0, 5.0, -8.0, -7.0, 6.0, -9.0, 10.0]);
+}
+
+#[test]
+fn linear_side_by_side() {
+    let mut b = Reference::new();
+    let first = Linear::plain(weight(&[1.0, 2.0, 3.0, 4.0], [2, 2, 1]));
+    let second = Linear {
+        weight: weight(&[1.0, -1.0], [2, 1, 1]),
+        bias: Some(vector(&[100.0])),
+        scale: 10.0,
+    };
+    let x = b.upload(&[1.0, 1.0, 0.0, 2.0], 2);
+    let y = b.linear(x, &[&first, &second]);
+    assert_eq!(download(&mut b, y), [3.0, 7.0, 100.0, 4.0, 8.0, 80.0]);
+}
+
+#[test]
+fn experts_sum_by_weight() {
+    let mut b = Reference::new();
+    let experts = Experts {
+        gate: Some(weight(&[1.0, 1.0, 1.0, -1.0, 2.0, 0.0], [2, 1, 3])),
+        up: weight(&[1.0, 0.0, 0.0, 1.0, 1.0, 1.0], [2, 1, 3]),
+        down: weight(&[1.0, 0.0, 0.0, 1.0, 1.0, 1.0], [1, 2, 3]),
+        gate_scale: None,
+        up_scale: Some(vector(&[1.0, 1.0, 0.5])),
+        down_scale: Some(vector(&[1.0, 2.0, 4.0])),
+        activation: Activation::Relu,
+    };
+    let mut routing = Routing {
+        n_used: 2,
+        gating: Gating::Sigmoid,
+        selection_bias: None,
+        normalize: false,
+        scale: 2.0,
+        weigh_input: false,
+    };
+    let x = b.upload(&[1.0, 3.0], 2);
+    // Weights: expert 0 takes 2 · 1/2, expert 2 takes 2 · 3/4; expert 1 is last.
+    let logits = b.upload(&[0.0, -9.0, 3f32.ln()], 3);
+    let y = b.moe(x, logits, &routing, &experts);
+    // Expert 0: relu(4) · 1 = 4 to output 0. Expert 2: relu(2) · 0.5 · 4 = 4, times 4, to both.
+    assert_close(&download(&mut b, y), &[4.0 + 1.5 * 16.0, 1.5 * 16.0]);
+    routing.weigh_input = true;
+    let y = b.moe(x, logits, &routing, &experts);
+    // The weight enters by gate and up: it is squared.
+    assert_close(&download(&mut b, y), &[4.0 + 2.25 * 16.0, 2.25 * 16.0]);
+}
+
+const SPEC: KvSpec =
+    KvSpec { n_head_kv: 1, head_dim: 1, head_dim_v: 2, n_pages: 4, ty: KvType::F32 };
+
+fn params(mask: Mask) -> AttentionParams {
+    AttentionParams { n_head: 2, scale: 1.0, softcap: 0.0, mask, sinks: None }
+}
+
+/// Positions 0..3 with keys 0, ln 2, ln 3 and values (1, 10), (2, 20), (3, 30), in one go.
+fn three_positions(b: &mut Reference, pages: &[u32], params: &AttentionParams) -> Vec<f32> {
+    let kv = b.kv_create(SPEC).unwrap();
+    let k = b.upload(&[0.0, 2f32.ln(), 3f32.ln()], 1);
+    let v = b.upload(&[1.0, 10.0, 2.0, 20.0, 3.0, 30.0], 2);
+    // Head 0 weighs positions 1 : 2 : 3, head 1 evenly.
+    let q = b.upload(&[1.0, 0.0, 1.0, 0.0, 1.0, 0.0], 2);
+    let batch = [Span { rows: 0..3, pos: 0, pages }];
+    b.kv_write(kv, k, v, &batch);
+    let out = b.attention(q, kv, &batch, params);
+    download(b, out)
+}
+
+#[test]
+fn attention_weighs_what_the_mask_shows() {
+    let mut b = Reference::new();
+    let first = |a: f32, b: f32| [a, 10.0 * a, b, 10.0 * b];
+    let rows = |r: [[f32; 4]; 3]| r.concat();
+    let (two, three) = (first(5.0 / 3.0, 1.5), first(14.0 / 6.0, 2.0));
+    let causal = three_positions(&mut b, &[3], &params(Mask::Causal));
+    assert_close(&causal, &rows([first(1.0, 1.0), two, three]));
+    let full = three_positions(&mut b, &[3], &params(Mask::Full));
+    assert_close(&full, &rows([three, three, three]));
+    let sliding = three_positions(&mut b, &[3], &params(Mask::Sliding(2)));
+    assert_close(&sliding, &rows([first(1.0, 1.0), two, first(13.0 / 5.0, 2.5)]));
+    let chunked = three_positions(&mut b, &[3], &params(Mask::Chunked(2)));
+    assert_close(&chunked, &rows([first(1.0, 1.0), two, first(3.0, 3.0)]));
+}
+
+#[test]
+fn sinks_take_a_share_and_caps_bound_scores() {
+    let mut b = Reference::new();
+    let sinks = Some(vector(&[4f32.ln(), f32::NEG_INFINITY]));
+    let out = three_positions(&mut b, &[0], &AttentionParams { sinks, ..params(Mask::Full) });
+    assert_close(&out[..4], &[1.4, 14.0, 2.0, 20.0]);
+
+    let capped = AttentionParams { softcap: 1e-6, ..params(Mask::Full) };
+    let out = three_positions(&mut b, &[0], &capped);
+    assert!((out[0] - 2.0).abs() < 1e-5, "all scores are about equal: {out:?}");
+}
+
+#[test]
+fn sequences_see_only_their_own_pages() {
+    let mut b = Reference::new();
+    let kv = b.kv_create(KvSpec { head_dim_v: 1, ..SPEC }).unwrap();
+    let k = b.upload(&vec![0.0; 67], 1);
+    let v: Vec<f32> = (0..67).map(|i| i as f32).collect();
+    let v = b.upload(&v, 1);
+    // Rows 0..65 cross into a second page; rows 65..67 are another sequence.
+    let batch =
+        [Span { rows: 0..65, pos: 0, pages: &[2, 0] }, Span { rows: 65..67, pos: 0, pages: &[1] }];
+    b.kv_write(kv, k, v, &batch);
+    let q = b.upload(&[0.0, 0.0], 2);
+    let attend = |b: &mut Reference, pages: &[u32], pos: usize| {
+        let batch = [Span { rows: 0..1, pos, pages }];
+        let out = b.attention(q, kv, &batch, &params(Mask::Causal));
+        download(b, out)[0]
+    };
+    assert_close(&[attend(&mut b, &[2, 0], 64)], &[32.0]);
+    assert_close(&[attend(&mut b, &[1], 1)], &[65.5]);
+    b.kv_copy_page(kv, 1, 3);
+    assert_close(&[attend(&mut b, &[3], 1)], &[65.5]);
+}
+
+#[test]
+fn f16_stores_round() {
+    let mut b = Reference::new();
+    let kv = b.kv_create(KvSpec { ty: KvType::F16, ..SPEC }).unwrap();
+    let k = b.upload(&[0.0], 1);
+    let v = b.upload(&[1.0 + 2f32.powi(-11), 0.1], 2);
+    let q = b.upload(&[0.0, 0.0], 2);
+    let batch = [Span { rows: 0..1, pos: 0, pages: &[0] }];
+    b.kv_write(kv, k, v, &batch);
+    let out = b.attention(q, kv, &batch, &params(Mask::Causal));
+    assert_eq!(download(&mut b, out)[..2], [1.0, 0.099_975_586]);
+}
+
+#[test]
+fn absurd_stores_are_refused() {
+    let mut b = Reference::new();
+    for n_pages in [usize::MAX / 2, usize::MAX / 1024] {
+        let refused = b.kv_create(KvSpec { n_pages, ..SPEC });
+        assert!(matches!(refused, Err(BackendError::OutOfMemory { .. })));
+    }
+}
