@@ -117,6 +117,18 @@ fn for_row_chunks(
     });
 }
 
+/// `gate = act(gate) * up`, or `gate = act(gate)` without `up`.
+fn activate_row(level: Level, activation: Activation, gate: &mut [f32], up: Option<&[f32]>) {
+    let cols = gate.len();
+    let op = MapOp::Activate(activation);
+    level.run(Map { x: RowsMut { data: gate, cols, stride: cols }, op });
+    if let Some(data) = up {
+        let x = Rows { data, cols, stride: cols };
+        let acc = RowsMut { data: gate, cols, stride: cols };
+        level.run(Zip { acc, x, first_row: 0, broadcast: true, op: ZipOp::Mul });
+    }
+}
+
 /// The rows of `t` in the arena's data.
 fn rows_of(data: &[f32], t: Tensor) -> Rows<'_> {
     Rows { data: &data[t.offset()..t.end()], cols: t.cols(), stride: t.stride() }
@@ -270,7 +282,10 @@ impl Backend for Cpu {
         let (below, data) = self.arena.split(out);
         let (x, logits) = (input_of(below, x), input_of(below, logits));
         let (pool, isa) = (&self.pool, self.level.isa());
-        matmul::moe(pool, isa, &mut self.matmul, x, logits, routing, experts, data);
+        let (level, activation) = (self.level, experts.activation);
+        let activate =
+            |gate: &mut [f32], up: Option<&[f32]>| activate_row(level, activation, gate, up);
+        matmul::moe(pool, isa, &mut self.matmul, x, logits, routing, experts, activate, data);
         out
     }
 

@@ -3,7 +3,7 @@
 mod attention;
 mod backend;
 pub mod isa;
-mod matmul;
+pub mod matmul;
 mod ops;
 pub mod pool;
 mod simd;

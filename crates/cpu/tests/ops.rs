@@ -39,7 +39,12 @@ fn download(b: &mut dyn Backend, t: Tensor) -> Vec<f32> {
 
 /// Runs `case` on the judge and on all others. Results may differ by `relative` times the
 /// greatest expected value of a vector of `group`, and by `absolute`; numbers of threads make no difference at all.
-fn compare(name: &str, group: usize, [relative, absolute]: [f32; 2], case: impl Fn(&mut dyn Backend) -> Vec<f32>) {
+fn compare(
+    name: &str,
+    group: usize,
+    [relative, absolute]: [f32; 2],
+    case: impl Fn(&mut dyn Backend) -> Vec<f32>,
+) {
     let expected = case(&mut Reference::new());
     assert!(!expected.is_empty());
     for isa in Isa::available() {

@@ -1,1 +1,127 @@
 //! Loading a model and generating text with it.
+//!
+//! [`Engine`] is what a model file holds, ready for use and shared by all: weights, tokenizer, chat
+//! template. [`Session`] is one conversation with it: a backend and the memory of the tokens seen.
+#![forbid(unsafe_code)]
+
+mod error;
+mod session;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use backend::KvType;
+use gguf::Gguf;
+use model::{Model, OutputKind};
+use tokenizer::Tokenizer;
+
+pub use error::Error;
+pub use session::{Finish, Session, Stats};
+
+/// Settings of an engine; see the fields of the default.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Positions that a session remembers; `None` for the model's training length.
+    pub n_ctx: Option<usize>,
+    /// Threads; `None` for the physical performance cores that the process may use.
+    pub threads: Option<usize>,
+    /// Prompt tokens evaluated at once.
+    pub n_batch: usize,
+    /// Format of stored keys and values.
+    pub kv_type: KvType,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { n_ctx: None, threads: None, n_batch: 512, kv_type: KvType::F16 }
+    }
+}
+
+/// What people want to know of a model.
+#[derive(Debug, Clone)]
+pub struct ModelInfo {
+    /// `general.name`, or the file's name.
+    pub name: String,
+    /// `general.architecture`.
+    pub architecture: String,
+    /// Number of parameters: elements of all tensors.
+    pub n_params: u64,
+    /// Bytes of the file, or of all its shards.
+    pub bytes: u64,
+    /// Context length in training.
+    pub n_ctx_train: usize,
+    /// Size of the vocabulary.
+    pub n_vocab: usize,
+}
+
+/// A loaded model with its tokenizer and chat template.
+pub struct Engine {
+    model: Arc<dyn Model>,
+    tokenizer: Tokenizer,
+    template: chat::Template,
+    info: ModelInfo,
+    options: Options,
+    load_time: Duration,
+}
+
+impl Engine {
+    /// Maps the model file and checks all that is needed to generate from it.
+    pub fn load(path: &Path, options: &Options) -> Result<Self, Error> {
+        let start = Instant::now();
+        let gguf = Gguf::open(path)?;
+        let model = model::load(&gguf)?;
+        if model.shape().output != OutputKind::Logits {
+            let architecture = gguf.metadata().str("general.architecture")?.to_owned();
+            return Err(Error::NotGenerative { architecture });
+        }
+        let tokenizer = Tokenizer::from_metadata(gguf.metadata())?;
+        let n_vocab = model.shape().n_vocab;
+        if tokenizer.n_vocab() > n_vocab {
+            return Err(Error::Vocabulary { tokens: tokenizer.n_vocab(), rows: n_vocab });
+        }
+        let template = chat::Template::from_metadata(gguf.metadata())?;
+        let info = model_info(path, &gguf, &*model)?;
+        let options = options.clone();
+        let load_time = start.elapsed();
+        Ok(Self { model, tokenizer, template, info, options, load_time })
+    }
+
+    /// The model's tokenizer.
+    pub fn tokenizer(&self) -> &Tokenizer {
+        &self.tokenizer
+    }
+
+    /// The model's chat template.
+    pub fn template(&self) -> &chat::Template {
+        &self.template
+    }
+
+    /// Facts about the model.
+    pub fn info(&self) -> &ModelInfo {
+        &self.info
+    }
+
+    /// Time that loading took.
+    pub fn load_time(&self) -> Duration {
+        self.load_time
+    }
+
+    /// Starts an empty session.
+    pub fn session(&self) -> Result<Session<'_>, Error> {
+        Session::new(self)
+    }
+}
+
+fn model_info(path: &Path, gguf: &Gguf, model: &dyn Model) -> Result<ModelInfo, Error> {
+    let file_name = || path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let elements = |shape: &[usize]| shape.iter().map(|&n| n as u64).product::<u64>();
+    Ok(ModelInfo {
+        name: gguf.metadata().opt_str("general.name")?.map_or_else(file_name, str::to_owned),
+        architecture: gguf.metadata().str("general.architecture")?.to_owned(),
+        n_params: gguf.tensors().iter().map(|tensor| elements(&tensor.shape)).sum(),
+        bytes: gguf.size(),
+        n_ctx_train: model.shape().n_ctx_train,
+        n_vocab: model.shape().n_vocab,
+    })
+}

@@ -1,1 +1,68 @@
-//! Model architectures over the backend interface.
+//! Model architectures over the [`backend`] interface.
+//!
+//! An architecture is one small file under `arch/` that reads like its paper: it loads weights by
+//! name into blocks (`blocks/`) and its forward pass is straight-line code over named operations.
+//! [`Context`] runs a model: it owns the backend and the memory of the positions already seen.
+#![forbid(unsafe_code)]
+
+mod arch;
+mod blocks;
+mod context;
+mod error;
+mod forward;
+mod hparams;
+mod memory;
+mod weights;
+
+pub use arch::{load, supported};
+pub use blocks::pooling::Pooling;
+pub use context::{Context, Outputs};
+pub use error::Error;
+pub use forward::Forward;
+pub use memory::{KvShape, Memory, Sequence};
+
+use backend::Tensor;
+
+/// What a model's forward pass yields for each row asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OutputKind {
+    /// One logit per vocabulary entry.
+    Logits,
+    /// An embedding of `n_embd` values, to be pooled over the sequence.
+    Embeddings(Pooling),
+}
+
+/// The sizes of a model that its users need.
+#[derive(Debug, Clone)]
+pub struct Shape {
+    /// Width of the residual stream.
+    pub n_embd: usize,
+    /// Rows of the token embedding: ids below this are valid input.
+    pub n_vocab: usize,
+    /// Context length that the model was trained with.
+    pub n_ctx_train: usize,
+    /// Keys and values that each layer stores.
+    pub kv: Vec<KvShape>,
+    /// What the forward pass yields.
+    pub output: OutputKind,
+}
+
+impl Shape {
+    /// Values per output row.
+    pub fn output_width(&self) -> usize {
+        match self.output {
+            OutputKind::Logits => self.n_vocab,
+            OutputKind::Embeddings(_) => self.n_embd,
+        }
+    }
+}
+
+/// A loaded model: weights and the forward pass over them.
+pub trait Model: Send + Sync {
+    /// Its sizes.
+    fn shape(&self) -> &Shape;
+
+    /// Evaluates the batch in `cx` and returns one row per output asked for,
+    /// `[outputs][Shape::output_width]`.
+    fn forward(&self, cx: &mut Forward<'_>) -> Tensor;
+}

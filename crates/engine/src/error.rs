@@ -1,0 +1,51 @@
+//! Why generation is impossible.
+
+use thiserror::Error;
+
+/// Why generation is impossible.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// The file is not a valid model file.
+    #[error(transparent)]
+    File(#[from] gguf::Error),
+    /// The model can't be loaded or run.
+    #[error(transparent)]
+    Model(#[from] model::Error),
+    /// The vocabulary can't be used.
+    #[error(transparent)]
+    Tokenizer(#[from] tokenizer::Error),
+    /// The chat template can't be used.
+    #[error(transparent)]
+    Template(#[from] chat::Error),
+    /// No token can be chosen.
+    #[error(transparent)]
+    Sample(#[from] sample::Error),
+    /// More vocabulary entries than embeddings.
+    #[error("the vocabulary has {tokens} tokens, but the model embeds only {rows}")]
+    Vocabulary {
+        /// Entries of the vocabulary.
+        tokens: usize,
+        /// Rows of the token embedding.
+        rows: usize,
+    },
+    /// A model that embeds text instead of continuing it.
+    #[error("'{architecture}' models make embeddings and can't generate text")]
+    NotGenerative {
+        /// The architecture.
+        architecture: String,
+    },
+    /// A context of no positions.
+    #[error("a context needs at least one position")]
+    EmptyContext,
+    /// The prompt leaves no room for an answer.
+    #[error("the prompt has {tokens} tokens, but the context holds {n_ctx}")]
+    PromptTooLong {
+        /// Tokens of the prompt.
+        tokens: usize,
+        /// Positions of the context.
+        n_ctx: usize,
+    },
+    /// Nothing to continue from.
+    #[error("there is no prompt to continue")]
+    EmptyPrompt,
+}

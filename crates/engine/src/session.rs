@@ -1,0 +1,223 @@
+//! One conversation with a model.
+
+use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
+
+use cpu::{Cpu, CpuOptions};
+use model::{Context, Outputs};
+use sample::Sampler;
+
+use crate::{Engine, Error};
+
+/// Why generation stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Finish {
+    /// The model said that it is done.
+    EndOfGeneration,
+    /// The limit of tokens is reached.
+    Limit,
+    /// The context has no room for another token.
+    ContextFull,
+    /// The caller broke off.
+    Cancelled,
+}
+
+/// Work done and the time it took.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Stats {
+    /// Prompt tokens evaluated.
+    pub prompt_tokens: usize,
+    /// Time for them.
+    pub prompt_time: Duration,
+    /// Prompt tokens that memory still held.
+    pub cached_tokens: usize,
+    /// Tokens generated.
+    pub generated_tokens: usize,
+    /// Time for them.
+    pub generation_time: Duration,
+}
+
+impl Stats {
+    /// Prompt tokens per second.
+    pub fn prompt_speed(&self) -> f64 {
+        rate(self.prompt_tokens, self.prompt_time)
+    }
+
+    /// Generated tokens per second.
+    pub fn generation_speed(&self) -> f64 {
+        rate(self.generated_tokens, self.generation_time)
+    }
+}
+
+fn rate(count: usize, time: Duration) -> f64 {
+    if time.is_zero() { 0.0 } else { count as f64 / time.as_secs_f64() }
+}
+
+/// One conversation: the tokens seen and the model's memory of them.
+pub struct Session<'e> {
+    engine: &'e Engine,
+    context: Context,
+    /// Tokens seen; the last one may still await evaluation.
+    tokens: Vec<u32>,
+    /// Logits after the last token, where it is evaluated.
+    logits: Vec<f32>,
+    stats: Stats,
+}
+
+impl<'e> Session<'e> {
+    pub(crate) fn new(engine: &'e Engine) -> Result<Self, Error> {
+        let options = &engine.options;
+        let n_ctx = options.n_ctx.unwrap_or(engine.info.n_ctx_train);
+        if n_ctx == 0 {
+            return Err(Error::EmptyContext);
+        }
+        let backend = Cpu::new(CpuOptions { threads: options.threads, isa: None });
+        let model = engine.model.clone();
+        let context = Context::new(model, Box::new(backend), n_ctx, options.kv_type)?;
+        let (tokens, logits, stats) = (Vec::new(), Vec::new(), Stats::default());
+        Ok(Self { engine, context, tokens, logits, stats })
+    }
+
+    /// Positions that the session can remember.
+    pub fn n_ctx(&self) -> usize {
+        self.context.n_ctx()
+    }
+
+    /// The tokens seen.
+    pub fn tokens(&self) -> &[u32] {
+        &self.tokens
+    }
+
+    /// The backend's description of itself.
+    pub fn backend(&self) -> String {
+        self.context.describe_backend()
+    }
+
+    /// Work done since the session began or [`Session::reset_stats`].
+    pub fn stats(&self) -> Stats {
+        self.stats
+    }
+
+    /// Starts counting anew.
+    pub fn reset_stats(&mut self) {
+        self.stats = Stats::default();
+    }
+
+    /// Forgets everything.
+    pub fn clear(&mut self) {
+        self.rewind(0);
+    }
+
+    /// Makes the session hold exactly `tokens`: keeps the longest common beginning and evaluates
+    /// the rest batch by batch, calling `progress(done, total)` after each. Returns whether it got
+    /// to the end; where `progress` broke off, what was evaluated stays.
+    pub fn feed(
+        &mut self,
+        tokens: &[u32],
+        progress: &mut dyn FnMut(usize, usize) -> ControlFlow<()>,
+    ) -> Result<bool, Error> {
+        if tokens.len() > self.n_ctx() {
+            return Err(Error::PromptTooLong { tokens: tokens.len(), n_ctx: self.n_ctx() });
+        }
+        let start = Instant::now();
+        let common = self.tokens.iter().zip(tokens).take_while(|(a, b)| a == b).count();
+        // The last token is evaluated again where its logits are not at hand.
+        let reusable = common.min(self.context.len());
+        let complete = reusable == tokens.len() && self.has_logits() && common == self.tokens.len();
+        let keep = if complete { reusable } else { reusable.min(tokens.len().saturating_sub(1)) };
+        if !complete {
+            self.rewind(keep);
+        }
+        self.stats.cached_tokens += keep;
+        let n_batch = self.engine.options.n_batch.max(1);
+        let mut finished = true;
+        while self.tokens.len() < tokens.len() {
+            let done = self.tokens.len();
+            let batch = &tokens[done..tokens.len().min(done + n_batch)];
+            let is_last = done + batch.len() == tokens.len();
+            self.evaluate(batch, if is_last { Outputs::Last } else { Outputs::None })?;
+            self.tokens.extend_from_slice(batch);
+            self.stats.prompt_tokens += batch.len();
+            if progress(self.tokens.len(), tokens.len()).is_break() && !is_last {
+                finished = false;
+                break;
+            }
+        }
+        self.stats.prompt_time += start.elapsed();
+        Ok(finished)
+    }
+
+    /// Continues the tokens held: samples until the model ends its turn, `limit` tokens are
+    /// generated, the context is full or `on_text` breaks off. `on_text` receives the answer as it
+    /// grows, in whole characters. All generated tokens, the ending one too, are held afterwards.
+    pub fn generate(
+        &mut self,
+        sampler: &mut Sampler,
+        limit: Option<usize>,
+        on_text: &mut dyn FnMut(&str) -> ControlFlow<()>,
+    ) -> Result<Finish, Error> {
+        if self.tokens.is_empty() {
+            return Err(Error::EmptyPrompt);
+        }
+        let engine = self.engine;
+        let mut decoder = engine.tokenizer.decoder(false);
+        let start = Instant::now();
+        let mut generated = 0;
+        let finish = loop {
+            if limit.is_some_and(|limit| generated >= limit) {
+                break Finish::Limit;
+            }
+            if self.context.len() < self.tokens.len() && self.context.len() >= self.n_ctx() {
+                break Finish::ContextFull;
+            }
+            self.catch_up()?;
+            let id = sampler.sample(&mut self.logits)?;
+            self.logits.clear();
+            sampler.accept(id);
+            self.tokens.push(id);
+            generated += 1;
+            if engine.tokenizer.is_eog(id) {
+                break Finish::EndOfGeneration;
+            }
+            let text = decoder.push(id);
+            if !text.is_empty() && on_text(&text).is_break() {
+                break Finish::Cancelled;
+            }
+        };
+        let rest = decoder.finish();
+        if !rest.is_empty() && finish != Finish::Cancelled {
+            let _ = on_text(&rest);
+        }
+        self.stats.generated_tokens += generated;
+        self.stats.generation_time += start.elapsed();
+        Ok(finish)
+    }
+
+    fn has_logits(&self) -> bool {
+        !self.logits.is_empty()
+    }
+
+    /// Evaluates the held tokens that memory lacks, so that the logits follow the last one.
+    fn catch_up(&mut self) -> Result<(), Error> {
+        if self.has_logits() {
+            return Ok(());
+        }
+        let from = self.context.len().min(self.tokens.len() - 1);
+        self.context.truncate(from);
+        let pending = self.tokens[from..].to_vec();
+        self.evaluate(&pending, Outputs::Last)
+    }
+
+    fn evaluate(&mut self, batch: &[u32], outputs: Outputs) -> Result<(), Error> {
+        self.logits.clear();
+        let logits = self.context.decode(batch, outputs)?;
+        self.logits.extend_from_slice(logits);
+        Ok(())
+    }
+
+    fn rewind(&mut self, len: usize) {
+        self.tokens.truncate(len);
+        self.context.truncate(len);
+        self.logits.clear();
+    }
+}

@@ -1,0 +1,212 @@
+//! Rotary position embedding and its scalings.
+//!
+//! RoPE: Su et al. 2021, arXiv:2104.09864. YaRN: Peng et al. 2023, arXiv:2309.00071. The tables
+//! are computed here, in `f64`, once per batch; backends only rotate.
+
+use backend::{Backend, RopeLayout, Span, Tensor, Vector};
+
+use crate::error::Error;
+use crate::hparams::{Hparams, Keys};
+use crate::weights::Weights;
+
+/// How positions become angles.
+#[derive(Debug, Clone)]
+pub struct Rope {
+    /// Where pairs are.
+    pub layout: RopeLayout,
+    /// Width of a head.
+    pub head_dim: usize,
+    /// Rotated values of a head.
+    pub n_rot: usize,
+    /// Base of the geometric series of frequencies.
+    pub freq_base: f32,
+    /// Factor of all angles: linear position interpolation.
+    pub freq_scale: f32,
+    /// YaRN, where the file asks for it.
+    pub yarn: Option<Yarn>,
+    /// Factor of cosines and sines.
+    pub magnitude: f32,
+    /// Divisors of the frequencies, one per pair (Llama 3, LongRoPE).
+    pub factors: Option<Vector>,
+    /// LongRoPE's divisors for contexts longer than the original one.
+    pub long_factors: Option<Vector>,
+    /// Context length before extension.
+    pub n_ctx_orig: usize,
+}
+
+/// YaRN's mix of interpolation and extrapolation.
+#[derive(Debug, Clone, Copy)]
+pub struct Yarn {
+    /// Weight of extrapolation for high frequencies.
+    pub ext_factor: f32,
+    /// Rotations over the original context above which a frequency is extrapolated.
+    pub beta_fast: f32,
+    /// Rotations below which it is interpolated.
+    pub beta_slow: f32,
+}
+
+/// A batch's rotations on the backend.
+#[derive(Debug, Clone, Copy)]
+pub struct RopeTable {
+    /// `(cos, sin)` pairs, `[rows][n_rot]`.
+    pub angles: Tensor,
+    /// Width of a head.
+    pub head_dim: usize,
+    /// Where pairs are.
+    pub layout: RopeLayout,
+}
+
+impl Rope {
+    /// Reads the scaling keys and frequency factors of the file.
+    pub fn load(
+        keys: &Keys<'_>,
+        w: &Weights<'_>,
+        hp: &Hparams,
+        layout: RopeLayout,
+    ) -> Result<Self, Error> {
+        let scaling = keys.opt_str("rope.scaling.type")?.unwrap_or("linear");
+        let factor = match keys.opt_f32("rope.scaling.factor")? {
+            Some(factor) => Some(factor),
+            None => keys.opt_f32("rope.scale_linear")?,
+        };
+        let freq_scale = match factor {
+            Some(factor) if factor != 0.0 && scaling != "none" => 1.0 / factor,
+            _ => 1.0,
+        };
+        let yarn_default = if scaling == "yarn" { 1.0 } else { 0.0 };
+        let ext_factor = keys.opt_f32("rope.scaling.yarn_ext_factor")?.unwrap_or(yarn_default);
+        let yarn = (ext_factor != 0.0).then_some(Yarn {
+            ext_factor,
+            beta_fast: keys.opt_f32("rope.scaling.yarn_beta_fast")?.unwrap_or(32.0),
+            beta_slow: keys.opt_f32("rope.scaling.yarn_beta_slow")?.unwrap_or(1.0),
+        });
+        let mut magnitude = keys.opt_f32("rope.scaling.attn_factor")?.unwrap_or(1.0);
+        match yarn {
+            // The paper's 0.1 ln(s) + 1; a factor below 1 shrinks nothing.
+            Some(_) => magnitude *= 1.0 + 0.1 * (1.0 / freq_scale).ln().max(0.0),
+            None => magnitude *= keys.opt_f32("rope.scaling.yarn_attn_factor")?.unwrap_or(1.0),
+        }
+        let n_pairs = hp.n_rot / 2;
+        let long_factors = w.opt_vector("rope_factors_long.weight", n_pairs)?;
+        let factors = match w.opt_vector("rope_freqs.weight", n_pairs)? {
+            Some(factors) => Some(factors),
+            None => w.opt_vector("rope_factors_short.weight", n_pairs)?,
+        };
+        Ok(Self {
+            layout,
+            head_dim: hp.head_dim,
+            n_rot: hp.n_rot,
+            freq_base: keys.opt_f32("rope.freq_base")?.unwrap_or(10_000.0),
+            freq_scale,
+            yarn,
+            magnitude,
+            factors,
+            long_factors,
+            n_ctx_orig: keys
+                .opt_usize("rope.scaling.original_context_length")?
+                .unwrap_or(hp.n_ctx_train),
+        })
+    }
+
+    /// The same heads, but with this base and no scaling: what sliding-window layers use.
+    pub fn unscaled(&self, freq_base: f32) -> Self {
+        Self { freq_base, freq_scale: 1.0, ..self.clone() }
+    }
+
+    /// The rotations of a batch, for a context of `n_ctx` positions.
+    pub fn table(&self, backend: &mut dyn Backend, spans: &[Span<'_>], n_ctx: usize) -> RopeTable {
+        let rates = self.rates(n_ctx);
+        let magnitude = f64::from(self.magnitude);
+        let angles: Vec<f32> = spans
+            .iter()
+            .flat_map(|span| span.pos..span.len())
+            .flat_map(|pos| rates.iter().map(move |rate| pos as f64 * rate))
+            .flat_map(|angle| [(angle.cos() * magnitude) as f32, (angle.sin() * magnitude) as f32])
+            .collect();
+        let angles = backend.upload(&angles, self.n_rot);
+        RopeTable { angles, head_dim: self.head_dim, layout: self.layout }
+    }
+
+    /// Radians per position of each pair.
+    fn rates(&self, n_ctx: usize) -> Vec<f64> {
+        let factors = match &self.long_factors {
+            Some(long) if n_ctx > self.n_ctx_orig => Some(long),
+            _ => self.factors.as_ref(),
+        };
+        let ramp = self.yarn.map(|yarn| (yarn, self.yarn_range(yarn)));
+        (0..self.n_rot / 2)
+            .map(|pair| {
+                let exponent = -2.0 * pair as f64 / self.n_rot as f64;
+                let factor = factors.map_or(1.0, |factors| f64::from(factors[pair]));
+                let extrapolated = f64::from(self.freq_base).powf(exponent) / factor;
+                let interpolated = extrapolated * f64::from(self.freq_scale);
+                let Some((yarn, (low, high))) = ramp else { return interpolated };
+                let progress = (pair as f64 - low) / (high - low).max(0.001);
+                let mix = (1.0 - progress.clamp(0.0, 1.0)) * f64::from(yarn.ext_factor);
+                interpolated * (1.0 - mix) + extrapolated * mix
+            })
+            .collect()
+    }
+
+    /// The pairs between which YaRN blends: those that turn `beta_fast` and `beta_slow` times over
+    /// the original context.
+    fn yarn_range(&self, yarn: Yarn) -> (f64, f64) {
+        let (n_rot, base) = (self.n_rot as f64, f64::from(self.freq_base));
+        let pair_turning = |turns: f32| {
+            let period = self.n_ctx_orig as f64 / (f64::from(turns) * std::f64::consts::TAU);
+            n_rot * period.ln() / (2.0 * base.ln())
+        };
+        let low = pair_turning(yarn.beta_fast).floor().max(0.0);
+        let high = pair_turning(yarn.beta_slow).ceil().min(n_rot - 1.0);
+        (low, high)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rope() -> Rope {
+        Rope {
+            layout: RopeLayout::Norm,
+            head_dim: 8,
+            n_rot: 8,
+            freq_base: 10_000.0,
+            freq_scale: 1.0,
+            yarn: None,
+            magnitude: 1.0,
+            factors: None,
+            long_factors: None,
+            n_ctx_orig: 4096,
+        }
+    }
+
+    #[test]
+    fn plain_rates_are_the_geometric_series() {
+        let rates = rope().rates(128);
+        for (pair, rate) in rates.iter().enumerate() {
+            assert!((rate - 10f64.powi(-(pair as i32))).abs() < 1e-12, "{pair}: {rate}");
+        }
+    }
+
+    #[test]
+    fn linear_scaling_and_factors_divide_rates() {
+        let scaled = Rope { freq_scale: 0.25, ..rope() };
+        assert!((scaled.rates(128)[1] - 0.025).abs() < 1e-12);
+        let factors = Some(Vector::new(vec![1.0, 2.0, 4.0, 8.0]));
+        let long = Some(Vector::new(vec![10.0; 4]));
+        let factored = Rope { factors, long_factors: long, ..rope() };
+        assert!((factored.rates(4096)[2] - 0.0025).abs() < 1e-12);
+        assert!((factored.rates(4097)[2] - 0.001).abs() < 1e-12);
+    }
+
+    #[test]
+    fn yarn_keeps_fast_pairs_and_interpolates_slow_ones() {
+        let yarn = Some(Yarn { ext_factor: 1.0, beta_fast: 32.0, beta_slow: 1.0 });
+        let rope = Rope { yarn, freq_scale: 0.25, n_rot: 64, head_dim: 64, ..rope() };
+        let plain = Rope { yarn: None, freq_scale: 1.0, ..rope.clone() };
+        let (rates, plain) = (rope.rates(128), plain.rates(128));
+        assert!((rates[0] - plain[0]).abs() < 1e-12);
+        assert!((rates[31] - plain[31] * 0.25).abs() < 1e-12);
+    }
+}

@@ -1,0 +1,73 @@
+//! Why a model can't be loaded or run.
+
+use backend::{BackendError, WeightError};
+use thiserror::Error;
+
+/// Why a model can't be loaded or run.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// No code for this architecture.
+    #[error("unknown model architecture '{name}'{}", nearest.map(|n| format!(" (nearest known: '{n}')")).unwrap_or_default())]
+    UnknownArchitecture {
+        /// `general.architecture` of the file.
+        name: String,
+        /// The known name most like it, if one is.
+        nearest: Option<&'static str>,
+    },
+    /// The file's metadata is damaged or incomplete.
+    #[error(transparent)]
+    File(#[from] gguf::Error),
+    /// A metadata value makes no sense.
+    #[error("{key}: {value} is out of range; expected {expected}")]
+    Value {
+        /// Metadata key.
+        key: String,
+        /// What the file says.
+        value: String,
+        /// What would be right.
+        expected: String,
+    },
+    /// A tensor that the architecture needs is not in the file.
+    #[error("tensor {name} is missing")]
+    MissingTensor {
+        /// Its name.
+        name: String,
+    },
+    /// A tensor has another shape than the metadata implies.
+    #[error("tensor {name} has shape {found:?}; expected {expected:?}")]
+    TensorShape {
+        /// Its name.
+        name: String,
+        /// Shape in the file, contiguous dimension first.
+        found: Vec<usize>,
+        /// Shape that the metadata implies.
+        expected: Vec<usize>,
+    },
+    /// A tensor's bytes can't serve as a weight.
+    #[error(transparent)]
+    Weight(#[from] WeightError),
+    /// The backend can't serve.
+    #[error(transparent)]
+    Backend(#[from] BackendError),
+    /// More positions than memory was made for.
+    #[error("{needed} positions don't fit the context of {n_ctx}; use a larger one (-c)")]
+    ContextFull {
+        /// Positions with the batch.
+        needed: usize,
+        /// Positions there is memory for.
+        n_ctx: usize,
+    },
+    /// A token id outside the vocabulary.
+    #[error("token {id} is outside the model's vocabulary of {n_vocab}")]
+    Token {
+        /// The id.
+        id: u32,
+        /// Size of the vocabulary.
+        n_vocab: usize,
+    },
+    /// The model produced NaN or infinity.
+    #[error(
+        "the model produced NaN or infinite values; the file's weights are damaged or overflow"
+    )]
+    NotFinite,
+}

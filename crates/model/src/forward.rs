@@ -1,0 +1,96 @@
+//! What a forward pass works with: the batch, the backend, the memory.
+
+use std::ops::{Deref, DerefMut};
+
+use backend::{AttentionParams, Backend, Linear, Span, Tensor, Weight};
+
+use crate::blocks::rope::{Rope, RopeTable};
+use crate::memory::Memory;
+
+/// One batch on its way through a model. Dereferences to the backend, so that architectures call
+/// operations directly.
+pub struct Forward<'a> {
+    backend: &'a mut (dyn Backend + 'a),
+    memory: &'a Memory,
+    tokens: &'a [u32],
+    spans: &'a [Span<'a>],
+    outputs: &'a [usize],
+}
+
+impl<'a> Forward<'a> {
+    /// A batch of `tokens`, one row each, that belong to the sequences in `spans` (which cover all
+    /// rows in order); the model's output is wanted for the rows `outputs`, in ascending order.
+    pub fn new(
+        backend: &'a mut (dyn Backend + 'a),
+        memory: &'a Memory,
+        tokens: &'a [u32],
+        spans: &'a [Span<'a>],
+        outputs: &'a [usize],
+    ) -> Self {
+        debug_assert_eq!(spans.iter().map(|span| span.rows.len()).sum::<usize>(), tokens.len());
+        Self { backend, memory, tokens, spans, outputs }
+    }
+
+    /// Embeddings of the batch's tokens, `[rows][n_embd]`.
+    pub fn embed_tokens(&mut self, table: &Weight) -> Tensor {
+        self.backend.embed(table, self.tokens)
+    }
+
+    /// Positions of the batch's rows in their sequences.
+    pub fn positions(&self) -> impl Iterator<Item = usize> {
+        self.spans.iter().flat_map(|span| span.pos..span.len())
+    }
+
+    /// The rotations of the batch's positions.
+    pub fn rope_table(&mut self, rope: &Rope) -> RopeTable {
+        rope.table(self.backend, self.spans, self.memory.n_ctx())
+    }
+
+    /// Rotates the heads of `x`, in place.
+    pub fn rotate(&mut self, x: Tensor, rope: &RopeTable) {
+        self.backend.rope(x, rope.head_dim, rope.angles, rope.layout);
+    }
+
+    /// One product.
+    pub fn linear1(&mut self, x: Tensor, linear: &Linear) -> Tensor {
+        self.backend.linear(x, &[linear])
+    }
+
+    /// Stores the batch's keys and values in layer `il` and attends to all that is stored.
+    pub fn attend(
+        &mut self,
+        il: usize,
+        [q, k, v]: [Tensor; 3],
+        params: &AttentionParams,
+    ) -> Tensor {
+        let kv = self.memory.layer(il);
+        self.backend.kv_write(kv, k, v, self.spans);
+        self.backend.attention(q, kv, self.spans, params)
+    }
+
+    /// Attends to what another layer has stored.
+    pub fn attend_shared(&mut self, il: usize, q: Tensor, params: &AttentionParams) -> Tensor {
+        self.backend.attention(q, self.memory.layer(il), self.spans, params)
+    }
+
+    /// Only the rows whose output is wanted.
+    pub fn keep_outputs(&mut self, x: Tensor) -> Tensor {
+        if self.outputs.len() == self.tokens.len() {
+            return x;
+        }
+        self.backend.gather(x, self.outputs)
+    }
+}
+
+impl<'a> Deref for Forward<'a> {
+    type Target = dyn Backend + 'a;
+    fn deref(&self) -> &Self::Target {
+        self.backend
+    }
+}
+
+impl DerefMut for Forward<'_> {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        self.backend
+    }
+}

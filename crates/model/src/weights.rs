@@ -1,0 +1,106 @@
+//! Weights by name, with their shapes checked.
+
+use backend::{Linear, Vector, Weight};
+use gguf::{Gguf, TensorInfo};
+
+use crate::error::Error;
+
+/// Tensors of the file under a name prefix such as `blk.3.`.
+#[derive(Clone)]
+pub struct Weights<'a> {
+    gguf: &'a Gguf,
+    prefix: String,
+}
+
+impl<'a> Weights<'a> {
+    /// All tensors of the file.
+    pub fn new(gguf: &'a Gguf) -> Self {
+        Self { gguf, prefix: String::new() }
+    }
+
+    /// The tensors of layer `il`.
+    pub fn layer(&self, il: usize) -> Self {
+        Self { gguf: self.gguf, prefix: format!("blk.{il}.") }
+    }
+
+    /// A required matrix of `shape` `[cols, rows]`.
+    pub fn matrix(&self, name: &str, shape: [usize; 2]) -> Result<Weight, Error> {
+        self.opt_matrix(name, shape)?.ok_or_else(|| self.missing(name))
+    }
+
+    /// An optional matrix of `shape` `[cols, rows]`.
+    pub fn opt_matrix(
+        &self,
+        name: &str,
+        [cols, rows]: [usize; 2],
+    ) -> Result<Option<Weight>, Error> {
+        self.load(name, [cols, rows, 1])
+    }
+
+    /// A required stack of `count` matrices, `shape` `[cols, rows, count]`.
+    pub fn stack(&self, name: &str, shape: [usize; 3]) -> Result<Weight, Error> {
+        self.opt_stack(name, shape)?.ok_or_else(|| self.missing(name))
+    }
+
+    /// An optional stack of matrices, `shape` `[cols, rows, count]`.
+    pub fn opt_stack(&self, name: &str, shape: [usize; 3]) -> Result<Option<Weight>, Error> {
+        self.load(name, shape)
+    }
+
+    /// A required matrix with any number of rows, such as a token embedding.
+    pub fn table(&self, name: &str, cols: usize) -> Result<Weight, Error> {
+        let info = self.find(name).ok_or_else(|| self.missing(name))?;
+        let rows = info.shape.get(1).copied().unwrap_or(1);
+        self.matrix(name, [cols, rows])
+    }
+
+    /// A required vector of `len` values, decoded.
+    pub fn vector(&self, name: &str, len: usize) -> Result<Vector, Error> {
+        self.opt_vector(name, len)?.ok_or_else(|| self.missing(name))
+    }
+
+    /// An optional vector of `len` values, decoded.
+    pub fn opt_vector(&self, name: &str, len: usize) -> Result<Option<Vector>, Error> {
+        let Some(weight) = self.load(name, [len, 1, 1])? else { return Ok(None) };
+        let mut values = vec![0.0; len];
+        weight.decode_row(0, 0, &mut values);
+        Ok(Some(Vector::new(values)))
+    }
+
+    /// A required product `NAME.weight` of `shape` `[cols, rows]`, with its optional `NAME.bias`
+    /// and `NAME.scale`.
+    pub fn linear(&self, name: &str, shape: [usize; 2]) -> Result<Linear, Error> {
+        self.opt_linear(name, shape)?.ok_or_else(|| self.missing(&format!("{name}.weight")))
+    }
+
+    /// Like [`Weights::linear`], but the whole product may be missing.
+    pub fn opt_linear(&self, name: &str, shape: [usize; 2]) -> Result<Option<Linear>, Error> {
+        let Some(weight) = self.opt_matrix(&format!("{name}.weight"), shape)? else {
+            return Ok(None);
+        };
+        let bias = self.opt_vector(&format!("{name}.bias"), shape[1])?;
+        let scale = self.opt_vector(&format!("{name}.scale"), 1)?.map_or(1.0, |scale| scale[0]);
+        Ok(Some(Linear { weight, bias, scale }))
+    }
+
+    fn find(&self, name: &str) -> Option<&'a TensorInfo> {
+        self.gguf.tensor(&format!("{}{name}", self.prefix))
+    }
+
+    fn load(&self, name: &str, shape: [usize; 3]) -> Result<Option<Weight>, Error> {
+        let Some(info) = self.find(name) else { return Ok(None) };
+        let rank = info.shape.len().max(3);
+        let padded = |dims: &[usize]| {
+            (0..rank).map(|i| dims.get(i).copied().unwrap_or(1)).collect::<Vec<_>>()
+        };
+        if padded(&info.shape) != padded(&shape) {
+            let (name, found) = (info.name.clone(), info.shape.clone());
+            return Err(Error::TensorShape { name, found, expected: shape.to_vec() });
+        }
+        Ok(Some(Weight::new(&info.name, info.ty, shape, self.gguf.data(info))?))
+    }
+
+    fn missing(&self, name: &str) -> Error {
+        Error::MissingTensor { name: format!("{}{name}", self.prefix) }
+    }
+}

@@ -1,0 +1,93 @@
+//! Every architecture against the outputs of llama.cpp, on both backends, as one batch, token by
+//! token and in uneven chunks.
+
+mod fixture;
+
+use backend::{Backend, KvType};
+
+use fixture::{Fixture, nmse};
+use model::{Context, OutputKind, Outputs};
+use reference::Reference;
+
+/// Cuts of the batch: how many tokens at a time.
+const CHUNKS: [(&str, &[usize]); 3] =
+    [("one batch", &[usize::MAX]), ("token by token", &[1]), ("uneven chunks", &[31, usize::MAX])];
+
+fn backends() -> Vec<Box<dyn Backend>> {
+    vec![Box::new(Reference::new())]
+}
+
+fn run(context: &mut Context, tokens: &[u32], chunks: &[usize]) -> Vec<f32> {
+    let mut outputs = Vec::new();
+    let mut rest = tokens;
+    for &size in chunks.iter().cycle() {
+        let (batch, after) = rest.split_at(size.min(rest.len()));
+        outputs.extend_from_slice(context.decode(batch, Outputs::All).expect("a valid batch"));
+        rest = after;
+        if rest.is_empty() {
+            return outputs;
+        }
+    }
+    unreachable!("chunks repeat for ever")
+}
+
+fn check_all(ty: KvType) {
+    let mut failures = Vec::new();
+    for fixture in Fixture::all() {
+        let model = model::load(&fixture.model()).expect("the fixture loads");
+        let (tokens, expected) = (fixture.tokens(), fixture.outputs());
+        let causal = model.shape().output == OutputKind::Logits;
+        let tol = if ty == KvType::F32 { fixture.tol } else { fixture.tol_f16_kv };
+        for backend in backends() {
+            let name = backend.describe();
+            let mut context = Context::new(model.clone(), backend, 256, ty).expect("memory");
+            for (how, chunks) in CHUNKS {
+                if !causal && how != "one batch" {
+                    continue;
+                }
+                context.truncate(0);
+                let error = nmse(&expected, &run(&mut context, &tokens, chunks));
+                println!("{:20} {name:32} {how:16} {error:9.2e} (limit {tol:.1e})", fixture.name);
+                if error.is_nan() || error > tol {
+                    failures.push(format!("{} on {name}, {how}: {error:.2e}", fixture.name));
+                }
+            }
+            if !causal {
+                let pooled = context.embed(&tokens).expect("a valid text").expect("an embedding");
+                let error = nmse(&fixture.floats("pooled"), &pooled);
+                if error.is_nan() || error > tol {
+                    failures.push(format!("{} on {name}, pooled: {error:.2e}", fixture.name));
+                }
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{failures:#?}");
+}
+
+#[test]
+fn outputs_match_with_f32_memory() {
+    check_all(KvType::F32);
+}
+
+#[test]
+fn outputs_match_with_f16_memory() {
+    check_all(KvType::F16);
+}
+
+/// Only the last row's output is computed where only that is asked for; it must be the same.
+#[test]
+fn last_output_equals_the_last_of_all() {
+    for fixture in Fixture::all() {
+        let model = model::load(&fixture.model()).expect("the fixture loads");
+        if model.shape().output != OutputKind::Logits {
+            continue;
+        }
+        let tokens = fixture.tokens();
+        let mut context =
+            Context::new(model.clone(), Box::new(Reference::new()), 256, KvType::F32).unwrap();
+        let all = context.decode(&tokens, Outputs::All).unwrap().to_vec();
+        context.truncate(0);
+        let last = context.decode(&tokens, Outputs::Last).unwrap();
+        assert_eq!(last, &all[all.len() - last.len()..], "{}", fixture.name);
+    }
+}
