@@ -32,7 +32,7 @@ fn render(template: &Template, case: &Value) -> Result<String, Error> {
 #[test]
 fn renderings_equal_those_of_python() {
     let cases = object("cases.json");
-    let (mut texts, mut refusals) = (72, 18);
+    let (mut texts, mut refusals) = (0, 0);
     for (name, renderings) in object("renderings.json") {
         let template = template(&name, "<s>", "</s>");
         for (case, expected) in renderings.as_object().expect("renderings by case") {
