@@ -28,6 +28,7 @@ const NAME: &str = "chat_template";
 /// A chat template, compiled.
 ///
 /// Templates come from strangers: a runaway one fails with [`Error::TooLong`].
+/// Memory is not bounded: a template may double a string until there is none left.
 #[derive(Debug)]
 pub struct Template {
     environment: Environment<'static>,

@@ -20,8 +20,8 @@ impl TextTable {
         (id != EMPTY).then_some(id)
     }
 
-    /// As [`TextTable::find`], but trusts the 64 bits of the hash: three times
-    /// as fast where the cache is cold.
+    /// As [`TextTable::find`], but trusts the 64 bits of the hash: one cache
+    /// miss instead of three.
     #[inline]
     pub(crate) fn find_hash(&self, text: &[u8]) -> Option<u32> {
         let id = self.slots[self.slot(hash(text), |_| true)].1;
