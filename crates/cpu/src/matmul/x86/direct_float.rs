@@ -5,7 +5,7 @@ use std::arch::x86_64::*;
 use super::super::formats::FloatFormat;
 use super::super::formats::float::{Bf16, F16, F32};
 use super::super::kernels::{DIRECT_ROWS, Floats, Strip};
-use super::dot::{prefetch, sum};
+use super::dot::{prefetch, prefetch_distance, sum};
 
 /// How values are loaded.
 pub(super) trait Loads: FloatFormat {
@@ -82,11 +82,12 @@ unsafe fn some_rows<F: Loads, const R: usize, const T: usize>(
         let column = |t: usize| x.data.as_ptr().add(t * x.stride);
         let mut acc = [[_mm256_setzero_ps(); R]; T];
         let whole = x.cols / 8 * 8;
+        let ahead = prefetch_distance(R, x.cols * F::BYTES);
         for k in (0..whole).step_by(8) {
             let values: [__m256; T] = std::array::from_fn(|t| _mm256_loadu_ps(column(t).add(k)));
             for r in 0..R {
                 let at = row(r).add(k * F::BYTES);
-                prefetch(at);
+                prefetch(at.wrapping_add(ahead));
                 let weights = F::load(at);
                 for t in 0..T {
                     acc[t][r] = _mm256_fmadd_ps(weights, values[t], acc[t][r]);
