@@ -4,6 +4,7 @@ use std::arch::x86_64::*;
 
 use super::super::formats::FloatFormat;
 use super::super::formats::float::{Bf16, F16, F32};
+use super::super::half::f16_to_f32;
 use super::super::kernels::{DIRECT_ROWS, Floats, Strip};
 use super::dot::{prefetch, prefetch_distance, sum};
 
@@ -99,7 +100,7 @@ unsafe fn some_rows<F: Loads, const R: usize, const T: usize>(
                 let mut y = sum(acc[t][r]);
                 for k in whole..x.cols {
                     let bytes = std::slice::from_raw_parts(row(r).add(k * F::BYTES), F::BYTES);
-                    y = F::value(bytes).mul_add(*column(t).add(k), y);
+                    y = F::value(f16_to_f32, bytes).mul_add(*column(t).add(k), y);
                 }
                 out[t][first + r] = y;
             }
