@@ -42,6 +42,8 @@ pub(super) struct CodeKernels {
     pub activations: Block,
     /// Rows of a panel.
     pub panel_rows: usize,
+    /// From this many columns on, panels are faster than direct products.
+    pub panel_cols: usize,
     /// Unpacks up to `panel_rows` rows of `cols` values that fill `rows`.
     pub unpack: unsafe fn(rows: &[u8], n_rows: usize, cols: usize, panel: &mut Panel),
     /// Multiplies a panel by `index + 1` columns, the first ones of `x`.
@@ -67,6 +69,8 @@ pub(super) struct FloatKernels {
     pub ty: TensorType,
     /// Rows of a panel.
     pub panel_rows: usize,
+    /// From this many columns on, panels are faster than direct products.
+    pub panel_cols: usize,
     /// As in [`CodeKernels`].
     pub unpack: unsafe fn(rows: &[u8], n_rows: usize, cols: usize, panel: &mut Panel),
     /// As in [`CodeKernels`].

@@ -129,6 +129,7 @@ macro_rules! instruction_set {
                     ty: F::TY,
                     activations: F::ACTIVATIONS,
                     panel_rows: CODE_ROWS,
+                    panel_cols: super::$codes_tile::CODE_COLS,
                     unpack: unpack::<F>,
                     tile: [
                         tile::<F, 1>,
@@ -164,6 +165,7 @@ macro_rules! instruction_set {
                 FloatKernels {
                     ty: F::TY,
                     panel_rows: FLOAT_ROWS,
+                    panel_cols: super::$float_tile::FLOAT_COLS,
                     unpack: unpack_floats::<F>,
                     tile: [
                         float_tile::<1>,
