@@ -103,10 +103,10 @@ unsafe fn some_columns<F: Format, const T: usize>(
             }
             if F::MINS {
                 let mins = load(&panel.mins);
-                for t in 0..T {
+                for (t, acc) in acc.iter_mut().enumerate() {
                     let sum = _mm256_set1_ps(scaled_sum::<F>(x, first + t, g));
                     for h in 0..2 {
-                        acc[t][h] = _mm256_fmadd_ps(mins[h], sum, acc[t][h]);
+                        acc[h] = _mm256_fmadd_ps(mins[h], sum, acc[h]);
                     }
                 }
             }

@@ -69,10 +69,10 @@ pub(super) unsafe fn codes<F: Format, const T: usize>(panel: &Panel, x: Codes<'_
             }
             if F::MINS {
                 let mins = load(&panel.mins);
-                for t in 0..T {
+                for (t, acc) in acc.iter_mut().enumerate() {
                     let sum = _mm512_set1_ps(scaled_sum::<F>(x, t, g));
                     for h in 0..2 {
-                        acc[t][h] = _mm512_fmadd_ps(mins[h], sum, acc[t][h]);
+                        acc[h] = _mm512_fmadd_ps(mins[h], sum, acc[h]);
                     }
                 }
             }
