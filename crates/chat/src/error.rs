@@ -3,9 +3,6 @@ use crate::jinja::Raised;
 /// Why a template can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A key of the model file has the wrong type.
-    #[error(transparent)]
-    Metadata(#[from] gguf::Error),
     /// The template is not valid Jinja.
     #[error("the chat template is not valid: {0}")]
     Parse(String),

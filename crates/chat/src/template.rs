@@ -1,4 +1,3 @@
-use gguf::Metadata;
 use minijinja::Environment;
 use minijinja::value::{Serde, Value};
 use serde::Serialize;
@@ -56,19 +55,6 @@ impl Template {
             bos_token: bos_token.to_owned(),
             eos_token: eos_token.to_owned(),
         })
-    }
-
-    /// The template of a model file (`tokenizer.chat_template`), else [`CHATML`].
-    ///
-    /// # Errors
-    /// When the key is no string or its template is not valid.
-    pub fn from_metadata(
-        metadata: &Metadata,
-        bos_token: &str,
-        eos_token: &str,
-    ) -> Result<Self, Error> {
-        let source = metadata.opt_str("tokenizer.chat_template")?;
-        Self::new(source.unwrap_or(CHATML), bos_token, eos_token)
     }
 
     /// Makes the template see this time (seconds since 1970, UTC) as now.
