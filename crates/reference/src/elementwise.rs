@@ -24,6 +24,27 @@ pub fn softcap(x: f32, cap: f32) -> f32 {
     (cap * (f64::from(x) / cap).tanh()) as f32
 }
 
+/// Euclidean norm.
+pub fn length(x: &[f32]) -> f64 {
+    x.iter().map(|&v| f64::from(v) * f64::from(v)).sum::<f64>().sqrt()
+}
+
+/// Scales a group to a Euclidean norm, in place; zeros stay.
+pub fn set_length(x: &mut [f32], target: f64) {
+    let length = length(x);
+    if length > 0.0 {
+        x.iter_mut().for_each(|v| *v = (f64::from(*v) * target / length) as f32);
+    }
+}
+
+/// What of one row exceeds its mean by more than `cutoff` standard deviations, in place.
+pub fn gaussian_top(x: &mut [f32], cutoff: f32) {
+    let mean = x.iter().map(|&v| f64::from(v)).sum::<f64>() / x.len() as f64;
+    let squares = x.iter().map(|&v| (f64::from(v) - mean).powi(2)).sum::<f64>();
+    let threshold = mean + f64::from(cutoff) * (squares / (x.len() as f64 - 1.0)).sqrt();
+    x.iter_mut().for_each(|v| *v = (f64::from(*v) - threshold).max(0.0) as f32);
+}
+
 /// Root-mean-square norm of one group, in place.
 pub fn rms_norm(x: &mut [f32], weight: Option<&[f32]>, eps: f32) {
     let mean = x.iter().map(|&v| f64::from(v) * f64::from(v)).sum::<f64>() / x.len() as f64;
