@@ -7,7 +7,7 @@ use backend::{Backend, KvType};
 
 use fixture::{Fixture, nmse};
 use model::{Context, OutputKind, Outputs};
-use reference::Reference;
+use reference::{Gelu, Reference};
 
 /// Cuts of the batch: how many tokens at a time.
 const CHUNKS: [(&str, &[usize]); 3] =
@@ -72,6 +72,19 @@ fn outputs_match_with_f32_memory() {
 #[test]
 fn outputs_match_with_f16_memory() {
     check_all(KvType::F16);
+}
+
+/// The strictest comparison: what differs is only the order of sums.
+#[test]
+fn outputs_match_tightly_with_gelu_of_halves() {
+    for fixture in Fixture::all() {
+        let model = model::load(&fixture.model()).expect("the fixture loads");
+        let backend = Box::new(Reference::with_gelu(Gelu::Halves));
+        let mut context = Context::new(model, backend, 256, KvType::F32).expect("memory");
+        let outputs = context.decode(&fixture.tokens(), Outputs::All).expect("a valid batch");
+        let (error, tol) = (nmse(&fixture.outputs(), outputs), fixture.tol_tight);
+        assert!(error <= tol, "{}: {error:.2e} (limit {tol:.1e})", fixture.name);
+    }
 }
 
 /// Only the last row's output is computed where only that is asked for; it must be the same.

@@ -4,8 +4,13 @@ use std::f64::consts::FRAC_2_PI;
 
 use backend::{Activation, RopeLayout};
 
+use crate::{Gelu, half};
+
 /// See [`Activation`].
-pub fn activate(x: f32, activation: Activation) -> f32 {
+pub fn activate(x: f32, activation: Activation, gelu: Gelu) -> f32 {
+    if activation == Activation::GeluTanh && gelu == Gelu::Halves {
+        return gelu_of_halves(x);
+    }
     let x = f64::from(x);
     let y = match activation {
         Activation::Silu => x / (1.0 + (-x).exp()),
@@ -16,6 +21,18 @@ pub fn activate(x: f32, activation: Activation) -> f32 {
         Activation::Sigmoid => 1.0 / (1.0 + (-x).exp()),
     };
     y as f32
+}
+
+/// A look-up in a table of half floats by a half float; values beyond ±10 aren't looked up.
+fn gelu_of_halves(x: f32) -> f32 {
+    let round = |v| half::to_f32(half::from_f32(v));
+    if x <= -10.0 {
+        0.0
+    } else if x >= 10.0 {
+        x
+    } else {
+        round(activate(round(x), Activation::GeluTanh, Gelu::Exact))
+    }
 }
 
 /// `cap · tanh(x / cap)`.

@@ -128,6 +128,15 @@ fn activations() {
 }
 
 #[test]
+fn gelu_of_half_floats() {
+    let mut b = Reference::with_gelu(Gelu::Halves);
+    // 1 + 2^-12 rounds to 1, and gelu(1) = 0.841192 to 0.8413086.
+    let x = b.upload(&[1.0 + 2f32.powi(-12), -10.5, 10.000_01], 3);
+    b.activate(x, Activation::GeluTanh);
+    assert_eq!(download(&mut b, x), [0.841_308_6, 0.0, 10.000_01]);
+}
+
+#[test]
 fn glu_of_two_halves() {
     let mut b = Reference::new();
     let x = b.upload(&[-1.0, 2.0, 10.0, 100.0], 4);

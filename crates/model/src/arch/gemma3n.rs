@@ -1,5 +1,5 @@
 //! Gemma 3n (Google DeepMind 2025): four residual streams of which layers compute on one (AltUp),
-//! low-rank residuals beside attention (LAuReL, Menghani et al. 2024, arXiv:2411.07501), an own
+//! low-rank residuals beside attention (LAuReL), an own
 //! embedding per layer, sparse feed-forwards in the first layers (You et al. 2025,
 //! arXiv:2506.06644), and last layers that attend to keys and values of earlier ones.
 
@@ -13,6 +13,7 @@ use crate::blocks::altup::{AltUp, AltUpLayer, add_to_inactive, stream};
 use crate::blocks::attention::{Qkv, kv_shapes, load_queries};
 use crate::blocks::ffn::{FeedForward, GatedFfn};
 use crate::blocks::head::LmHead;
+use crate::blocks::laurel::Laurel;
 use crate::blocks::norm::RmsNorm;
 use crate::blocks::per_layer::{PerLayerGate, PerLayerInputs};
 use crate::blocks::rope::{Rope, RopeTable};
@@ -136,11 +137,7 @@ impl Layer {
             },
             altup: AltUpLayer::load(&w, hp)?,
             attn_norm: norm("attn_norm", hp.n_embd)?,
-            laurel: Laurel {
-                down: w.linear("laurel_l", [hp.n_embd, LAUREL_RANK])?,
-                up: w.linear("laurel_r", [LAUREL_RANK, hp.n_embd])?,
-                norm: norm("laurel_post_norm", hp.n_embd)?,
-            },
+            laurel: Laurel::load(&w, hp, LAUREL_RANK)?,
             projections,
             q_norm: norm("attn_q_norm", hp.head_dim)?,
             attn_output: w.linear("attn_output", [hp.n_head[il] * hp.head_dim_v, hp.n_embd])?,
@@ -197,23 +194,6 @@ impl Layer {
             }
         };
         cx.linear1(a, &self.attn_output)
-    }
-}
-
-/// `x + norm(up(down(x)))`.
-struct Laurel {
-    down: Linear,
-    up: Linear,
-    norm: RmsNorm,
-}
-
-impl Laurel {
-    fn forward(&self, cx: &mut Forward<'_>, x: Tensor) -> Tensor {
-        let y = cx.linear1(x, &self.down);
-        let y = cx.linear1(y, &self.up);
-        let y = self.norm.forward(&mut **cx, y);
-        cx.add_assign(y, x);
-        y
     }
 }
 

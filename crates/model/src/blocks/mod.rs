@@ -4,6 +4,7 @@ pub mod altup;
 pub mod attention;
 pub mod ffn;
 pub mod head;
+pub mod laurel;
 pub mod moe;
 pub mod norm;
 pub mod per_layer;
