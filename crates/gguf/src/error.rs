@@ -43,12 +43,12 @@ pub enum Error {
     )]
     TruncatedHeader { what: String, need: u64, left: u64 },
     #[error(
-        "the header claims {count} {what}, but the file has room for {limit} at most; it is \
+        "the header claims {count} {what}, at most {limit} are possible; the file is incomplete or \
          damaged, download it again"
     )]
     Count { what: &'static str, count: u64, limit: u64 },
 
-    #[error("metadata key number {index} {problem}; the file is damaged")]
+    #[error("metadata key number {index} {problem}")]
     Key { index: u64, problem: &'static str },
     #[error("metadata key {key} occurs twice; the file is damaged")]
     DuplicateKey { key: String },
@@ -68,15 +68,15 @@ pub enum Error {
     #[error("general.alignment must be a power of two of at most {limit}, found {found}")]
     Alignment { found: i64, limit: usize },
 
-    #[error("tensor number {index} {problem}; the file is damaged")]
+    #[error("tensor number {index} {problem}")]
     TensorName { index: u64, problem: &'static str },
     #[error("tensor {tensor} occurs twice; the file is damaged")]
     DuplicateTensor { tensor: String },
     #[error("tensor {tensor}: {error}")]
     TensorType { tensor: String, error: TypeError },
-    #[error("tensor {tensor}: {dims} dimensions, 4 are the limit; the file is damaged")]
+    #[error("tensor {tensor}: {dims} dimensions, 1 to 4 are possible")]
     Dimensions { tensor: String, dims: u32 },
-    #[error("tensor {tensor}: dimension {dim} is zero; the file is damaged")]
+    #[error("tensor {tensor}: dimension {dim} is zero")]
     ZeroDimension { tensor: String, dim: usize },
     #[error("tensor {tensor}: shape {shape:?} is too large for this machine")]
     TooLarge { tensor: String, shape: Vec<u64> },
@@ -95,7 +95,10 @@ pub enum Error {
          NAME-{no:05}-of-{count:05}.gguf; give the shards their original names"
     )]
     ShardName { no: u32, count: u32 },
-    #[error("shard {no} of {count} can't be opened, {}: {error}", path.display())]
+    #[error(
+        "shard {no} of {count} can't be opened, {}: {error}; all shards must lie in one folder",
+        path.display()
+    )]
     ShardMissing { path: PathBuf, no: u32, count: u32, error: io::Error },
     #[error("{key} is {found}, but {expected} was expected; the shards don't belong together")]
     Shard { key: &'static str, expected: u64, found: u64 },
@@ -114,8 +117,10 @@ impl Error {
     /// The same error, naming the file that it was found in.
     pub(crate) fn in_file(self, path: &Path) -> Self {
         match self {
-            Self::Io { .. } | Self::Directory { .. } | Self::ShardMissing { .. } => self,
-            Self::File { .. } => self,
+            Self::Io { .. }
+            | Self::Directory { .. }
+            | Self::File { .. }
+            | Self::ShardMissing { .. } => self,
             error => Self::File { path: path.to_owned(), error: Box::new(error) },
         }
     }

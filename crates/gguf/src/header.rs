@@ -17,6 +17,9 @@ pub(crate) const DEFAULT_ALIGNMENT: usize = 32;
 /// Largest alignment that is accepted.
 const MAX_ALIGNMENT: usize = 1 << 20;
 
+/// Most tensors that are accepted; models have some thousands.
+const MAX_TENSORS: usize = 1 << 20;
+
 /// Magics of the formats before GGUF, as their bytes lie in files.
 const OLD_MAGICS: [([u8; 4], &str); 4] =
     [(*b"lmgg", "ggml"), (*b"fmgg", "ggmf"), (*b"tjgg", "ggjt"), (*b"algg", "ggla")];
@@ -126,13 +129,13 @@ fn read_version(bytes: &[u8]) -> Result<u32, Error> {
 fn read_alignment(metadata: &Metadata) -> Result<usize, Error> {
     match metadata.get(ALIGNMENT_KEY) {
         None => Ok(DEFAULT_ALIGNMENT),
-        Some(value) => check_alignment(ALIGNMENT_KEY, value),
+        Some(value) => check_alignment(value),
     }
 }
 
 /// The value of `general.alignment` as a usable alignment.
-pub(crate) fn check_alignment(key: &str, value: Value<'_>) -> Result<usize, Error> {
-    let found: i64 = as_integer(key, "u32", value)?;
+pub(crate) fn check_alignment(value: Value<'_>) -> Result<usize, Error> {
+    let found: i64 = as_integer(ALIGNMENT_KEY, "u32", value)?;
     match usize::try_from(found) {
         Ok(alignment) if alignment.is_power_of_two() && alignment <= MAX_ALIGNMENT => Ok(alignment),
         _ => Err(Error::Alignment { found, limit: MAX_ALIGNMENT }),
@@ -142,7 +145,7 @@ pub(crate) fn check_alignment(key: &str, value: Value<'_>) -> Result<usize, Erro
 fn read_tensors(cursor: &mut Cursor<'_>, count: u64) -> Result<Vec<TensorInfo>, Error> {
     // Length of the name, number of dimensions, type, offset.
     let least = if cursor.wide { 8 + 4 + 4 + 8 } else { 4 + 4 + 4 + 8 };
-    let limit = (cursor.left() / least) as u64;
+    let limit = (cursor.left() / least).min(MAX_TENSORS) as u64;
     if count > limit {
         return Err(Error::Count { what: "tensors", count, limit });
     }

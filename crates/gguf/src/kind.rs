@@ -44,7 +44,8 @@ impl FileKind {
             if pickle { Self::PyTorchZip } else { Self::Zip }
         } else if starts(b"\x1f\x8b") {
             Self::Gzip
-        } else if head.get(8..10) == Some(b"{\"") {
+        // A 64-bit length of less than a TiB, then JSON.
+        } else if head.get(5..10) == Some(b"\0\0\0{\"") {
             Self::Safetensors
         } else if head[0] == 0x80 && matches!(head.get(1), Some(2..=5)) {
             Self::Pickle

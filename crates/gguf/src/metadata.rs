@@ -4,9 +4,12 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use crate::cursor::Cursor;
+use crate::cursor::{Cursor, Short};
 use crate::value::{MAX_DEPTH, Refused, Value, ValueType};
 use crate::{Array, Error, Strings};
+
+/// Most keys that are accepted; models have some dozens.
+const MAX_KEYS: usize = 1 << 20;
 
 /// Longest key of the format.
 const MAX_KEY: usize = 65_535;
@@ -35,11 +38,11 @@ impl Metadata {
     pub(crate) fn parse(bytes: &Bytes, cursor: &mut Cursor<'_>, count: u64) -> Result<Self, Error> {
         // Length and one byte of the key, type, and the smallest value.
         let least = if cursor.wide { 8 + 1 + 4 + 1 } else { 4 + 1 + 4 + 1 };
-        let limit = (cursor.left() / least) as u64;
-        if count > limit || count > u64::from(u32::MAX) {
+        let limit = (cursor.left() / least).min(MAX_KEYS) as u64;
+        if count > limit {
             return Err(Error::Count { what: "metadata keys", count, limit });
         }
-        let mut entries = Vec::with_capacity(count as usize);
+        let mut entries = Vec::new();
         for index in 0..count {
             entries.push(read_entry(cursor, index)?);
         }
@@ -102,7 +105,7 @@ fn read_entry(cursor: &mut Cursor<'_>, index: u64) -> Result<Entry, Error> {
         return Err(bad_key("is longer than 65535 bytes"));
     }
     let name = std::str::from_utf8(key).map_err(|_| bad_key("is not valid UTF-8"))?;
-    let within = |short: crate::cursor::Short| short.within(format!("the value of {name}"));
+    let within = |short: Short| short.within(format!("the value of {name}"));
     let unknown = |id| Error::ValueType { key: name.to_owned(), id };
     let id = cursor.u32().map_err(within)?;
     let ty = ValueType::from_id(id).ok_or_else(|| unknown(id))?;

@@ -133,6 +133,10 @@ impl Split {
             return Ok(None);
         }
         let no = metadata.u32("split.no")?;
+        if no >= count {
+            let (key, value) = ("split.no".to_owned(), no.into());
+            return Err(Error::OutOfRange { key, value, expected: "split.count" });
+        }
         let tensors = metadata.opt_usize("split.tensors.count")?;
         Ok(Some(Self { no, count, tensors }))
     }
@@ -176,10 +180,10 @@ impl Split {
 
     /// Path of shard `no`, by the name of this one.
     fn path(&self, path: &Path, no: u32) -> Result<PathBuf, Error> {
-        let own = suffix(self.no.saturating_add(1), self.count);
+        let own = suffix(self.no + 1, self.count);
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         let Some(prefix) = name.strip_suffix(&own) else {
-            return Err(Error::ShardName { no: self.no.saturating_add(1), count: self.count });
+            return Err(Error::ShardName { no: self.no + 1, count: self.count });
         };
         Ok(path.with_file_name(format!("{prefix}{}", suffix(no + 1, self.count))))
     }

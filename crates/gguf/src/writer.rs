@@ -44,7 +44,7 @@ impl<'a> Writer<'a> {
     pub fn put<'v>(&mut self, key: &str, value: impl Into<Value<'v>>) -> Result<(), Error> {
         let value = value.into();
         if key == ALIGNMENT_KEY {
-            self.alignment = Some(check_alignment(key, value)?);
+            self.alignment = Some(check_alignment(value)?);
         }
         self.put_key(key, value.ty())?;
         encode(value, &mut self.pairs);

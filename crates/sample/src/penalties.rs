@@ -1,0 +1,102 @@
+use std::collections::{HashMap, VecDeque};
+
+use crate::Params;
+
+/// Makes recently accepted tokens less likely. For a token seen `n > 0` times
+/// among the last `repeat_last_n`:
+///
+/// `logit = (logit <= 0 ? logit * repeat : logit / repeat) - n * frequency - presence`
+pub(crate) struct Penalties {
+    repeat: f32,
+    frequency: f32,
+    presence: f32,
+    last_n: usize,
+    recent: VecDeque<u32>,
+    counts: HashMap<u32, u32>,
+}
+
+impl Penalties {
+    pub(crate) fn new(params: &Params) -> Self {
+        let idle = params.repeat_penalty == 1.0
+            && params.frequency_penalty == 0.0
+            && params.presence_penalty == 0.0;
+        Self {
+            repeat: params.repeat_penalty,
+            frequency: params.frequency_penalty,
+            presence: params.presence_penalty,
+            last_n: if idle { 0 } else { params.repeat_last_n },
+            recent: VecDeque::new(),
+            counts: HashMap::new(),
+        }
+    }
+
+    pub(crate) fn accept(&mut self, token: u32) {
+        if self.last_n == 0 {
+            return;
+        }
+        if self.recent.len() == self.last_n {
+            self.forget_oldest();
+        }
+        self.recent.push_back(token);
+        *self.counts.entry(token).or_insert(0) += 1;
+    }
+
+    pub(crate) fn apply(&self, logits: &mut [f32]) {
+        for (&token, &count) in &self.counts {
+            let Some(logit) = logits.get_mut(token as usize) else { continue };
+            if *logit <= 0.0 {
+                *logit *= self.repeat;
+            } else {
+                *logit /= self.repeat;
+            }
+            *logit -= count as f32 * self.frequency + self.presence;
+        }
+    }
+
+    fn forget_oldest(&mut self) {
+        let Some(oldest) = self.recent.pop_front() else { return };
+        if let Some(count) = self.counts.get_mut(&oldest) {
+            *count -= 1;
+            if *count == 0 {
+                self.counts.remove(&oldest);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn penalised(params: Params, accepted: &[u32]) -> [f32; 4] {
+        let mut penalties = Penalties::new(&params);
+        accepted.iter().for_each(|&t| penalties.accept(t));
+        let mut logits = [2.0, -2.0, 0.5, 1.0];
+        penalties.apply(&mut logits);
+        logits
+    }
+
+    #[test]
+    fn follow_the_formula() {
+        let params = Params {
+            repeat_penalty: 2.0,
+            frequency_penalty: 0.25,
+            presence_penalty: 0.5,
+            ..Params::default()
+        };
+        let got = penalised(params, &[0, 1, 0, 9]);
+        assert_eq!(got, [2.0 / 2.0 - 2.0 * 0.25 - 0.5, -2.0 * 2.0 - 0.25 - 0.5, 0.5, 1.0]);
+    }
+
+    #[test]
+    fn forget_what_is_no_longer_recent() {
+        let params = Params { presence_penalty: 1.0, repeat_last_n: 2, ..Params::default() };
+        assert_eq!(penalised(params, &[0, 0, 2, 3]), [2.0, -2.0, -0.5, 0.0]);
+    }
+
+    #[test]
+    fn zero_last_n_turns_them_off() {
+        let params = Params { presence_penalty: 1.0, repeat_last_n: 0, ..Params::default() };
+        assert_eq!(penalised(params, &[0, 1, 2]), [2.0, -2.0, 0.5, 1.0]);
+    }
+}

@@ -1,0 +1,162 @@
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use crate::Error;
+use crate::parts::{Parts, SCORES};
+use crate::vocab::Vocab;
+
+/// SentencePiece with scores: neighbours that form a token merge, best score first.
+pub(crate) struct Spm {
+    /// One per token.
+    scores: Vec<f32>,
+    /// The token of each byte, for text that forms no token.
+    bytes: [Option<u32>; 256],
+}
+
+/// What SentencePiece writes for a space.
+pub(crate) const SPACE: &str = "\u{2581}";
+
+impl Spm {
+    pub(crate) fn new(parts: &Parts, vocab: &Vocab) -> Result<Self, Error> {
+        let n = vocab.len();
+        let mut scores = parts.scores.clone();
+        if scores.is_empty() {
+            scores.resize(n, 0.0);
+        }
+        if scores.len() < n {
+            return Err(Error::TooShort { key: SCORES, expected: n, found: scores.len() });
+        }
+        let mut bytes = [None; 256];
+        for byte in 0..=255u8 {
+            bytes[byte as usize] = vocab.find_byte(byte).or_else(|| vocab.find(&[byte]));
+        }
+        Ok(Self { scores, bytes })
+    }
+
+    /// Appends the tokens of `text`, which holds no special tokens; `prefix`
+    /// puts a space before it. `unknown` stands for bytes that have no token.
+    pub(crate) fn encode(
+        &self,
+        vocab: &Vocab,
+        text: &str,
+        prefix: bool,
+        unknown: Option<u32>,
+        out: &mut Vec<u32>,
+    ) {
+        let mut escaped = String::with_capacity(text.len() + text.len() / 2);
+        if prefix {
+            escaped.push_str(SPACE);
+        }
+        for part in text.split_inclusive(' ') {
+            match part.strip_suffix(' ') {
+                Some(word) => {
+                    escaped.push_str(word);
+                    escaped.push_str(SPACE);
+                }
+                None => escaped.push_str(part),
+            }
+        }
+        for symbol in self.merge(vocab, escaped.as_bytes()) {
+            let text = &escaped.as_bytes()[symbol.start..symbol.start + symbol.len];
+            match vocab.find(text) {
+                Some(id) => out.push(id),
+                None => {
+                    let ids = text.iter().map(|b| self.bytes[*b as usize].or(unknown));
+                    out.extend(ids.flatten());
+                }
+            }
+        }
+    }
+
+    /// The symbols left when no two neighbours form a token any more, merged
+    /// best score first and leftmost first among equals.
+    fn merge(&self, vocab: &Vocab, text: &[u8]) -> impl Iterator<Item = Symbol> {
+        let mut symbols = characters(text);
+        let n = symbols.len();
+        let mut queue = BinaryHeap::new();
+        let enqueue = |symbols: &[Symbol], queue: &mut BinaryHeap<Candidate>, left, right| {
+            let (l, r): (&Symbol, &Symbol) = (&symbols[left], &symbols[right]);
+            let len = l.len + r.len;
+            if len > vocab.longest() {
+                return;
+            }
+            if let Some(id) = vocab.find(&text[l.start..l.start + len]) {
+                let score = sortable(self.scores[id as usize]);
+                queue.push(Candidate { score, left: Reverse(left), len });
+            }
+        };
+        for right in 1..n {
+            enqueue(&symbols, &mut queue, right - 1, right);
+        }
+        while let Some(Candidate { left: Reverse(left), len, .. }) = queue.pop() {
+            let right = symbols[left].next;
+            // Unless both are as they were, one of them has since been merged.
+            if right >= n || symbols[left].len == 0 || symbols[left].len + symbols[right].len != len
+            {
+                continue;
+            }
+            symbols[left].len = len;
+            symbols[right].len = 0;
+            let next = symbols[right].next;
+            symbols[left].next = next;
+            let prev = symbols[left].prev;
+            if prev < n {
+                enqueue(&symbols, &mut queue, prev, left);
+            }
+            if next < n {
+                symbols[next].prev = left;
+                enqueue(&symbols, &mut queue, left, next);
+            }
+        }
+        symbols.into_iter().filter(|s| s.len > 0)
+    }
+}
+
+/// A node of the list of symbols; neighbours out of range are none.
+struct Symbol {
+    start: usize,
+    /// Bytes of text; 0 when the left neighbour took it in.
+    len: usize,
+    prev: usize,
+    next: usize,
+}
+
+/// One symbol per character; `text` is UTF-8.
+fn characters(text: &[u8]) -> Vec<Symbol> {
+    let mut symbols = Vec::with_capacity(text.len());
+    for (i, chunk) in text.chunk_by(|_, b| is_continuation(*b)).enumerate() {
+        let start = symbols.last().map_or(0, |s: &Symbol| s.start + s.len);
+        symbols.push(Symbol { start, len: chunk.len(), prev: i.wrapping_sub(1), next: i + 1 });
+    }
+    symbols
+}
+
+fn is_continuation(byte: u8) -> bool {
+    byte & 0xc0 == 0x80
+}
+
+/// A possible merge of a symbol with its right neighbour into `len` bytes.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Candidate {
+    score: i32,
+    left: Reverse<usize>,
+    len: usize,
+}
+
+/// An integer ordered as `score` is; both zeros are one.
+fn sortable(score: f32) -> i32 {
+    let bits = (score + 0.0).to_bits() as i32;
+    bits ^ (((bits >> 31) as u32) >> 1) as i32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sortable_keeps_the_order() {
+        let ordered = [f32::NEG_INFINITY, -1e30, -2.0, -1.0, 0.0, 1e-40, 1.0, 3.0, f32::INFINITY];
+        assert!(ordered.windows(2).all(|w| sortable(w[0]) < sortable(w[1])));
+        assert_eq!(sortable(-0.0), sortable(0.0));
+    }
+}
