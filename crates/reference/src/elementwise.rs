@@ -3,8 +3,9 @@
 use std::f64::consts::FRAC_2_PI;
 
 use backend::{Activation, RopeLayout};
+use quant::{f16_to_f32, f32_to_f16};
 
-use crate::{Gelu, half};
+use crate::Gelu;
 
 /// See [`Activation`].
 pub fn activate(x: f32, activation: Activation, gelu: Gelu) -> f32 {
@@ -25,7 +26,7 @@ pub fn activate(x: f32, activation: Activation, gelu: Gelu) -> f32 {
 
 /// A look-up in a table of half floats by a half float; values beyond ±10 aren't looked up.
 fn gelu_of_halves(x: f32) -> f32 {
-    let round = |v| half::to_f32(half::from_f32(v));
+    let round = |v| f16_to_f32(f32_to_f16(v));
     if x <= -10.0 {
         0.0
     } else if x >= 10.0 {

@@ -1,7 +1,6 @@
 //! Gemma 3n (Google DeepMind 2025): four residual streams of which layers compute on one (AltUp),
-//! low-rank residuals beside attention (LAuReL), an own
-//! embedding per layer, sparse feed-forwards in the first layers (You et al. 2025,
-//! arXiv:2506.06644), and last layers that attend to keys and values of earlier ones.
+//! low-rank residuals beside attention (LAuReL), embeddings of each layer's own, sparse
+//! feed-forwards in the first layers (You et al. 2025, arXiv:2506.06644), and last layers that attend to keys and values of earlier ones.
 
 use std::f32::consts::FRAC_1_SQRT_2;
 use std::sync::Arc;
@@ -156,8 +155,8 @@ impl Layer {
         let active = stream(streams, 0);
 
         let h = self.attn_norm.forward(&mut **cx, active);
-        let a =
-            self.attend(cx, il, h, if self.sliding { &state.rope_sliding } else { &state.rope });
+        let rope = if self.sliding { &state.rope_sliding } else { &state.rope };
+        let a = self.attend(cx, il, h, rope);
         let x = self.attn_post_norm.forward(&mut **cx, a);
         cx.add_assign(x, active);
         let laurel = self.laurel.forward(cx, h);
