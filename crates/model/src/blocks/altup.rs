@@ -3,7 +3,7 @@
 //!
 //! The streams are side by side, `[rows][STREAMS * n_embd]`.
 
-use backend::{Linear, Tensor, Vector, Weight};
+use backend::{Linear, Tensor, Vector};
 
 use crate::blocks::norm::RmsNorm;
 use crate::error::Error;
@@ -66,8 +66,7 @@ impl AltUpLayer {
     /// Loads a layer's `altup_*`.
     pub fn load(w: &Weights<'_>, hp: &Hparams) -> Result<Self, Error> {
         let n_embd = hp.n_embd;
-        let plain = |weight: Weight| Linear::plain(weight);
-        let matrix = |name, shape| w.matrix(name, shape).map(plain);
+        let matrix = |name, shape| w.matrix(name, shape).map(Linear::plain);
         let router = matrix("altup_router.weight", [n_embd, STREAMS])?;
         let correct = matrix("altup_correct_coef.weight", [STREAMS, STREAMS])?;
         Ok(Self {
