@@ -8,7 +8,9 @@ use backend::{
 use crate::attention::Attention;
 use crate::isa::Isa;
 use crate::matmul;
-use crate::ops::{Glu, Map, MapOp, RmsNorm, Rope, Rows, RowsMut, Zip, ZipOp};
+use crate::ops::{
+    GaussianTop, Glu, Map, MapOp, MatchLength, MixStreams, RmsNorm, Rope, Rows, RowsMut, Zip, ZipOp,
+};
 use crate::pool::Pool;
 use crate::simd::Level;
 use crate::topology;
@@ -206,6 +208,14 @@ impl Backend for Cpu {
         self.zip(acc, x, ZipOp::Add);
     }
 
+    fn add_scaled(&mut self, acc: Tensor, x: Tensor, factor: f32) {
+        assert_eq!(acc.rows(), x.rows(), "rows of {acc:?} and {x:?}");
+        if acc == x {
+            return self.scale(acc, 1.0 + factor);
+        }
+        self.zip(acc, x, ZipOp::AddScaled(factor));
+    }
+
     fn mul_assign(&mut self, acc: Tensor, x: Tensor) {
         if acc == x {
             return self.map(acc, MapOp::Square);
@@ -215,6 +225,17 @@ impl Backend for Cpu {
 
     fn scale(&mut self, x: Tensor, factor: f32) {
         self.map(x, MapOp::Scale(factor));
+    }
+
+    fn mul_vector(&mut self, x: Tensor, weight: &Vector) -> Tensor {
+        assert_eq!(x.cols(), weight.len(), "weights for {x:?}");
+        let weight = Rows { data: weight, cols: weight.len(), stride: weight.len() };
+        self.produce(x.rows(), x.cols(), |level, data, first_row, mut acc| {
+            for (i, out) in acc.iter_mut().enumerate() {
+                out.copy_from_slice(rows_of(data, x).row(first_row + i));
+            }
+            level.run(Zip { acc, x: weight, first_row: 0, broadcast: true, op: ZipOp::Mul });
+        })
     }
 
     fn scale_rows(&mut self, x: Tensor, factors: &[f32]) {
@@ -235,6 +256,49 @@ impl Backend for Cpu {
 
     fn activate(&mut self, x: Tensor, activation: Activation) {
         self.map(x, MapOp::Activate(activation));
+    }
+
+    fn concat(&mut self, parts: &[Tensor]) -> Tensor {
+        let rows = parts[0].rows();
+        assert!(parts.iter().all(|part| part.rows() == rows), "rows of {parts:?}");
+        let cols = parts.iter().map(|part| part.cols()).sum();
+        self.produce(rows, cols, |_, data, first_row, mut out| {
+            for (i, mut out) in out.iter_mut().enumerate() {
+                for &part in parts {
+                    let (to, rest) = out.split_at_mut(part.cols());
+                    to.copy_from_slice(rows_of(data, part).row(first_row + i));
+                    out = rest;
+                }
+            }
+        })
+    }
+
+    fn mix_streams(&mut self, x: Tensor, coefs: Tensor, width: usize) -> Tensor {
+        let m = x.cols() / width;
+        assert_eq!(x.rows(), coefs.rows(), "rows of {x:?} and {coefs:?}");
+        assert_eq!(x.cols(), m * width, "columns of {x:?}");
+        assert!(coefs.cols().is_multiple_of(m), "{coefs:?} for {m} streams");
+        self.produce(x.rows(), coefs.cols() / m * width, |level, data, first_row, out| {
+            let (x, coefs) = (rows_of(data, x), rows_of(data, coefs));
+            level.run(MixStreams { x, coefs, first_row, width, out });
+        })
+    }
+
+    fn match_length(&mut self, x: Tensor, target: Tensor) {
+        assert_eq!(x.rows(), target.rows(), "rows of {x:?} and {target:?}");
+        assert!(x.cols().is_multiple_of(target.cols()), "columns of {x:?} and {target:?}");
+        let ranges = [x.offset()..x.end(), target.offset()..target.end()];
+        let apart = self.arena.data_mut().get_disjoint_mut(ranges);
+        let [data, targets] = apart.expect("targets must not overlap what they scale");
+        let target = Rows { data: targets, cols: target.cols(), stride: target.stride() };
+        for_row_chunks(&self.pool, data, x, |first_row, x| {
+            self.level.run(MatchLength { x, target, first_row });
+        });
+    }
+
+    fn gaussian_top(&mut self, x: Tensor, cutoff: f32) {
+        let data = &mut self.arena.data_mut()[x.offset()..x.end()];
+        for_row_chunks(&self.pool, data, x, |_, x| self.level.run(GaussianTop { x, cutoff }));
     }
 
     fn rms_norm(&mut self, x: Tensor, group: usize, weight: Option<&Vector>, eps: f32) -> Tensor {

@@ -155,6 +155,80 @@ fn rms_norm_of_rows_and_groups() {
 }
 
 #[test]
+fn scaled_addition() {
+    for (rows, cols) in SHAPES {
+        let mut random = Random(19 + cols as u64);
+        let x = random.values(rows * (2 * cols + 1));
+        compare(&format!("scaled addition {rows}x{cols}"), cols, [1e-6, 1e-6], |backend| {
+            let x = backend.upload(&x, 2 * cols + 1);
+            let (a, b) = (x.columns(0..cols), x.columns(cols + 1..2 * cols + 1));
+            backend.add_scaled(a, b, -0.4);
+            backend.add_scaled(b, b, 0.5);
+            let dense = backend.concat(&[b]);
+            backend.add_scaled(dense, a, 0.7);
+            let all = backend.concat(&[x, dense]);
+            download(backend, all)
+        });
+    }
+}
+
+#[test]
+fn products_with_parameters_and_concatenation() {
+    for (rows, cols) in SHAPES {
+        let mut random = Random(21 + cols as u64);
+        let a = random.values(rows * (cols + 3));
+        let b = random.values(rows * 2);
+        let weight = Vector::new(random.values(cols));
+        compare(&format!("parameters {rows}x{cols}"), 1, [1e-6, 0.0], |backend| {
+            let a = backend.upload(&a, cols + 3).columns(2..cols + 2);
+            let b = backend.upload(&b, 2);
+            let product = backend.mul_vector(a, &weight);
+            let both = backend.concat(&[product, b, a]);
+            download(backend, both)
+        });
+    }
+}
+
+#[test]
+fn streams_mixed_by_rows() {
+    for (rows, width) in SHAPES {
+        for (m, n) in [(4, 4), (1, 4), (4, 1), (3, 2)] {
+            let mut random = Random((23 + width * m + n) as u64);
+            let x = random.values(rows * (m * width + 1));
+            let coefs = random.values(rows * (n * m + 2));
+            let name = format!("{m} to {n} streams {rows}x{width}");
+            compare(&name, width, [2e-6, 1e-6], |backend| {
+                let x = backend.upload(&x, m * width + 1).columns(1..m * width + 1);
+                let coefs = backend.upload(&coefs, n * m + 2).columns(0..n * m);
+                let mixed = backend.mix_streams(x, coefs, width);
+                download(backend, mixed)
+            });
+        }
+    }
+}
+
+#[test]
+fn lengths_of_groups_and_sparsity_of_rows() {
+    for (rows, cols) in SHAPES {
+        let mut random = Random(29 + cols as u64);
+        let mut x = random.values(rows * (3 * cols + 1));
+        x[1..cols + 1].fill(0.0);
+        let target = random.values(rows * (cols + 2));
+        compare(&format!("length {rows}x{cols}"), cols, [1e-6, 1e-9], |backend| {
+            let x = backend.upload(&x, 3 * cols + 1).columns(1..3 * cols + 1);
+            let target = backend.upload(&target, cols + 2).columns(2..cols + 2);
+            backend.match_length(x, target);
+            download(backend, x)
+        });
+        compare(&format!("sparsity {rows}x{cols}"), 3 * cols, [1e-6, 1e-6], |backend| {
+            let x = backend.upload(&x, 3 * cols + 1).columns(0..3 * cols);
+            backend.gaussian_top(x, 1.2);
+            download(backend, x)
+        });
+    }
+}
+
+#[test]
 fn rope_of_parts_of_heads() {
     for (rows, heads, head_dim, turned) in [
         (1, 9, 64, 64),

@@ -14,17 +14,34 @@ use backend::{
     Mark, RopeLayout, Routing, Span, Tensor, Vector, Weight,
 };
 
+/// How [`Activation::GeluTanh`] is computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Gelu {
+    /// By its formula.
+    #[default]
+    Exact,
+    /// With input and output rounded to half floats, as llama.cpp does on CPUs; only for
+    /// comparisons with its outputs, which deep models amplify.
+    Halves,
+}
+
 /// The scalar backend.
 #[derive(Debug, Default)]
 pub struct Reference {
     arena: HostArena,
     stores: Vec<Store>,
+    gelu: Gelu,
 }
 
 impl Reference {
     /// A backend with an empty arena and no stores.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// The same with another way of computing GELU.
+    pub fn with_gelu(gelu: Gelu) -> Self {
+        Self { gelu, ..Self::default() }
     }
 
     /// Replaces each element of `t`, given its row, column and value.
@@ -102,6 +119,12 @@ impl Backend for Reference {
         self.map(acc, |row, col, a| a + values[row * x.cols() + col]);
     }
 
+    fn add_scaled(&mut self, acc: Tensor, x: Tensor, factor: f32) {
+        assert_eq!((acc.rows(), acc.cols()), (x.rows(), x.cols()));
+        let values = self.values(x);
+        self.map(acc, |row, col, a| a + factor * values[row * x.cols() + col]);
+    }
+
     fn mul_assign(&mut self, acc: Tensor, x: Tensor) {
         assert_eq!(acc.cols(), x.cols());
         assert!(x.rows() == acc.rows() || x.rows() == 1, "{x:?} for {acc:?}");
@@ -111,6 +134,15 @@ impl Backend for Reference {
 
     fn scale(&mut self, x: Tensor, factor: f32) {
         self.map(x, |_, _, v| v * factor);
+    }
+
+    fn mul_vector(&mut self, x: Tensor, weight: &Vector) -> Tensor {
+        assert_eq!(x.cols(), weight.len());
+        let values = self.values(x);
+        let rows = values.chunks_exact(x.cols());
+        let out: Vec<f32> =
+            rows.flat_map(|row| std::iter::zip(row, &weight[..]).map(|(v, w)| v * w)).collect();
+        self.upload(&out, x.cols())
     }
 
     fn scale_rows(&mut self, x: Tensor, factors: &[f32]) {
@@ -123,7 +155,55 @@ impl Backend for Reference {
     }
 
     fn activate(&mut self, x: Tensor, activation: Activation) {
-        self.map(x, |_, _, v| elementwise::activate(v, activation));
+        let gelu = self.gelu;
+        self.map(x, |_, _, v| elementwise::activate(v, activation, gelu));
+    }
+
+    fn concat(&mut self, parts: &[Tensor]) -> Tensor {
+        let rows = parts[0].rows();
+        let mut out = Vec::new();
+        for row in 0..rows {
+            for &part in parts {
+                assert_eq!(part.rows(), rows);
+                out.extend_from_slice(self.arena.row(part, row));
+            }
+        }
+        self.upload(&out, parts.iter().map(|part| part.cols()).sum())
+    }
+
+    fn mix_streams(&mut self, x: Tensor, coefs: Tensor, width: usize) -> Tensor {
+        let m = x.cols() / width;
+        assert!(x.rows() == coefs.rows() && x.cols() == m * width);
+        assert!(coefs.cols().is_multiple_of(m), "{coefs:?} for {m} streams");
+        let mut out = Vec::new();
+        for row in 0..x.rows() {
+            let (x, coefs) = (self.arena.row(x, row), self.arena.row(coefs, row));
+            for coefs in coefs.chunks_exact(m) {
+                out.extend((0..width).map(|col| {
+                    let streams = x[col..].iter().step_by(width);
+                    let products =
+                        std::iter::zip(coefs, streams).map(|(&c, &v)| f64::from(c) * f64::from(v));
+                    products.sum::<f64>() as f32
+                }));
+            }
+        }
+        self.upload(&out, coefs.cols() / m * width)
+    }
+
+    fn match_length(&mut self, x: Tensor, target: Tensor) {
+        assert!(x.rows() == target.rows() && x.cols().is_multiple_of(target.cols()));
+        for row in 0..x.rows() {
+            let target_length = elementwise::length(self.arena.row(target, row));
+            for group in self.arena.row_mut(x, row).chunks_exact_mut(target.cols()) {
+                elementwise::set_length(group, target_length);
+            }
+        }
+    }
+
+    fn gaussian_top(&mut self, x: Tensor, cutoff: f32) {
+        for row in 0..x.rows() {
+            elementwise::gaussian_top(self.arena.row_mut(x, row), cutoff);
+        }
     }
 
     fn rms_norm(&mut self, x: Tensor, group: usize, weight: Option<&Vector>, eps: f32) -> Tensor {
@@ -162,7 +242,7 @@ impl Backend for Reference {
         let gates = self.values(gate);
         let ups = self.values(up);
         let out: Vec<f32> = std::iter::zip(gates, ups)
-            .map(|(gate, up)| elementwise::activate(gate, activation) * up)
+            .map(|(gate, up)| elementwise::activate(gate, activation, self.gelu) * up)
             .collect();
         self.upload(&out, gate.cols())
     }
@@ -172,7 +252,7 @@ impl Backend for Reference {
         let mut out = Vec::new();
         for row in 0..x.rows() {
             let x = self.arena.row(x, row);
-            out.extend(linear::moe(x, self.arena.row(logits, row), routing, experts));
+            out.extend(linear::moe(x, self.arena.row(logits, row), routing, experts, self.gelu));
         }
         self.upload(&out, experts.down.rows())
     }

@@ -87,6 +87,8 @@ impl Kernel for Map<'_> {
 #[derive(Clone, Copy)]
 pub enum ZipOp {
     Add,
+    /// `a + factor · b`.
+    AddScaled(f32),
     Mul,
 }
 
@@ -95,6 +97,7 @@ impl ZipOp {
     fn apply<S: Simd>(self, s: S, a: S::V, b: S::V) -> S::V {
         match self {
             ZipOp::Add => s.add(a, b),
+            ZipOp::AddScaled(factor) => s.mul_add(b, s.splat(factor), a),
             ZipOp::Mul => s.mul(a, b),
         }
     }

@@ -1,12 +1,16 @@
 //! The small operations, on strided rows.
 
 mod elementwise;
+mod gaussian;
 mod norm;
 mod rope;
+mod streams;
 
 pub use elementwise::{Glu, Map, MapOp, Zip, ZipOp, softcap};
-pub use norm::RmsNorm;
+pub use gaussian::GaussianTop;
+pub use norm::{MatchLength, RmsNorm};
 pub use rope::Rope;
+pub use streams::MixStreams;
 
 /// Rows of `cols` values, `stride` apart.
 #[derive(Clone, Copy)]
