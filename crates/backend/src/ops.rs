@@ -23,7 +23,9 @@ pub enum BackendError {
 pub enum Activation {
     /// `x · sigmoid(x)`.
     Silu,
-    /// `x/2 · (1 + tanh(sqrt(2/π) · (x + 0.044715 x³)))`.
+    /// `g(x) = x/2 · (1 + tanh(sqrt(2/π) · (x + 0.044715 x³)))` as llama.cpp looks it up:
+    /// `half(g(half(x)))`, with `half` rounding to a half float, but 0 from -10 down and `x` from
+    /// 10 up. Deep models amplify the rounding, so it belongs to what models are known to answer.
     GeluTanh,
     /// `max(x, 0)`.
     Relu,

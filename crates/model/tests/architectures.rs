@@ -7,7 +7,7 @@ use backend::{Backend, KvType};
 use cpu::{Cpu, CpuOptions};
 use fixture::{Fixture, nmse};
 use model::{Context, OutputKind, Outputs};
-use reference::{Gelu, Reference};
+use reference::Reference;
 
 /// Cuts of the batch: how many tokens at a time.
 const CHUNKS: [(&str, &[usize]); 3] =
@@ -77,10 +77,10 @@ fn outputs_match_with_f16_memory() {
 
 /// The strictest comparison: what differs is only the order of sums.
 #[test]
-fn outputs_match_tightly_with_gelu_of_halves() {
+fn outputs_match_tightly() {
     for fixture in Fixture::all() {
         let model = model::load(&fixture.model()).expect("the fixture loads");
-        let backend = Box::new(Reference::with_gelu(Gelu::Halves));
+        let backend = Box::new(Reference::new());
         let mut context = Context::new(model, backend, 256, KvType::F32).expect("memory");
         let outputs = context.decode(&fixture.tokens(), Outputs::All).expect("a valid batch");
         let (error, tol) = (nmse(&fixture.outputs(), outputs), fixture.tol_tight);

@@ -5,35 +5,26 @@ use std::f64::consts::FRAC_2_PI;
 use backend::{Activation, RopeLayout};
 use quant::{f16_to_f32, f32_to_f16};
 
-use crate::Gelu;
-
 /// See [`Activation`].
-pub fn activate(x: f32, activation: Activation, gelu: Gelu) -> f32 {
-    if activation == Activation::GeluTanh && gelu == Gelu::Halves {
-        return gelu_of_halves(x);
-    }
-    let x = f64::from(x);
-    let y = match activation {
-        Activation::Silu => x / (1.0 + (-x).exp()),
-        Activation::GeluTanh => {
-            0.5 * x * (1.0 + (FRAC_2_PI.sqrt() * (x + 0.044715 * x * x * x)).tanh())
-        }
+pub fn activate(x: f32, activation: Activation) -> f32 {
+    let wide = f64::from(x);
+    match activation {
+        Activation::Silu => (wide / (1.0 + (-wide).exp())) as f32,
+        Activation::GeluTanh if x <= -10.0 => 0.0,
+        Activation::GeluTanh if x >= 10.0 => x,
+        Activation::GeluTanh => half(gelu(f64::from(half(x))) as f32),
         Activation::Relu => x.max(0.0),
-        Activation::Sigmoid => 1.0 / (1.0 + (-x).exp()),
-    };
-    y as f32
+        Activation::Sigmoid => (1.0 / (1.0 + (-wide).exp())) as f32,
+    }
 }
 
-/// A look-up in a table of half floats by a half float; values beyond ±10 aren't looked up.
-fn gelu_of_halves(x: f32) -> f32 {
-    let round = |v| f16_to_f32(f32_to_f16(v));
-    if x <= -10.0 {
-        0.0
-    } else if x >= 10.0 {
-        x
-    } else {
-        round(activate(round(x), Activation::GeluTanh, Gelu::Exact))
-    }
+fn gelu(x: f64) -> f64 {
+    0.5 * x * (1.0 + (FRAC_2_PI.sqrt() * (x + 0.044715 * x * x * x)).tanh())
+}
+
+/// Rounded to a half float.
+fn half(x: f32) -> f32 {
+    f16_to_f32(f32_to_f16(x))
 }
 
 /// `cap · tanh(x / cap)`.

@@ -14,34 +14,17 @@ use backend::{
     Mark, RopeLayout, Routing, Span, Tensor, Vector, Weight,
 };
 
-/// How [`Activation::GeluTanh`] is computed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Gelu {
-    /// By its formula.
-    #[default]
-    Exact,
-    /// With input and output rounded to half floats, as llama.cpp does on CPUs; only for
-    /// comparisons with its outputs, which deep models amplify.
-    Halves,
-}
-
 /// The scalar backend.
 #[derive(Debug, Default)]
 pub struct Reference {
     arena: HostArena,
     stores: Vec<Store>,
-    gelu: Gelu,
 }
 
 impl Reference {
     /// A backend with an empty arena and no stores.
     pub fn new() -> Self {
         Self::default()
-    }
-
-    /// The same with another way of computing GELU.
-    pub fn with_gelu(gelu: Gelu) -> Self {
-        Self { gelu, ..Self::default() }
     }
 
     /// Replaces each element of `t`, given its row, column and value.
@@ -155,8 +138,7 @@ impl Backend for Reference {
     }
 
     fn activate(&mut self, x: Tensor, activation: Activation) {
-        let gelu = self.gelu;
-        self.map(x, |_, _, v| elementwise::activate(v, activation, gelu));
+        self.map(x, |_, _, v| elementwise::activate(v, activation));
     }
 
     fn concat(&mut self, parts: &[Tensor]) -> Tensor {
@@ -242,7 +224,7 @@ impl Backend for Reference {
         let gates = self.values(gate);
         let ups = self.values(up);
         let out: Vec<f32> = std::iter::zip(gates, ups)
-            .map(|(gate, up)| elementwise::activate(gate, activation, self.gelu) * up)
+            .map(|(gate, up)| elementwise::activate(gate, activation) * up)
             .collect();
         self.upload(&out, gate.cols())
     }
@@ -252,7 +234,7 @@ impl Backend for Reference {
         let mut out = Vec::new();
         for row in 0..x.rows() {
             let x = self.arena.row(x, row);
-            out.extend(linear::moe(x, self.arena.row(logits, row), routing, experts, self.gelu));
+            out.extend(linear::moe(x, self.arena.row(logits, row), routing, experts));
         }
         self.upload(&out, experts.down.rows())
     }

@@ -2,7 +2,6 @@
 
 use backend::{Experts, Linear, Routing, Vector, Weight};
 
-use crate::Gelu;
 use crate::elementwise::activate;
 
 /// The sum of products in `f64`.
@@ -19,13 +18,7 @@ pub fn linear(layer: &Linear, x: &[f32]) -> Vec<f32> {
 }
 
 /// One row of a mixture of experts, see [`Experts`] and [`Routing`].
-pub fn moe(
-    x: &[f32],
-    logits: &[f32],
-    routing: &Routing,
-    experts: &Experts,
-    gelu: Gelu,
-) -> Vec<f32> {
+pub fn moe(x: &[f32], logits: &[f32], routing: &Routing, experts: &Experts) -> Vec<f32> {
     let mut chosen = Vec::new();
     routing.choose(logits, &mut chosen);
     let mut sum = vec![0.0; experts.down.rows()];
@@ -33,20 +26,20 @@ pub fn moe(
         let (input_weight, output_weight) =
             if routing.weigh_input { (weight, 1.0) } else { (1.0, weight) };
         let x: Vec<f32> = x.iter().map(|v| v * input_weight).collect();
-        for (sum, y) in sum.iter_mut().zip(expert(experts, e, &x, gelu)) {
+        for (sum, y) in sum.iter_mut().zip(expert(experts, e, &x)) {
             *sum += f64::from(output_weight) * y;
         }
     }
     sum.into_iter().map(|v| v as f32).collect()
 }
 
-fn expert(experts: &Experts, e: usize, x: &[f32], gelu: Gelu) -> Vec<f64> {
+fn expert(experts: &Experts, e: usize, x: &[f32]) -> Vec<f64> {
     let up = scaled(&experts.up, &experts.up_scale, e, x);
     let middle: Vec<f32> = match &experts.gate {
         Some(gate) => std::iter::zip(scaled(gate, &experts.gate_scale, e, x), up)
-            .map(|(gate, up)| activate(gate as f32, experts.activation, gelu) * up as f32)
+            .map(|(gate, up)| activate(gate as f32, experts.activation) * up as f32)
             .collect(),
-        None => up.into_iter().map(|v| activate(v as f32, experts.activation, gelu)).collect(),
+        None => up.into_iter().map(|v| activate(v as f32, experts.activation)).collect(),
     };
     scaled(&experts.down, &experts.down_scale, e, &middle)
 }

@@ -43,14 +43,22 @@ fn activate<S: Simd>(s: S, x: S::V, activation: Activation) -> S::V {
     match activation {
         Activation::Silu => times_sigmoid(s, x, x),
         Activation::GeluTanh => {
-            // (1 + tanh(u)) / 2 is sigmoid(2u), which doesn't cancel.
-            const FACTOR: f32 = 1.595_769_2; // 2 sqrt(2/π)
-            let cubic = s.mul(x, s.mul(x, s.splat(FACTOR * 0.044_715)));
-            times_sigmoid(s, x, s.mul(x, s.add(cubic, s.splat(FACTOR))))
+            let y = s.round_f16(gelu(s, s.round_f16(x)));
+            let y = s.select_lt(x, s.splat(10.0), y, x);
+            s.select_lt(s.splat(-10.0), x, y, s.mul(zero, x))
         }
         Activation::Relu => s.max(zero, x),
         Activation::Sigmoid => sigmoid(s, x),
     }
+}
+
+/// `x/2 · (1 + tanh(sqrt(2/π) · (x + 0.044715 x³)))`.
+#[inline(always)]
+fn gelu<S: Simd>(s: S, x: S::V) -> S::V {
+    // (1 + tanh(u)) / 2 is sigmoid(2u), which doesn't cancel.
+    const FACTOR: f32 = 1.595_769_2; // 2 sqrt(2/π)
+    let cubic = s.mul(x, s.mul(x, s.splat(FACTOR * 0.044_715)));
+    times_sigmoid(s, x, s.mul(x, s.add(cubic, s.splat(FACTOR))))
 }
 
 /// `x · sigmoid(y)`.

@@ -36,6 +36,13 @@ pub trait Simd: Copy {
     fn load_f16(self, x: &[u16]) -> Self::V;
     /// Rounded to nearest even, to the first `LANES` half floats.
     fn store_f16(self, v: Self::V, x: &mut [u16]);
+    /// Rounded to half floats.
+    #[inline(always)]
+    fn round_f16(self, v: Self::V) -> Self::V {
+        let mut halves = [0; 16];
+        self.store_f16(v, &mut halves);
+        self.load_f16(&halves)
+    }
 
     fn add(self, a: Self::V, b: Self::V) -> Self::V;
     fn sub(self, a: Self::V, b: Self::V) -> Self::V;
