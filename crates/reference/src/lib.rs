@@ -6,7 +6,6 @@
 
 mod attention;
 mod elementwise;
-mod half;
 mod linear;
 
 use attention::Store;
