@@ -20,6 +20,12 @@ impl CliError {
         self.remedy = Some(remedy.to_string());
         self
     }
+
+    /// Names the thing that the error is about.
+    pub fn within(mut self, thing: impl fmt::Display) -> Self {
+        self.cause = format!("{thing}: {}", self.cause);
+        self
+    }
 }
 
 impl fmt::Display for CliError {

@@ -22,7 +22,11 @@ pub fn load(path: &Path, settings: &Settings) -> Result<Engine, CliError> {
         n_batch: settings.batch.unwrap_or(default.n_batch),
         kv_type: settings.key_type,
     };
-    let engine = Engine::load(path, &options).map_err(|error| explain(&error))?;
+    let engine = Engine::load(path, &options).map_err(|error| match error {
+        // Errors of the file itself name it already.
+        Error::File(_) => explain(&error),
+        _ => explain(&error).within(path.display()),
+    })?;
     if settings.verbose {
         let info = engine.info();
         eprintln!("model: {}", path.display());
@@ -173,8 +177,9 @@ fn own_template(source: &str, engine: &Engine) -> Result<Template, CliError> {
         .map_err(|error| CliError::new(format!("--chat-template: {error}")).hint(JINJA))
 }
 
-/// An error of the engine, with a remedy where the flags offer one.
+/// An error of the engine, with a remedy where its text names none.
 fn explain(error: &Error) -> CliError {
+    use model::Error as Model;
     let cause = CliError::new(error);
     match error {
         Error::PromptTooLong { .. } => {
@@ -185,8 +190,12 @@ fn explain(error: &Error) -> CliError {
         Error::File(_) => {
             cause.hint("llamafile runs GGUF model files; without -m it uses a default model")
         }
-        Error::Model(_) => cause
-            .hint("a newer llamafile may know such models; if the file is damaged, fetch it again"),
+        Error::Model(Model::UnknownArchitecture { .. }) => {
+            cause.hint("a newer llamafile may run such models; this one cannot")
+        }
+        Error::Model(
+            Model::Value { .. } | Model::MissingTensor { .. } | Model::TensorShape { .. },
+        ) => cause.hint("the file is damaged or was converted wrongly; fetch or convert it again"),
         _ => cause,
     }
 }

@@ -6,7 +6,7 @@
 use backend::KvType;
 
 use super::flag::{Action, Flag, Group, Invalid};
-use super::values::{file, number, on_off_auto, whole, whole_or};
+use super::values::{file, number, on_off_auto, threads, whole, whole_or};
 use crate::settings::{Color, Command, Mode, Text};
 
 /// Every flag that has an effect or is harmless to accept.
@@ -301,8 +301,8 @@ pub const FLAGS: &[Flag] = &[
         action: Action::Value {
             name: "N",
             set: |s, v| {
-                s.threads = whole_or(v, 1, &["-1"])
-                    .map_err(|e| e.hint("leave -t out to use every fast core"))?;
+                s.threads =
+                    threads(v).map_err(|e| e.hint("leave -t out to use every fast core"))?;
                 Ok(())
             },
         },

@@ -27,6 +27,19 @@ pub fn whole_or(text: &str, least: usize, special: &[&str]) -> Result<Option<usi
     })
 }
 
+/// A number of threads, or -1 for as many as there are fast cores.
+pub fn threads(text: &str) -> Result<Option<usize>, Invalid> {
+    match whole_or(text, 1, &["-1"])? {
+        Some(threads) if threads > MAX_THREADS => {
+            Err(Invalid::expected(&format!("at most {MAX_THREADS} threads"), text))
+        }
+        threads => Ok(threads),
+    }
+}
+
+/// As many as llama.cpp allows.
+const MAX_THREADS: usize = 512;
+
 /// A finite number within `range`.
 pub fn number(text: &str, range: RangeInclusive<f32>) -> Result<f32, Invalid> {
     let wanted = match (*range.start(), *range.end()) {

@@ -38,6 +38,11 @@ impl Command {
     }
 }
 
+/// The first spelling of each command, for completion.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    COMMANDS.iter().filter_map(|(names, ..)| names.first().copied())
+}
+
 fn unknown(word: &str) -> CliError {
     let error = CliError::new(format!("there is no command {word}"));
     let names = COMMANDS.iter().flat_map(|(names, ..)| names.iter().copied());
@@ -53,6 +58,7 @@ pub fn help(style: Style) -> String {
         COMMANDS.iter().map(|(names, _, about)| entry(style, &names.join(", "), about)).collect();
     lines.push(entry(style, "\"\"\"", "begin and end a message of several lines"));
     lines.push(entry(style, "Ctrl-C", "stop an answer; twice at the prompt: leave"));
+    lines.push(entry(style, "Tab", "complete a command"));
     lines.push(entry(style, "Up, Ctrl-R", "earlier messages"));
     lines.join("\n")
 }

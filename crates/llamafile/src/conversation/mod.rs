@@ -1,6 +1,7 @@
 //! The conversation on a terminal.
 
 mod commands;
+mod editing;
 mod reader;
 
 use std::io::IsTerminal;

@@ -5,8 +5,10 @@ use std::io::{self, BufRead, IsTerminal};
 use std::path::PathBuf;
 
 use rustyline::error::ReadlineError;
-use rustyline::{Config, DefaultEditor};
+use rustyline::history::DefaultHistory;
+use rustyline::{Config, Editor};
 
+use super::editing::Editing;
 use crate::error::CliError;
 use crate::models::history_file;
 use crate::settings::Settings;
@@ -34,7 +36,7 @@ pub struct Reader {
 }
 
 enum Source {
-    Editor { editor: Box<DefaultEditor>, history: Option<PathBuf> },
+    Editor { editor: Box<Editor<Editing, DefaultHistory>>, history: Option<PathBuf> },
     Lines,
 }
 
@@ -46,7 +48,8 @@ impl Reader {
             return Ok(Self { source: Source::Lines, style });
         }
         let config = Config::builder().auto_add_history(false).build();
-        let mut editor = DefaultEditor::with_config(config).map_err(|error| unusable(&error))?;
+        let mut editor = Editor::with_config(config).map_err(|error| unusable(&error))?;
+        editor.set_helper(Some(Editing));
         let history = history_file();
         if let Some(path) = &history {
             // The first time there is no history yet.
