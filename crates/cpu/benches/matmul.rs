@@ -1,6 +1,7 @@
 //! Speed of products by type, shape and instruction set, beside what the machine can do.
 //!
-//! `cargo bench -p cpu --bench matmul -- [threads] [filter of type names]`
+//! `cargo bench -p cpu --bench matmul -- [threads] [filter of type names]`; [`cpu::isa::ENV`] picks an
+//! instruction set.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -38,7 +39,9 @@ fn main() {
     let bandwidth = bandwidth(&pool);
     let peak = peak(&pool);
     println!("{} threads, {bandwidth:.1} GB/s of memory, {peak:.0} GOPS of VNNI", pool.threads());
-    for isa in Isa::available().collect::<Vec<_>>().into_iter().rev() {
+    let only = std::env::var(cpu::isa::ENV).map(|_| Isa::from_env().expect("an instruction set"));
+    let all = Isa::available().filter(|isa| only.as_ref().map_or(true, |only| only == isa));
+    for isa in all.collect::<Vec<_>>().into_iter().rev() {
         for ty in TYPES.into_iter().filter(|ty| ty.name().contains(filter)) {
             for (rows, cols) in SHAPES {
                 report(&pool, isa, ty, rows, cols, [bandwidth, peak]);
@@ -90,7 +93,7 @@ fn weight(ty: TensorType, rows: usize, cols: usize) -> Weight {
 
 /// Nanoseconds of a call: the best of some runs, each long enough to measure.
 fn time(mut call: impl FnMut()) -> f64 {
-    let total = Duration::from_millis(30);
+    let total = Duration::from_millis(150);
     let (start, mut best) = (Instant::now(), f64::MAX);
     let mut calls = 1;
     while start.elapsed() < total {

@@ -2,8 +2,8 @@
 //! several numbers of threads.
 
 use backend::{
-    Activation, AttentionParams, Backend, KvSpec, KvType, Mask, PAGE, RopeLayout, Span, Tensor,
-    TensorType, Vector, Weight,
+    Activation, AttentionParams, Backend, Experts, Gating, KvSpec, KvType, Linear, Mask, PAGE,
+    RopeLayout, Routing, Span, Tensor, TensorType, Vector, Weight,
 };
 use cpu::isa::Isa;
 use cpu::{Cpu, CpuOptions};
@@ -188,10 +188,7 @@ fn rope_of_parts_of_heads() {
 fn embed_and_gather() {
     let mut random = Random(3);
     let (rows, cols) = (50, 96);
-    let mut bytes = vec![0; TensorType::Q8_0.row_bytes(rows * cols).unwrap()];
-    let encode = TensorType::Q8_0.info().encode.unwrap();
-    encode(&random.values(rows * cols), None, &mut bytes);
-    let table = Weight::new("table", TensorType::Q8_0, [cols, rows, 1], bytes.into()).unwrap();
+    let table = weight(&mut random, TensorType::Q8_0, [cols, rows, 1]);
     for n in [1, 7, 400] {
         let ids: Vec<u32> = (0..n).map(|_| random.below(rows) as u32).collect();
         let picks: Vec<usize> = (0..n).map(|_| random.below(n)).collect();
@@ -201,6 +198,76 @@ fn embed_and_gather() {
             let mut out = download(backend, x);
             out.extend(download(backend, y));
             out
+        });
+    }
+}
+
+/// A stack of matrices of random values.
+fn weight(random: &mut Random, ty: TensorType, [cols, rows, count]: [usize; 3]) -> Weight {
+    let mut bytes = vec![0; ty.row_bytes(cols).unwrap() * rows * count];
+    let encode = ty.info().encode.unwrap();
+    encode(&random.values(cols * rows * count), None, &mut bytes);
+    Weight::new("weight", ty, [cols, rows, count], bytes.into()).unwrap()
+}
+
+#[test]
+fn linear_side_by_side() {
+    // Integer types also round the input, to 8 bits.
+    for (ty, tolerance) in [(TensorType::F32, 1e-6), (TensorType::Q8_0, 1e-2)] {
+        for (rows, cols) in [(1, 576), (3, 64), (70, 96)] {
+            let mut random = Random(rows as u64);
+            let x = random.values(rows * (cols + 1));
+            let first = Linear::plain(weight(&mut random, ty, [cols, 130, 1]));
+            let second = Linear {
+                weight: weight(&mut random, ty, [cols, 7, 1]),
+                bias: Some(Vector::new(random.values(7))),
+                scale: 0.7,
+            };
+            compare(&format!("linear {ty} {rows}x{cols}"), 137, [tolerance, 0.0], |backend| {
+                let x = backend.upload(&x, cols + 1).columns(1..cols + 1);
+                let y = backend.linear(x, &[&first, &second]);
+                download(backend, y)
+            });
+        }
+    }
+}
+
+#[test]
+fn mixtures_of_experts() {
+    let (n_expert, n_embd, n_ff, ty) = (6, 64, 96, TensorType::F32);
+    for (rows, gated, weigh_input) in
+        [(1, true, false), (1, true, true), (5, false, false), (40, true, true), (40, true, false)]
+    {
+        let mut random = Random(rows as u64);
+        let x = random.values(rows * n_embd);
+        let logits = random.values(rows * n_expert);
+        let mut factors = || Some(Vector::new(random.values(n_expert)));
+        let (up_scale, down_scale) = (factors(), factors());
+        let gate_scale = if gated { factors() } else { None };
+        let gate = gated.then(|| weight(&mut random, ty, [n_embd, n_ff, n_expert]));
+        let experts = Experts {
+            gate,
+            up: weight(&mut random, ty, [n_embd, n_ff, n_expert]),
+            down: weight(&mut random, ty, [n_ff, n_embd, n_expert]),
+            gate_scale,
+            up_scale,
+            down_scale,
+            activation: Activation::Silu,
+        };
+        let routing = Routing {
+            n_used: 3,
+            gating: Gating::Softmax,
+            selection_bias: None,
+            normalize: true,
+            scale: 1.5,
+            weigh_input,
+        };
+        let name = format!("moe {rows} rows, gated {gated}, weigh_input {weigh_input}");
+        compare(&name, n_embd, [3e-6, 0.0], |backend| {
+            let x = backend.upload(&x, n_embd);
+            let logits = backend.upload(&logits, n_expert);
+            let y = backend.moe(x, logits, &routing, &experts);
+            download(backend, y)
         });
     }
 }

@@ -4,7 +4,7 @@
 mod fixture;
 
 use backend::{Backend, KvType};
-
+use cpu::{Cpu, CpuOptions};
 use fixture::{Fixture, nmse};
 use model::{Context, OutputKind, Outputs};
 use reference::Reference;
@@ -14,7 +14,8 @@ const CHUNKS: [(&str, &[usize]); 3] =
     [("one batch", &[usize::MAX]), ("token by token", &[1]), ("uneven chunks", &[31, usize::MAX])];
 
 fn backends() -> Vec<Box<dyn Backend>> {
-    vec![Box::new(Reference::new())]
+    let cpu = Cpu::new(CpuOptions { threads: Some(2), isa: None });
+    vec![Box::new(Reference::new()), Box::new(cpu)]
 }
 
 fn run(context: &mut Context, tokens: &[u32], chunks: &[usize]) -> Vec<f32> {

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use backend::{AttentionParams, Mask, PAGE};
 
-use super::product::{Matrix, product};
+use super::product::{Matrix, Product};
 use super::store::{Element, PAD, Shape, Tiles};
 use crate::ops::{Rows, softcap};
 use crate::simd::{Kernel, Simd, exp};
@@ -72,7 +72,9 @@ pub struct Scratch {
     scores: Vec<f32>,
     /// Totals, `[queries][PAD]`, of which a vector is used.
     totals: Vec<f32>,
-    /// What each tile leaves of the sums before it.
+    /// The greatest scores up to a tile.
+    max: Vec<f32>,
+    /// What the tile leaves of the sums before it.
     keep: Vec<f32>,
     /// Converted tiles.
     k: Vec<f32>,
@@ -92,6 +94,7 @@ impl Scratch {
         grow(&mut self.q, count * shape.head_dim);
         grow(&mut self.scores, count * PAGE);
         grow(&mut self.totals, count * PAD);
+        grow(&mut self.max, count);
         grow(&mut self.keep, count);
         grow(&mut self.k, shape.k_tile());
         grow(&mut self.v, shape.v_tile());
@@ -141,8 +144,13 @@ impl<T: Element> Kernel for Block<'_, T> {
                 let visible =
                     visible.start.clamp(first, end) - first..visible.end.clamp(first, end) - first;
                 let scores = &mut scratch.scores[i * PAGE..][..cols];
+                scratch.max[i] = score(s, scores, visible, params.softcap, out.max[i]);
+            }
+            raise(s, out.max, &scratch.max, &mut scratch.keep);
+            for i in 0..count {
+                let scores = &mut scratch.scores[i * PAGE..][..cols];
                 let total = &mut scratch.totals[i * PAD..][..PAD];
-                scratch.keep[i] = weigh(s, scores, visible, params.softcap, &mut out.max[i], total);
+                weigh(s, scores, out.max[i], total, scratch.keep[i]);
             }
 
             let size = [count, shape.v_cols, end - start];
@@ -189,7 +197,7 @@ fn tile_product<S: Simd, T: Element>(
 ) {
     let [m, n, k] = size;
     if size_of::<T>() == size_of::<f32>() || m <= S::TILE_ROWS {
-        return product(s, size, a, b, c, c_stride, keep);
+        return s.outline(Product { size, a, b, c, c_stride, keep });
     }
     for row in 0..k {
         for col in (0..n).step_by(S::LANES) {
@@ -197,24 +205,14 @@ fn tile_product<S: Simd, T: Element>(
             s.store(T::load(s, &b.data[at..]), &mut converted[at..]);
         }
     }
-    product(s, size, a, Matrix { data: converted, stride: b.stride }, c, c_stride, keep);
+    let b = Matrix { data: &*converted, stride: b.stride };
+    s.outline(Product { size, a, b, c, c_stride, keep });
 }
 
-/// Turns one query's scores of a tile into weights `exp(score - max)` and adds them to `total`,
-/// lane by lane. Returns the factor for everything summed before, as `max` may have grown.
+/// Caps one query's scores of a tile and hides what it doesn't see. Returns the greatest of them
+/// and `max`.
 #[inline(always)]
-fn weigh<S: Simd>(
-    s: S,
-    scores: &mut [f32],
-    visible: Range<usize>,
-    cap: f32,
-    max: &mut f32,
-    total: &mut [f32],
-) -> f32 {
-    if visible.is_empty() {
-        scores.fill(0.0);
-        return 1.0;
-    }
+fn score<S: Simd>(s: S, scores: &mut [f32], visible: Range<usize>, cap: f32, max: f32) -> f32 {
     if cap > 0.0 {
         for scores in scores.chunks_exact_mut(S::LANES) {
             s.store(softcap(s, s.load(scores), cap), scores);
@@ -222,22 +220,48 @@ fn weigh<S: Simd>(
     }
     scores[..visible.start].fill(f32::NEG_INFINITY);
     scores[visible.end..].fill(f32::NEG_INFINITY);
-
-    let mut greatest = s.splat(*max);
+    let mut greatest = s.splat(max);
     for scores in scores.chunks_exact(S::LANES) {
         greatest = s.max(greatest, s.load(scores));
     }
-    let greatest = s.reduce_max(greatest);
-    let keep = if greatest == *max { 1.0 } else { (*max - greatest).exp() };
-    *max = greatest;
+    s.reduce_max(greatest)
+}
 
-    let greatest = s.splat(greatest);
+/// Raises each `max` to `to`; `keep` gets the factors for everything summed before.
+#[inline(always)]
+fn raise<S: Simd>(s: S, max: &mut [f32], to: &[f32], keep: &mut [f32]) {
+    let chunks = max.chunks_mut(S::LANES).zip(to.chunks(S::LANES)).zip(keep.chunks_mut(S::LANES));
+    for ((max, to), keep) in chunks {
+        let n = max.len();
+        let whole = n == S::LANES;
+        let old = if whole { s.load(max) } else { s.load_partial(max) };
+        let new = if whole { s.load(to) } else { s.load_partial(&to[..n]) };
+        // Both are infinite before a query has seen anything.
+        let step = s.select_lt(old, new, s.sub(old, new), s.splat(0.0));
+        let factor = exp(s, step);
+        if whole {
+            s.store(factor, keep);
+        } else {
+            s.store_partial(factor, &mut keep[..n]);
+        }
+        max.copy_from_slice(&to[..n]);
+    }
+}
+
+/// Turns one query's scores of a tile into weights `exp(score - max)` and adds them to `total`,
+/// lane by lane, after its factor `keep`.
+#[inline(always)]
+fn weigh<S: Simd>(s: S, scores: &mut [f32], max: f32, total: &mut [f32], keep: f32) {
+    if max == f32::NEG_INFINITY {
+        scores.fill(0.0);
+        return;
+    }
+    let max = s.splat(max);
     let mut sums = s.mul(s.load(total), s.splat(keep));
     for scores in scores.chunks_exact_mut(S::LANES) {
-        let weights = exp(s, s.sub(s.load(scores), greatest));
+        let weights = exp(s, s.sub(s.load(scores), max));
         sums = s.add(sums, weights);
         s.store(weights, scores);
     }
     s.store(sums, total);
-    keep
 }

@@ -1,7 +1,7 @@
 //! The product of small matrices that attention is made of.
 
 use super::store::{Element, PAD};
-use crate::simd::Simd;
+use crate::simd::{Kernel, Simd};
 
 /// `rows` rows of numbers, `stride` apart.
 #[derive(Clone, Copy)]
@@ -11,30 +11,36 @@ pub struct Matrix<'a, T> {
 }
 
 /// `c[i] = keep[i] · c[i] + Σ_k a[i][k] b[k]`, without the first term where `keep` is `None`, for
-/// rows `c[i]` of `n` values, a multiple of [`PAD`]; `c` has the stride `c_stride`.
-#[inline(always)]
-pub fn product<S: Simd, T: Element>(
-    s: S,
-    [m, n, k]: [usize; 3],
-    a: Matrix<'_, f32>,
-    b: Matrix<'_, T>,
-    c: &mut [f32],
-    c_stride: usize,
-    keep: Option<&[f32]>,
-) {
-    debug_assert!(n.is_multiple_of(PAD));
-    let mut col = 0;
-    while col < n {
-        let b = Matrix { data: &b.data[col..], stride: b.stride };
-        let c = &mut c[col..];
-        // As many columns as leave registers for six rows: 4 of 32, or 2 of 16.
-        let vectors = (n - col) / S::LANES;
-        col += S::LANES
-            * match vectors {
+/// rows `c[i]` of `n` values, a multiple of [`PAD`].
+pub struct Product<'a, T> {
+    /// Rows of `c`, columns of `c`, and rows of `b`.
+    pub size: [usize; 3],
+    pub a: Matrix<'a, f32>,
+    pub b: Matrix<'a, T>,
+    pub c: &'a mut [f32],
+    pub c_stride: usize,
+    pub keep: Option<&'a [f32]>,
+}
+
+impl<T: Element> Kernel for Product<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Self { size: [m, n, k], a, b, c, c_stride, keep } = self;
+        debug_assert!(n.is_multiple_of(PAD));
+        let mut col = 0;
+        while col < n {
+            let b = Matrix { data: &b.data[col..], stride: b.stride };
+            let c = &mut c[col..];
+            // As many columns as leave registers for six rows: 4 vectors of 32, or 2 of 16.
+            let vectors = match (n - col) / S::LANES {
                 4.. if S::LANES == 16 => strip::<S, T, 4>(s, m, k, a, b, c, c_stride, keep),
                 2.. => strip::<S, T, 2>(s, m, k, a, b, c, c_stride, keep),
                 _ => strip::<S, T, 1>(s, m, k, a, b, c, c_stride, keep),
             };
+            col += vectors * S::LANES;
+        }
     }
 }
 

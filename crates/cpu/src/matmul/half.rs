@@ -12,12 +12,6 @@ pub(super) fn f16_to_f32(half: u16) -> f32 {
     f32::from_bits(value.to_bits() | (u32::from(half & 0x8000) << 16))
 }
 
-/// The half float at the start of `bytes`.
-#[inline(always)]
-pub(super) fn f16_at(bytes: &[u8]) -> f32 {
-    f16_to_f32(u16::from_le_bytes([bytes[0], bytes[1]]))
-}
-
 /// A bfloat16, exactly.
 #[inline(always)]
 pub(super) fn bf16_to_f32(half: u16) -> f32 {

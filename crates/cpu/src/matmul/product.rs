@@ -281,8 +281,13 @@ impl Work<'_> {
         let Job { matrix, n, x_row, .. } = place.job;
         let row_bytes = matrix.bytes.len() / matrix.rows;
         let bytes = &matrix.bytes[rows.start * row_bytes..][..rows.len * row_bytes];
+        // Tiles of nearly equal size, since small ones run slower.
         let tiles = |most: usize| {
-            (0..cols.len).step_by(most).map(move |at| (cols.start + at, most.min(cols.len - at)))
+            let n = cols.len.div_ceil(most);
+            (0..n).map(move |i| {
+                let (from, to) = (i * cols.len / n, (i + 1) * cols.len / n);
+                (cols.start + from, to - from)
+            })
         };
         if *n >= PANEL_COLS {
             product.unpack(bytes, rows.len, matrix.cols, panel);

@@ -2,13 +2,14 @@
 
 use super::activation::{self, Codes};
 use super::formats::{FloatFormat, Format, float, kquant, legacy};
+use super::half::f16_to_f32;
 use super::kernels::{
     CodeKernels, DIRECT_ROWS, FloatKernels, Floats, Kernels, Strip, TILE_COLS, Tile,
 };
 use super::panel::{self, Panel};
 
-/// Rows of a panel: a small one, since nothing is gained from interleaving here.
-const ROWS: usize = 8;
+/// Rows of a panel: nothing is gained from interleaving here.
+const ROWS: usize = 1;
 
 /// The table of portable kernels.
 pub(super) static KERNELS: Kernels = Kernels {
@@ -32,7 +33,7 @@ const fn codes<F: Format>() -> CodeKernels {
         activations: F::ACTIVATIONS,
         panel_rows: ROWS,
         unpack: |rows, n_rows, cols, panel| {
-            panel::unpack::<F, ROWS>(rows, n_rows, cols, panel, panel::interleave)
+            panel::unpack::<F, ROWS>(f16_to_f32, rows, n_rows, cols, panel, panel::interleave)
         },
         tile: [
             tile::<F, 1>,
@@ -50,7 +51,16 @@ const fn floats<F: FloatFormat>() -> FloatKernels {
     FloatKernels {
         ty: F::TY,
         panel_rows: ROWS,
-        unpack: panel::unpack_floats::<F, ROWS>,
+        unpack: |rows, n_rows, cols, panel| {
+            panel::unpack_floats::<F, ROWS>(
+                f16_to_f32,
+                rows,
+                n_rows,
+                cols,
+                panel,
+                panel::interleave,
+            )
+        },
         tile: [
             float_tile::<1>,
             float_tile::<2>,
@@ -70,21 +80,15 @@ const fn floats<F: FloatFormat>() -> FloatKernels {
 
 fn tile<F: Format, const T: usize>(panel: &Panel, x: Codes<'_>, out: &mut Tile) {
     for (t, out) in out.iter_mut().enumerate().take(T) {
-        out[..ROWS].fill(0.0);
-        let codes = &x.codes[t * x.cols..][..x.cols];
-        for (group, codes) in codes.chunks_exact(F::GROUP).enumerate() {
+        out[0] = 0.0;
+        let x_codes = x.codes[t * x.cols..][..x.cols].chunks_exact(F::GROUP);
+        let groups = panel.elements().chunks_exact(F::GROUP).zip(x_codes);
+        for (group, (codes, x_codes)) in groups.enumerate() {
             let (scale, sum) = group_scale::<F>(x, t, group);
-            for (r, out) in out[..ROWS].iter_mut().enumerate() {
-                let mut dot = 0;
-                for (i, codes) in codes.chunks_exact(4).enumerate() {
-                    let at = ((group * F::GROUP / 4 + i) * ROWS + r) * 4;
-                    dot += group_dot(&panel.codes[at..at + 4], codes, F::OFFSET);
-                }
-                let at = group * ROWS + r;
-                *out += dot as f32 * (panel.scales[at] * scale);
-                if F::MINS {
-                    *out += panel.mins[at] * sum;
-                }
+            let dot = group_dot(codes, x_codes, F::OFFSET);
+            out[0] += dot as f32 * (panel.scales[group] * scale);
+            if F::MINS {
+                out[0] += panel.mins[group] * sum;
             }
         }
     }
@@ -105,7 +109,7 @@ pub(super) fn direct<F: Format, const T: usize>(
     for (r, row) in rows.chunks_exact(row_bytes.max(1)).enumerate() {
         let mut acc = [0f32; T];
         for (b, block) in row.chunks_exact(F::BYTES).enumerate() {
-            F::unpack(block, &mut codes, &mut scales, &mut mins);
+            F::unpack(f16_to_f32, block, &mut codes, &mut scales, &mut mins);
             for (t, acc) in acc.iter_mut().enumerate() {
                 let x_codes = &x.codes[t * x.cols + b * F::LEN..][..F::LEN];
                 for g in 0..groups {
@@ -141,11 +145,9 @@ fn group_dot(codes: &[u8], x: &[i8], offset: u8) -> i32 {
 
 fn float_tile<const T: usize>(panel: &Panel, x: Floats<'_>, out: &mut Tile) {
     for (t, out) in out.iter_mut().enumerate().take(T) {
-        out[..ROWS].fill(0.0);
         let x = &x.data[t * x.stride..][..x.cols];
-        for (x, values) in x.iter().zip(panel.floats.chunks_exact(ROWS)) {
-            out.iter_mut().zip(values).for_each(|(out, value)| *out += x * value);
-        }
+        let weights = panel.elements().as_chunks().0;
+        out[0] = x.iter().zip(weights).map(|(x, &w)| x * f32::from_ne_bytes(w)).sum();
     }
 }
 
@@ -159,7 +161,8 @@ fn float_direct<F: FloatFormat, const T: usize>(
     for (t, out) in out.iter_mut().enumerate().take(T) {
         let x = &x.data[t * x.stride..][..x.cols];
         for (row, out) in rows.chunks_exact((x.len() * F::BYTES).max(1)).zip(out) {
-            *out = row.chunks_exact(F::BYTES).zip(x).map(|(w, x)| F::value(w) * x).sum();
+            *out =
+                row.chunks_exact(F::BYTES).zip(x).map(|(w, x)| F::value(f16_to_f32, w) * x).sum();
         }
     }
 }

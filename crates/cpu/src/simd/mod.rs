@@ -62,6 +62,10 @@ pub trait Simd: Copy {
     /// `sum + v²`, in `f64`.
     fn sum_squares(self, sum: Self::Sum, v: Self::V) -> Self::Sum;
     fn sum_total(self, sum: Self::Sum) -> f64;
+
+    /// Runs a kernel as a function of its own. Inlined into a larger one, the registers of an inner
+    /// loop compete with all that is live around it.
+    fn outline<K: Kernel>(self, kernel: K) -> K::Output;
 }
 
 /// Code to run at some vector width.

@@ -1,6 +1,6 @@
 //! Vectors as arrays, left to the compiler.
 
-use super::Simd;
+use super::{Kernel, Simd};
 use quant::{f16_to_f32, f32_to_f16};
 
 const LANES: usize = 8;
@@ -150,5 +150,10 @@ impl Simd for Portable {
     #[inline(always)]
     fn sum_total(self, sum: Self::Sum) -> f64 {
         sum.into_iter().sum()
+    }
+
+    #[inline(never)]
+    fn outline<K: Kernel>(self, kernel: K) -> K::Output {
+        kernel.run(self)
     }
 }

@@ -14,12 +14,14 @@ pub struct Avx512(());
 
 /// Runs a kernel on 8 lanes.
 #[target_feature(enable = "avx2,fma,f16c")]
+#[inline(never)]
 pub fn run_avx2<K: Kernel>(kernel: K) -> K::Output {
     kernel.run(Avx2(()))
 }
 
 /// Runs a kernel on 16 lanes.
 #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl")]
+#[inline(never)]
 pub fn run_avx512<K: Kernel>(kernel: K) -> K::Output {
     kernel.run(Avx512(()))
 }
@@ -194,6 +196,11 @@ impl Simd for Avx2 {
             _mm_cvtsd_f64(_mm_add_sd(v, _mm_unpackhi_pd(v, v)))
         })
     }
+
+    #[inline(always)]
+    fn outline<K: Kernel>(self, kernel: K) -> K::Output {
+        vector!(run_avx2(kernel))
+    }
 }
 
 #[inline(always)]
@@ -336,5 +343,10 @@ impl Simd for Avx512 {
             let v = _mm_add_pd(_mm256_castpd256_pd128(v), _mm256_extractf128_pd::<1>(v));
             _mm_cvtsd_f64(_mm_add_sd(v, _mm_unpackhi_pd(v, v)))
         })
+    }
+
+    #[inline(always)]
+    fn outline<K: Kernel>(self, kernel: K) -> K::Output {
+        vector!(run_avx512(kernel))
     }
 }

@@ -2,8 +2,7 @@
 
 use quant::TensorType;
 
-use super::super::half::f16_at;
-use super::Format;
+use super::{Format, Half, u16_at};
 
 /// `scale`, `min scale`, 12 bytes of 6-bit scales and mins, 128 bytes of nibbles.
 pub(in super::super) struct Q4K;
@@ -20,9 +19,15 @@ impl Format for Q4K {
     const OFFSET: u8 = 0;
     const MINS: bool = true;
     #[inline(always)]
-    fn unpack(block: &[u8], codes: &mut [u8], scales: &mut [f32], mins: &mut [f32]) {
+    fn unpack<H: Half>(
+        half: H,
+        block: &[u8],
+        codes: &mut [u8],
+        scales: &mut [f32],
+        mins: &mut [f32],
+    ) {
         nibbles(&block[16..144], codes);
-        scales_and_mins(block, scales, mins);
+        scales_and_mins(half, block, scales, mins);
     }
 }
 
@@ -34,14 +39,20 @@ impl Format for Q5K {
     const OFFSET: u8 = 0;
     const MINS: bool = true;
     #[inline(always)]
-    fn unpack(block: &[u8], codes: &mut [u8], scales: &mut [f32], mins: &mut [f32]) {
+    fn unpack<H: Half>(
+        half: H,
+        block: &[u8],
+        codes: &mut [u8],
+        scales: &mut [f32],
+        mins: &mut [f32],
+    ) {
         nibbles(&block[48..176], codes);
         for (group, codes) in codes.chunks_exact_mut(32).enumerate() {
             for (code, bits) in codes.iter_mut().zip(&block[16..48]) {
                 *code |= (bits >> group & 1) << 4;
             }
         }
-        scales_and_mins(block, scales, mins);
+        scales_and_mins(half, block, scales, mins);
     }
 }
 
@@ -53,7 +64,7 @@ impl Format for Q6K {
     const OFFSET: u8 = 32;
     const MINS: bool = false;
     #[inline(always)]
-    fn unpack(block: &[u8], codes: &mut [u8], scales: &mut [f32], _: &mut [f32]) {
+    fn unpack<H: Half>(half: H, block: &[u8], codes: &mut [u8], scales: &mut [f32], _: &mut [f32]) {
         for half in 0..2 {
             let codes = &mut codes[half * 128..][..128];
             let low = &block[half * 64..][..64];
@@ -65,7 +76,7 @@ impl Format for Q6K {
                 codes[i + 96] = low[i + 32] >> 4 | (high[i] >> 6) << 4;
             }
         }
-        let scale = f16_at(&block[208..]);
+        let scale = half(u16_at(&block[208..]));
         for (out, &group) in scales[..16].iter_mut().zip(&block[192..208]) {
             *out = scale * f32::from(group as i8);
         }
@@ -85,8 +96,8 @@ fn nibbles(bytes: &[u8], codes: &mut [u8]) {
 }
 
 #[inline(always)]
-fn scales_and_mins(block: &[u8], scales: &mut [f32], mins: &mut [f32]) {
-    let (scale, min) = (f16_at(block), f16_at(&block[2..]));
+fn scales_and_mins(half: impl Half, block: &[u8], scales: &mut [f32], mins: &mut [f32]) {
+    let (scale, min) = (half(u16_at(block)), half(u16_at(&block[2..])));
     let (group_scales, group_mins) = six_bit(&block[4..16]);
     for group in 0..8 {
         scales[group] = scale * f32::from(group_scales.to_le_bytes()[group]);

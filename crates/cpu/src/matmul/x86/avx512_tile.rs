@@ -20,14 +20,16 @@ pub(super) const FLOAT_ROWS: usize = 32;
 #[inline(always)]
 pub(super) unsafe fn codes<F: Format, const T: usize>(panel: &Panel, x: Codes<'_>, out: &mut Tile) {
     let groups = x.cols / F::GROUP;
-    assert!(panel.codes.len() >= x.cols * CODE_ROWS && panel.scales.len() >= groups * CODE_ROWS);
+    assert!(
+        panel.elements().len() >= x.cols * CODE_ROWS && panel.scales.len() >= groups * CODE_ROWS
+    );
     assert!(panel.mins.len() >= groups * CODE_ROWS && x.cols.is_multiple_of(32));
     assert!(x.codes.len() >= T * x.cols && x.pairs.len() >= T * x.cols / 32);
     assert!(x.sums.len() >= T * x.cols / 16);
     // SAFETY: all accesses are within the lengths checked above.
     unsafe {
         let mut acc = [[_mm512_setzero_ps(); 2]; T];
-        let mut codes = panel.codes.as_ptr();
+        let mut codes = panel.elements().as_ptr();
         for g in 0..groups {
             // Starting at -OFFSET · Σ activations takes the offset off exactly.
             let mut dot = [[_mm512_setzero_si512(); 2]; T];
@@ -113,14 +115,14 @@ pub(super) unsafe fn scaled_sum<F: Format>(x: Codes<'_>, t: usize, g: usize) -> 
 /// Inlined where AVX-512 F is enabled.
 #[inline(always)]
 pub(super) unsafe fn floats<const T: usize>(panel: &Panel, x: Floats<'_>, out: &mut Tile) {
-    assert!(panel.floats.len() >= x.cols * FLOAT_ROWS);
+    assert!(panel.elements().len() >= x.cols * FLOAT_ROWS * 4);
     assert!(x.data.len() >= (T - 1) * x.stride + x.cols);
     // SAFETY: all accesses are within the lengths checked above.
     unsafe {
         let mut acc = [[_mm512_setzero_ps(); 2]; T];
+        let weights = panel.elements().as_ptr().cast::<f32>();
         for k in 0..x.cols {
-            let rows =
-                [0, 16].map(|at| _mm512_loadu_ps(panel.floats.as_ptr().add(k * FLOAT_ROWS + at)));
+            let rows = [0, 16].map(|at| _mm512_loadu_ps(weights.add(k * FLOAT_ROWS + at)));
             for (t, acc) in acc.iter_mut().enumerate() {
                 let x = _mm512_set1_ps(x.data.as_ptr().add(t * x.stride + k).read());
                 acc[0] = _mm512_fmadd_ps(rows[0], x, acc[0]);

@@ -4,8 +4,9 @@ use std::arch::x86_64::*;
 
 use super::super::formats::FloatFormat;
 use super::super::formats::float::{Bf16, F16, F32};
+use super::super::half::f16_to_f32;
 use super::super::kernels::{DIRECT_ROWS, Floats, Strip};
-use super::dot::{prefetch, sum};
+use super::dot::{prefetch, prefetch_distance, sum};
 
 /// How values are loaded.
 pub(super) trait Loads: FloatFormat {
@@ -82,11 +83,12 @@ unsafe fn some_rows<F: Loads, const R: usize, const T: usize>(
         let column = |t: usize| x.data.as_ptr().add(t * x.stride);
         let mut acc = [[_mm256_setzero_ps(); R]; T];
         let whole = x.cols / 8 * 8;
+        let ahead = prefetch_distance(R, x.cols * F::BYTES);
         for k in (0..whole).step_by(8) {
             let values: [__m256; T] = std::array::from_fn(|t| _mm256_loadu_ps(column(t).add(k)));
             for r in 0..R {
                 let at = row(r).add(k * F::BYTES);
-                prefetch(at);
+                prefetch(at.wrapping_add(ahead));
                 let weights = F::load(at);
                 for t in 0..T {
                     acc[t][r] = _mm256_fmadd_ps(weights, values[t], acc[t][r]);
@@ -98,7 +100,7 @@ unsafe fn some_rows<F: Loads, const R: usize, const T: usize>(
                 let mut y = sum(acc[t][r]);
                 for k in whole..x.cols {
                     let bytes = std::slice::from_raw_parts(row(r).add(k * F::BYTES), F::BYTES);
-                    y = F::value(bytes).mul_add(*column(t).add(k), y);
+                    y = F::value(f16_to_f32, bytes).mul_add(*column(t).add(k), y);
                 }
                 out[t][first + r] = y;
             }

@@ -7,7 +7,7 @@ use super::super::formats::Format;
 use super::super::formats::kquant::{Q4K, Q5K, Q6K, six_bit};
 use super::super::half::f16_to_f32;
 use super::super::kernels::{DIRECT_ROWS, Strip};
-use super::dot::{Dot, prefetch, sum};
+use super::dot::{Dot, prefetch, prefetch_distance, sum};
 
 /// A column's part that meets one block.
 #[derive(Clone, Copy)]
@@ -197,6 +197,7 @@ unsafe fn some_rows<F: Blocks, D: Dot, const R: usize, const T: usize>(
     unsafe {
         let mut acc = [[_mm256_setzero_ps(); R]; T];
         let mut min = [[_mm_setzero_ps(); R]; T];
+        let ahead = prefetch_distance(R, n_blocks * F::BYTES);
         for b in 0..n_blocks {
             let columns: [Column; T] = std::array::from_fn(|t| Column {
                 codes: x.codes.as_ptr().add((t * n_blocks + b) * 256),
@@ -205,7 +206,7 @@ unsafe fn some_rows<F: Blocks, D: Dot, const R: usize, const T: usize>(
             for r in 0..R {
                 let block = rows.as_ptr().add(((first + r) * n_blocks + b) * F::BYTES);
                 for line in 0..F::BYTES.div_ceil(64) {
-                    prefetch(block.wrapping_add(64 * line));
+                    prefetch(block.wrapping_add(ahead + 64 * line));
                 }
                 let lanes = F::multiply::<D, T>(block, columns);
                 let half = |at: usize| f16_to_f32(block.add(at).cast::<u16>().read_unaligned());

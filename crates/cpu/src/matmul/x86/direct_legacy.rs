@@ -6,7 +6,7 @@ use super::super::activation::Codes;
 use super::super::formats::Format;
 use super::super::formats::legacy::{Q4_0, Q4_1, Q5_0, Q5_1, Q8_0};
 use super::super::kernels::{DIRECT_ROWS, Strip};
-use super::dot::{Dot, prefetch, signed, sum};
+use super::dot::{Dot, prefetch, prefetch_distance, signed, sum};
 
 /// How blocks are loaded. Functions are inlined where AVX2 and F16C are enabled, and `block` points
 /// to a whole block.
@@ -146,6 +146,7 @@ unsafe fn some_rows<F: Blocks, D: Dot, const R: usize, const T: usize>(
     unsafe {
         let mut acc = [[_mm256_setzero_ps(); R]; T];
         let mut min = [[_mm_setzero_ps(); R]; T];
+        let ahead = prefetch_distance(R, n_blocks * F::BYTES);
         for b in 0..n_blocks {
             let mut column = [(_mm256_setzero_si256(), _mm_setzero_ps()); T];
             for (t, column) in column.iter_mut().enumerate() {
@@ -156,7 +157,7 @@ unsafe fn some_rows<F: Blocks, D: Dot, const R: usize, const T: usize>(
             }
             for r in 0..R {
                 let block = rows.as_ptr().add(((first + r) * n_blocks + b) * F::BYTES);
-                prefetch(block);
+                prefetch(block.wrapping_add(ahead));
                 let codes = F::codes(block);
                 let scales = F::scales(block);
                 for t in 0..T {

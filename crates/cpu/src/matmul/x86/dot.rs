@@ -79,14 +79,15 @@ pub(super) unsafe fn sum(v: __m256) -> f32 {
     }
 }
 
-/// Asks for the cache line that a stream at `at` reaches soon.
-///
-/// # Safety
-/// None beyond SSE: a prefetch of any address is harmless.
+/// How far ahead of a group of `R` rows to prefetch: the same place of the next group, or for very
+/// long rows what fits in the first-level cache.
+pub(super) fn prefetch_distance(rows: usize, row_bytes: usize) -> usize {
+    (rows * row_bytes).min(12 << 10)
+}
+
+/// Asks for the cache line at `at`, which may lie anywhere.
 #[inline(always)]
-pub(super) unsafe fn prefetch(at: *const u8) {
-    /// Far enough to hide main memory at the rate of the kernels.
-    const AHEAD: usize = 1536;
-    // SAFETY: as above.
-    unsafe { _mm_prefetch::<_MM_HINT_T0>(at.wrapping_add(AHEAD).cast()) }
+pub(super) fn prefetch(at: *const u8) {
+    // SAFETY: a prefetch of any address is harmless, and every x86-64 processor has it.
+    unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) }
 }

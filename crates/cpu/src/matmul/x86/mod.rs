@@ -11,10 +11,12 @@ mod direct_legacy;
 mod dot;
 mod interleave;
 
+use std::arch::x86_64::{_mm_cvtph_ps, _mm_cvtsi32_si128, _mm_cvtss_f32};
+
 use super::activation::{Block, Codes, CodesMut, quantize_row};
-use super::formats::{FloatFormat, Format, float, kquant, legacy};
+use super::formats::{FloatFormat, Format, Half, float, kquant, legacy};
 use super::kernels::{CodeKernels, FloatKernels, Floats, Kernels, Strip, Tile};
-use super::panel::{self, Panel};
+use super::panel::{self, Panel, Step};
 
 /// An instruction set's functions: the bodies compiled with its features.
 macro_rules! instruction_set {
@@ -25,6 +27,13 @@ macro_rules! instruction_set {
             /// Rows of a panel of codes, and of floats.
             pub(super) const CODE_ROWS: usize = super::$codes_tile::CODE_ROWS;
             pub(super) const FLOAT_ROWS: usize = super::$float_tile::FLOAT_ROWS;
+
+            /// The conversion of a half float.
+            #[inline]
+            #[target_feature(enable = $features)]
+            fn f16c() -> impl Half {
+                |half| _mm_cvtss_f32(_mm_cvtph_ps(_mm_cvtsi32_si128(i32::from(half))))
+            }
 
             #[target_feature(enable = $features)]
             pub(super) fn quantize(x: &[f32], block: Block, out: CodesMut<'_>) {
@@ -38,10 +47,11 @@ macro_rules! instruction_set {
                 cols: usize,
                 panel: &mut Panel,
             ) {
-                panel::unpack::<F, CODE_ROWS>(rows, n_rows, cols, panel, |codes, out| {
+                let interleave = |step: &Step<CODE_ROWS>, out: &mut [u8]| {
                     // SAFETY: this function's features are enough.
-                    unsafe { super::$codes_tile::interleave(codes, out) }
-                });
+                    unsafe { super::$codes_tile::interleave(step, out) }
+                };
+                panel::unpack::<F, CODE_ROWS>(f16c(), rows, n_rows, cols, panel, interleave);
             }
 
             #[target_feature(enable = $features)]
@@ -83,7 +93,18 @@ macro_rules! instruction_set {
                 cols: usize,
                 panel: &mut Panel,
             ) {
-                panel::unpack_floats::<F, FLOAT_ROWS>(rows, n_rows, cols, panel);
+                let interleave = |step: &Step<FLOAT_ROWS>, out: &mut [u8]| {
+                    // SAFETY: this function's features are enough.
+                    unsafe { super::$float_tile::interleave(step, out) }
+                };
+                panel::unpack_floats::<F, FLOAT_ROWS>(
+                    f16c(),
+                    rows,
+                    n_rows,
+                    cols,
+                    panel,
+                    interleave,
+                );
             }
 
             #[target_feature(enable = $features)]
