@@ -3,40 +3,31 @@
 use std::io::{self, ErrorKind, StdoutLock, Write};
 use std::ops::ControlFlow;
 
-use chat::Message;
+use chat::{Message, Template};
 use engine::{Engine, Finish};
 
 use crate::error::CliError;
-use crate::generator::Generator;
+use crate::generator::{self, Generator};
 use crate::settings::{Mode, Settings};
 
 /// Writes the answer to `prompt`, or its continuation in [`Mode::Completion`] and by models that
 /// do not converse.
 pub fn answer(engine: &Engine, settings: &Settings, prompt: &str) -> Result<(), CliError> {
     let mut generator = Generator::new(engine, settings)?;
-    let raw = match settings.mode {
-        Mode::Completion => true,
-        Mode::Auto => !generator.converses(),
-        Mode::Answer | Mode::Chat => false,
-    };
-    if raw && settings.mode == Mode::Auto {
-        eprintln!(
-            "note: the model has no chat template, so it continues the prompt as plain text; \
-             --cli makes it answer"
-        );
-    }
-    let tokens = if raw {
-        generator.text_tokens(prompt)
-    } else {
-        let mut messages = Vec::new();
-        messages.extend(settings.system_text().map(|text| Message::new("system", text)));
-        messages.push(Message::new("user", prompt));
-        generator.chat_tokens(&messages)?
+    let template = asked_template(engine, settings)?;
+    let tokens = match &template {
+        None => generator.text_tokens(prompt),
+        Some(template) => {
+            let system = settings.system_text().map(|text| Message::new("system", text));
+            let user = Message::new("user", prompt);
+            let messages: Vec<Message> = system.into_iter().chain([user]).collect();
+            generator.chat_tokens(template, &messages)?
+        }
     };
     let mut out = Output::new();
-    if settings.display_prompt.unwrap_or(raw) {
+    if settings.display_prompt.unwrap_or(template.is_none()) {
         let _ = out.write(prompt);
-        if !raw {
+        if template.is_some() {
             let _ = out.write("\n\n");
         }
     }
@@ -50,6 +41,22 @@ pub fn answer(engine: &Engine, settings: &Settings, prompt: &str) -> Result<(), 
         eprintln!("{}", generator.timings());
     }
     Ok(())
+}
+
+/// The chat template, where the prompt is to be put into one.
+fn asked_template(engine: &Engine, settings: &Settings) -> Result<Option<Template>, CliError> {
+    if settings.mode == Mode::Completion {
+        return Ok(None);
+    }
+    let (template, real) = generator::template(engine, settings)?;
+    if !real && settings.mode == Mode::Auto {
+        eprintln!(
+            "note: the model has no chat template, so it continues the prompt as plain text; \
+             --cli makes it answer"
+        );
+        return Ok(None);
+    }
+    Ok(Some(template))
 }
 
 /// Standard output that remembers its first failure and where the line stands.

@@ -12,6 +12,7 @@ use crate::settings::Settings;
 use crate::terminal::{Progress, Unit};
 
 const JINJA: &str = "give Jinja source, as in the tokenizer.chat_template of model files";
+const OTHER_TEMPLATE: &str = "give another with --chat-template, or -no-cnv for plain text";
 
 /// Maps the model file with the options that the settings ask for.
 pub fn load(path: &Path, settings: &Settings) -> Result<Engine, CliError> {
@@ -42,12 +43,26 @@ pub fn load(path: &Path, settings: &Settings) -> Result<Engine, CliError> {
     Ok(engine)
 }
 
+/// The chat template of the flags or of the model, and whether it is a real one: models without
+/// were not trained to hold conversations.
+pub fn template(engine: &Engine, settings: &Settings) -> Result<(Template, bool), CliError> {
+    let Some(source) = &settings.template else {
+        let template = engine.template().map_err(|error| explain(&error).hint(OTHER_TEMPLATE))?;
+        let real = template.source() != chat::CHATML;
+        return Ok((template, real));
+    };
+    let tokenizer = engine.tokenizer();
+    let text = |id: Option<u32>| id.and_then(|id| tokenizer.token_text(id)).unwrap_or_default();
+    let template = Template::new(source, text(tokenizer.bos()), text(tokenizer.eos()))
+        .map_err(|error| CliError::new(format!("--chat-template: {error}")).hint(JINJA))?;
+    Ok((template, true))
+}
+
 /// One conversation with a loaded model.
 pub struct Generator<'e> {
     engine: &'e Engine,
     session: Session<'e>,
     sampler: Sampler,
-    template: Option<Template>,
     limit: Option<usize>,
     verbose: bool,
 }
@@ -61,12 +76,8 @@ impl<'e> Generator<'e> {
             eprintln!("backend: {}", session.backend());
             eprintln!("context: {} tokens, seed: {}", session.n_ctx(), sampler.seed());
         }
-        let template = match &settings.template {
-            Some(source) => Some(own_template(source, engine)?),
-            None => None,
-        };
         let (limit, verbose) = (settings.predict, settings.verbose);
-        Ok(Self { engine, session, sampler, template, limit, verbose })
+        Ok(Self { engine, session, sampler, limit, verbose })
     }
 
     /// The model.
@@ -84,25 +95,20 @@ impl<'e> Generator<'e> {
         self.session.clear();
     }
 
-    /// Whether there is a chat template, from the flags or the model.
-    ///
-    /// Models without one were not trained to hold conversations.
-    pub fn converses(&self) -> bool {
-        self.template.is_some() || self.engine.template().source() != chat::CHATML
-    }
-
     /// The tokens of plain text.
     pub fn text_tokens(&self, text: &str) -> Vec<u32> {
         self.engine.tokenizer().encode(text, true, true)
     }
 
     /// The tokens of a conversation in which it is the model's turn.
-    pub fn chat_tokens(&self, messages: &[Message]) -> Result<Vec<u32>, CliError> {
-        let template = self.template.as_ref().unwrap_or(self.engine.template());
-        let text = template.render(messages, true).map_err(|error| {
-            CliError::new(format!("the chat template cannot be used: {error}"))
-                .hint("give another with --chat-template, or use -no-cnv for plain text")
-        })?;
+    pub fn chat_tokens(
+        &self,
+        template: &Template,
+        messages: &[Message],
+    ) -> Result<Vec<u32>, CliError> {
+        let text = template
+            .render(messages, true)
+            .map_err(|error| CliError::new(error).hint(OTHER_TEMPLATE))?;
         if self.verbose {
             eprintln!("prompt: {text:?}");
         }
@@ -168,13 +174,6 @@ impl<'e> Generator<'e> {
             stats.generation_speed(),
         )
     }
-}
-
-fn own_template(source: &str, engine: &Engine) -> Result<Template, CliError> {
-    let tokenizer = engine.tokenizer();
-    let text = |id: Option<u32>| id.and_then(|id| tokenizer.token_text(id)).unwrap_or_default();
-    Template::new(source, text(tokenizer.bos()), text(tokenizer.eos()))
-        .map_err(|error| CliError::new(format!("--chat-template: {error}")).hint(JINJA))
 }
 
 /// An error of the engine, with a remedy where its text names none.

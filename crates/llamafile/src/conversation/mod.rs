@@ -7,12 +7,12 @@ mod reader;
 use std::io::IsTerminal;
 use std::ops::ControlFlow;
 
-use chat::Message;
+use chat::{Message, Template};
 use engine::{Engine, Finish};
 
 use crate::answer::Output;
 use crate::error::CliError;
-use crate::generator::Generator;
+use crate::generator::{self, Generator};
 use crate::settings::Settings;
 use crate::terminal::{Style, catch_interrupts, interrupted};
 use commands::Command;
@@ -23,6 +23,7 @@ pub fn chat(engine: &Engine, settings: &Settings, first: Option<String>) -> Resu
     let style = Style::new(settings.color, std::io::stdout().is_terminal());
     let mut talk = Talk {
         generator: Generator::new(engine, settings)?,
+        template: generator::template(engine, settings)?.0,
         messages: Vec::new(),
         system: settings.system_text(),
         timings: settings.timings,
@@ -63,6 +64,7 @@ pub fn chat(engine: &Engine, settings: &Settings, first: Option<String>) -> Resu
 /// What was said so far, and the model that answers.
 struct Talk<'e> {
     generator: Generator<'e>,
+    template: Template,
     messages: Vec<Message>,
     system: Option<String>,
     timings: bool,
@@ -96,7 +98,7 @@ impl Talk<'_> {
         interrupted();
         let mut out = Output::new();
         let mut answer = String::new();
-        let tokens = self.generator.chat_tokens(&self.messages);
+        let tokens = self.generator.chat_tokens(&self.template, &self.messages);
         let finish = tokens.and_then(|tokens| {
             self.generator.run(&tokens, &interrupted, &mut |piece| {
                 answer.push_str(piece);
