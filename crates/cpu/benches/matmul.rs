@@ -27,7 +27,7 @@ const TYPES: [TensorType; 11] = [
     T::Q5_K,
     T::Q6_K,
 ];
-const COLUMNS: [usize; 7] = [1, 2, 4, 7, 8, 32, 512];
+const COLUMNS: [usize; 8] = [1, 2, 4, 5, 7, 8, 32, 512];
 /// More than any cache.
 const STREAM_BYTES: usize = 256 << 20;
 

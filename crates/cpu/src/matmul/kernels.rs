@@ -24,6 +24,12 @@ pub(super) type Tile = [[f32; TILE_ROWS]; TILE_COLS];
 /// Results of a direct kernel, `[column][row]`.
 pub(super) type Strip = [[f32; DIRECT_ROWS]; DIRECT_COLS];
 
+/// See [`CodeKernels::direct`].
+pub(super) type DirectCodes = unsafe fn(rows: &[u8], n_rows: usize, x: Codes<'_>, out: &mut Strip);
+/// See [`FloatKernels::direct`].
+pub(super) type DirectFloats =
+    unsafe fn(rows: &[u8], n_rows: usize, x: Floats<'_>, out: &mut Strip);
+
 /// Kernels of one instruction set. All pointers are only to be called where the processor has it.
 pub(super) struct Kernels {
     /// Quantises a row of activations; lengths as for [`Codes`].
@@ -42,12 +48,14 @@ pub(super) struct CodeKernels {
     pub activations: Block,
     /// Rows of a panel.
     pub panel_rows: usize,
+    /// From this many columns on, panels are faster than direct products.
+    pub panel_cols: usize,
     /// Unpacks up to `panel_rows` rows of `cols` values that fill `rows`.
     pub unpack: unsafe fn(rows: &[u8], n_rows: usize, cols: usize, panel: &mut Panel),
     /// Multiplies a panel by `index + 1` columns, the first ones of `x`.
     pub tile: [unsafe fn(panel: &Panel, x: Codes<'_>, out: &mut Tile); TILE_COLS],
     /// Multiplies `n_rows <= DIRECT_ROWS` rows that fill `rows` by `index + 1` columns.
-    pub direct: [unsafe fn(rows: &[u8], n_rows: usize, x: Codes<'_>, out: &mut Strip); DIRECT_COLS],
+    pub direct: [DirectCodes; DIRECT_COLS],
 }
 
 /// Columns of `f32` activations.
@@ -67,13 +75,14 @@ pub(super) struct FloatKernels {
     pub ty: TensorType,
     /// Rows of a panel.
     pub panel_rows: usize,
+    /// From this many columns on, panels are faster than direct products.
+    pub panel_cols: usize,
     /// As in [`CodeKernels`].
     pub unpack: unsafe fn(rows: &[u8], n_rows: usize, cols: usize, panel: &mut Panel),
     /// As in [`CodeKernels`].
     pub tile: [unsafe fn(panel: &Panel, x: Floats<'_>, out: &mut Tile); TILE_COLS],
     /// As in [`CodeKernels`].
-    pub direct:
-        [unsafe fn(rows: &[u8], n_rows: usize, x: Floats<'_>, out: &mut Strip); DIRECT_COLS],
+    pub direct: [DirectFloats; DIRECT_COLS],
 }
 
 /// The kernels of one type.

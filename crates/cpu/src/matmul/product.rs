@@ -12,8 +12,6 @@ use super::panel::Panel;
 use crate::isa::Isa;
 use crate::pool::{Pool, SharedMut};
 
-/// From this many columns on, unpacking a panel pays.
-const PANEL_COLS: usize = 8;
 /// Bytes of weights in a chunk of a direct product, at most and at least.
 const DIRECT_BYTES: (usize, usize) = (16 << 10, 2 << 10);
 /// Fewest columns that a panel is unpacked for again, to keep more threads busy.
@@ -183,11 +181,11 @@ impl Split {
             return 0;
         }
         let row_chunks = job.matrix.rows.div_ceil(self.rows(job, kernels));
-        row_chunks * job.n.div_ceil(self.cols(job))
+        row_chunks * job.n.div_ceil(self.cols(job, kernels))
     }
 
     fn part(&self, job: &Job<'_>, kernels: TypeKernels, chunk: usize) -> (Part, Part) {
-        let (rows, cols) = (self.rows(job, kernels), self.cols(job));
+        let (rows, cols) = (self.rows(job, kernels), self.cols(job, kernels));
         let row_chunks = job.matrix.rows.div_ceil(rows);
         let part = |chunk: usize, size: usize, len: usize| Part {
             start: chunk * size,
@@ -197,7 +195,7 @@ impl Split {
     }
 
     fn rows(&self, job: &Job<'_>, kernels: TypeKernels) -> usize {
-        if job.n >= PANEL_COLS {
+        if job.n >= kernels.panel_cols() {
             return kernels.panel_rows();
         }
         let row_bytes = job.matrix.bytes.len() / job.matrix.rows.max(1);
@@ -205,8 +203,8 @@ impl Split {
         (self.direct_bytes / row_bytes.max(1) / 4 * 4).clamp(4, DIRECT_ROWS)
     }
 
-    fn cols(&self, job: &Job<'_>) -> usize {
-        if job.n < PANEL_COLS {
+    fn cols(&self, job: &Job<'_>, kernels: TypeKernels) -> usize {
+        if job.n < kernels.panel_cols() {
             return job.n;
         }
         let block = job.n.div_ceil(self.col_blocks).next_multiple_of(TILE_COLS);
@@ -219,6 +217,13 @@ impl TypeKernels {
         match self {
             TypeKernels::Codes(kernels) => kernels.panel_rows,
             TypeKernels::Floats(kernels) => kernels.panel_rows,
+        }
+    }
+
+    fn panel_cols(self) -> usize {
+        match self {
+            TypeKernels::Codes(kernels) => kernels.panel_cols,
+            TypeKernels::Floats(kernels) => kernels.panel_cols,
         }
     }
 }
@@ -263,6 +268,7 @@ struct Work<'a> {
 
 /// The kernels of a type with its input; columns are rows of the input.
 trait Product {
+    fn kernels(&self) -> TypeKernels;
     fn unpack(&self, rows: &[u8], n_rows: usize, cols: usize, panel: &mut Panel);
     fn tile(&self, panel: &Panel, first: usize, n: usize, out: &mut super::kernels::Tile);
     fn direct(
@@ -289,7 +295,7 @@ impl Work<'_> {
                 (cols.start + from, to - from)
             })
         };
-        if *n >= PANEL_COLS {
+        if *n >= product.kernels().panel_cols() {
             product.unpack(bytes, rows.len, matrix.cols, panel);
             let mut out = [[0.0; TILE_ROWS]; TILE_COLS];
             for (col, n) in tiles(TILE_COLS) {
@@ -318,6 +324,10 @@ struct CodeProduct<'a> {
 // Kernels come from the table of an instruction set that the processor has; `run` has checked the
 // weight's bytes against its shape, and the input has its columns.
 impl Product for CodeProduct<'_> {
+    fn kernels(&self) -> TypeKernels {
+        TypeKernels::Codes(self.kernels)
+    }
+
     fn unpack(&self, rows: &[u8], n_rows: usize, cols: usize, panel: &mut Panel) {
         // SAFETY: see above.
         unsafe { (self.kernels.unpack)(rows, n_rows, cols, panel) }
@@ -349,6 +359,10 @@ struct FloatProduct<'a> {
 }
 
 impl Product for FloatProduct<'_> {
+    fn kernels(&self) -> TypeKernels {
+        TypeKernels::Floats(self.kernels)
+    }
+
     fn unpack(&self, rows: &[u8], n_rows: usize, cols: usize, panel: &mut Panel) {
         // SAFETY: see above.
         unsafe { (self.kernels.unpack)(rows, n_rows, cols, panel) }

@@ -10,6 +10,8 @@ use super::panel::{self, Panel};
 
 /// Rows of a panel: nothing is gained from interleaving here.
 const ROWS: usize = 1;
+/// Columns that pay for unpacking first.
+const COLS: usize = 5;
 
 /// The table of portable kernels.
 pub(super) static KERNELS: Kernels = Kernels {
@@ -32,6 +34,7 @@ const fn codes<F: Format>() -> CodeKernels {
         ty: F::TY,
         activations: F::ACTIVATIONS,
         panel_rows: ROWS,
+        panel_cols: COLS,
         unpack: |rows, n_rows, cols, panel| {
             panel::unpack::<F, ROWS>(f16_to_f32, rows, n_rows, cols, panel, panel::interleave)
         },
@@ -51,6 +54,7 @@ const fn floats<F: FloatFormat>() -> FloatKernels {
     FloatKernels {
         ty: F::TY,
         panel_rows: ROWS,
+        panel_cols: COLS,
         unpack: |rows, n_rows, cols, panel| {
             panel::unpack_floats::<F, ROWS>(
                 f16_to_f32,

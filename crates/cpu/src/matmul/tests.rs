@@ -29,7 +29,7 @@ impl Noise {
     /// A half float of magnitude 1/64 to 1/8, of any sign.
     fn half(&mut self) -> [u8; 2] {
         let bits = self.bits() as u16;
-        (0x2400 + (bits & 0x0bff) | bits & 0x8000).to_le_bytes()
+        ((0x2400 + (bits & 0x0bff)) | (bits & 0x8000)).to_le_bytes()
     }
 }
 

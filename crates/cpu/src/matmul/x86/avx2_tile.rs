@@ -6,14 +6,18 @@ use super::super::activation::Codes;
 use super::super::formats::Format;
 use super::super::kernels::{Floats, Tile, is_wide};
 use super::super::panel::Panel;
-use super::avx512_tile::{scaled_sum, start};
+use super::avx512_tile::{scaled_sum, start_factors, sums_at};
 use super::dot::{Dot, Maddubs, signed};
 pub(super) use super::interleave::avx2 as interleave;
 
 /// Two registers of 8 rows.
 pub(super) const CODE_ROWS: usize = 16;
-/// As above.
+/// Columns that pay for a panel, measured.
+pub(super) const CODE_COLS: usize = 8;
+/// As [`CODE_ROWS`].
 pub(super) const FLOAT_ROWS: usize = 16;
+/// As [`CODE_COLS`].
+pub(super) const FLOAT_COLS: usize = 10;
 
 /// A panel of codes times `T` columns, two or three at a time for want of registers.
 ///
@@ -62,8 +66,10 @@ unsafe fn some_columns<F: Format, const T: usize>(
         for g in 0..groups_of::<F>(x) {
             let mut dot = [[_mm256_setzero_si256(); 2]; T];
             if F::OFFSET != 0 && !is_wide::<F>() {
+                let factors = _mm256_set1_epi32(start_factors::<F>(g));
                 for (t, dot) in dot.iter_mut().enumerate() {
-                    *dot = [_mm256_set1_epi32(start::<F>(x, first + t, g)); 2];
+                    let sums = _mm256_set1_epi32(sums_at::<F>(x, first + t, g));
+                    *dot = [_mm256_madd_epi16(sums, factors); 2];
                 }
             }
             for i in 0..F::GROUP / 4 {
@@ -97,10 +103,10 @@ unsafe fn some_columns<F: Format, const T: usize>(
             }
             if F::MINS {
                 let mins = load(&panel.mins);
-                for t in 0..T {
+                for (t, acc) in acc.iter_mut().enumerate() {
                     let sum = _mm256_set1_ps(scaled_sum::<F>(x, first + t, g));
                     for h in 0..2 {
-                        acc[t][h] = _mm256_fmadd_ps(mins[h], sum, acc[t][h]);
+                        acc[h] = _mm256_fmadd_ps(mins[h], sum, acc[h]);
                     }
                 }
             }

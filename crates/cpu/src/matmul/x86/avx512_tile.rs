@@ -10,8 +10,12 @@ pub(super) use super::interleave::avx512 as interleave;
 
 /// Two registers of 16 rows.
 pub(super) const CODE_ROWS: usize = 32;
-/// As above.
+/// Columns that pay for a panel, measured.
+pub(super) const CODE_COLS: usize = 5;
+/// As [`CODE_ROWS`].
 pub(super) const FLOAT_ROWS: usize = 32;
+/// As [`CODE_COLS`].
+pub(super) const FLOAT_COLS: usize = 10;
 
 /// A panel of codes times `T` columns.
 ///
@@ -34,8 +38,10 @@ pub(super) unsafe fn codes<F: Format, const T: usize>(panel: &Panel, x: Codes<'_
             // Starting at -OFFSET · Σ activations takes the offset off exactly.
             let mut dot = [[_mm512_setzero_si512(); 2]; T];
             if F::OFFSET != 0 {
+                let factors = _mm512_set1_epi32(start_factors::<F>(g));
                 for (t, dot) in dot.iter_mut().enumerate() {
-                    *dot = [_mm512_set1_epi32(start::<F>(x, t, g)); 2];
+                    let sums = _mm512_set1_epi32(sums_at::<F>(x, t, g));
+                    *dot = [_mm512_madd_epi16(sums, factors); 2];
                 }
             }
             for i in 0..F::GROUP / 4 {
@@ -63,10 +69,10 @@ pub(super) unsafe fn codes<F: Format, const T: usize>(panel: &Panel, x: Codes<'_
             }
             if F::MINS {
                 let mins = load(&panel.mins);
-                for t in 0..T {
+                for (t, acc) in acc.iter_mut().enumerate() {
                     let sum = _mm512_set1_ps(scaled_sum::<F>(x, t, g));
                     for h in 0..2 {
-                        acc[t][h] = _mm512_fmadd_ps(mins[h], sum, acc[t][h]);
+                        acc[h] = _mm512_fmadd_ps(mins[h], sum, acc[h]);
                     }
                 }
             }
@@ -78,21 +84,28 @@ pub(super) unsafe fn codes<F: Format, const T: usize>(panel: &Panel, x: Codes<'_
     }
 }
 
-/// The negative offset of group `g` of column `t`.
+/// What takes a format's offset off: two 16-bit factors for the sums of 16 activations each at
+/// [`sums_at`], whose products make the start of group `g`'s sum.
+#[inline(always)]
+pub(super) fn start_factors<F: Format>(g: usize) -> i32 {
+    let factor = u32::from((-i16::from(F::OFFSET)) as u16);
+    let factors = match (F::GROUP, g % 2) {
+        (32, _) => factor << 16 | factor,
+        (_, 0) => factor,
+        _ => factor << 16,
+    };
+    factors as i32
+}
+
+/// The sums of the 32 activations in or around group `g` of column `t`.
 ///
 /// # Safety
 /// Within the lengths of `x`.
 #[inline(always)]
-pub(super) unsafe fn start<F: Format>(x: Codes<'_>, t: usize, g: usize) -> i32 {
-    // SAFETY: as asked.
-    unsafe {
-        let at = x.sums.as_ptr().add((t * x.cols + g * F::GROUP) / 16);
-        let mut sum = i32::from(at.read());
-        if F::GROUP == 32 {
-            sum += i32::from(at.add(1).read());
-        }
-        -i32::from(F::OFFSET) * sum
-    }
+pub(super) unsafe fn sums_at<F: Format>(x: Codes<'_>, t: usize, g: usize) -> i32 {
+    let first = (t * x.cols + g * F::GROUP) / 32 * 2;
+    // SAFETY: as asked; columns are multiples of 32.
+    unsafe { x.sums.as_ptr().add(first).cast::<i32>().read_unaligned() }
 }
 
 /// Scale times sum of group `g` of column `t`.

@@ -90,14 +90,14 @@ unsafe fn some_rows<F: Loads, const R: usize, const T: usize>(
                 let at = row(r).add(k * F::BYTES);
                 prefetch(at.wrapping_add(ahead));
                 let weights = F::load(at);
-                for t in 0..T {
-                    acc[t][r] = _mm256_fmadd_ps(weights, values[t], acc[t][r]);
+                for (acc, values) in acc.iter_mut().zip(values) {
+                    acc[r] = _mm256_fmadd_ps(weights, values, acc[r]);
                 }
             }
         }
-        for r in 0..R {
-            for t in 0..T {
-                let mut y = sum(acc[t][r]);
+        for (t, acc) in acc.into_iter().enumerate() {
+            for (r, acc) in acc.into_iter().enumerate() {
+                let mut y = sum(acc);
                 for k in whole..x.cols {
                     let bytes = std::slice::from_raw_parts(row(r).add(k * F::BYTES), F::BYTES);
                     y = F::value(f16_to_f32, bytes).mul_add(*column(t).add(k), y);

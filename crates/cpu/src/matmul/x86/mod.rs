@@ -15,7 +15,9 @@ use std::arch::x86_64::{_mm_cvtph_ps, _mm_cvtsi32_si128, _mm_cvtss_f32};
 
 use super::activation::{Block, Codes, CodesMut, quantize_row};
 use super::formats::{FloatFormat, Format, Half, float, kquant, legacy};
-use super::kernels::{CodeKernels, FloatKernels, Floats, Kernels, Strip, Tile};
+use super::kernels::{
+    CodeKernels, DIRECT_COLS, DirectCodes, FloatKernels, Floats, Kernels, Strip, Tile,
+};
 use super::panel::{self, Panel, Step};
 
 /// An instruction set's functions: the bodies compiled with its features.
@@ -124,11 +126,12 @@ macro_rules! instruction_set {
                 unsafe { direct_float::direct::<F, R, T>(rows, n_rows, x, out) }
             }
 
-            const fn code_kernels<F: Format>(direct: Direct) -> CodeKernels {
+            const fn code_kernels<F: Format>(direct: [DirectCodes; DIRECT_COLS]) -> CodeKernels {
                 CodeKernels {
                     ty: F::TY,
                     activations: F::ACTIVATIONS,
                     panel_rows: CODE_ROWS,
+                    panel_cols: super::$codes_tile::CODE_COLS,
                     unpack: unpack::<F>,
                     tile: [
                         tile::<F, 1>,
@@ -164,6 +167,7 @@ macro_rules! instruction_set {
                 FloatKernels {
                     ty: F::TY,
                     panel_rows: FLOAT_ROWS,
+                    panel_cols: super::$float_tile::FLOAT_COLS,
                     unpack: unpack_floats::<F>,
                     tile: [
                         float_tile::<1>,
@@ -203,8 +207,6 @@ macro_rules! instruction_set {
         }
     };
 }
-
-type Direct = [unsafe fn(&[u8], usize, Codes<'_>, &mut Strip); super::kernels::DIRECT_COLS];
 
 instruction_set!(avx2, "avx2,fma,f16c", dot::Maddubs, avx2_tile, avx2_tile);
 instruction_set!(
