@@ -146,9 +146,6 @@ impl<'e> Generator<'e> {
         if !complete {
             return Ok(Finish::Cancelled);
         }
-        for token in &tokens[seen..] {
-            self.sampler.accept(*token);
-        }
         self.session
             .generate(&mut self.sampler, self.limit, on_text)
             .map_err(|error| explain(&error))
