@@ -6,5 +6,6 @@
 mod answers;
 mod conversation;
 mod pull;
+mod reference;
 mod refusals;
 mod support;
