@@ -3,7 +3,6 @@
 use quant::TensorType;
 
 use super::activation::{Block, Codes, CodesMut};
-use super::formats::Format;
 use super::panel::Panel;
 use super::scalar;
 #[cfg(target_arch = "x86_64")]
@@ -122,9 +121,4 @@ impl Kernels {
 /// Whether products with weights of this type are implemented.
 pub fn supports(ty: TensorType) -> bool {
     scalar::KERNELS.get(ty).is_some()
-}
-
-/// Whether 8-bit codes of a format can exceed what pairs of products may hold in 16 bits.
-pub(super) const fn is_wide<F: Format>() -> bool {
-    F::OFFSET == 128
 }

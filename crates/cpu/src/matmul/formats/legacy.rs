@@ -20,6 +20,7 @@ impl Format for Q4_0 {
     const TY: TensorType = TensorType::Q4_0;
     const LEN: usize = 32;
     const BYTES: usize = 18;
+    const BITS: u32 = 4;
     const GROUP: usize = 32;
     const OFFSET: u8 = 8;
     const MINS: bool = false;
@@ -34,6 +35,7 @@ impl Format for Q4_1 {
     const TY: TensorType = TensorType::Q4_1;
     const LEN: usize = 32;
     const BYTES: usize = 20;
+    const BITS: u32 = 4;
     const GROUP: usize = 32;
     const OFFSET: u8 = 0;
     const MINS: bool = true;
@@ -55,6 +57,7 @@ impl Format for Q5_0 {
     const TY: TensorType = TensorType::Q5_0;
     const LEN: usize = 32;
     const BYTES: usize = 22;
+    const BITS: u32 = 5;
     const GROUP: usize = 32;
     const OFFSET: u8 = 16;
     const MINS: bool = false;
@@ -70,6 +73,7 @@ impl Format for Q5_1 {
     const TY: TensorType = TensorType::Q5_1;
     const LEN: usize = 32;
     const BYTES: usize = 24;
+    const BITS: u32 = 5;
     const GROUP: usize = 32;
     const OFFSET: u8 = 0;
     const MINS: bool = true;
@@ -92,6 +96,7 @@ impl Format for Q8_0 {
     const TY: TensorType = TensorType::Q8_0;
     const LEN: usize = 32;
     const BYTES: usize = 34;
+    const BITS: u32 = 8;
     const GROUP: usize = 32;
     const OFFSET: u8 = 128;
     const MINS: bool = false;
