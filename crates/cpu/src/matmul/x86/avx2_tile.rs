@@ -12,7 +12,7 @@ pub(super) use super::interleave::avx2 as interleave;
 /// Two registers of 8 rows.
 pub(super) const CODE_ROWS: usize = 16;
 /// Columns that pay for a panel, measured.
-pub(super) const CODE_COLS: usize = 8;
+pub(super) const CODE_COLS: usize = 6;
 /// As [`CODE_ROWS`].
 pub(super) const FLOAT_ROWS: usize = 16;
 /// As [`CODE_COLS`].
@@ -136,12 +136,13 @@ unsafe fn products<F: Format>(codes: __m256i, x: __m256i) -> __m256i {
 
 /// How many sums of [`products`] fit in 16 bits, with activations up to 127.
 const fn words<F: Format>() -> usize {
-    match F::BITS {
-        ..=4 => 4,
+    let most = match F::BITS {
+        ..=4 => 8,
         5 => 4,
         6 => 2,
         _ => 1,
-    }
+    };
+    if most * 4 < F::GROUP { most } else { F::GROUP / 4 }
 }
 
 fn groups_of<F: Format>(x: Codes<'_>) -> usize {
