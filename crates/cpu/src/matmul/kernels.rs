@@ -16,7 +16,7 @@ pub(super) const TILE_ROWS: usize = 32;
 /// Most columns of a direct product.
 pub(super) const DIRECT_COLS: usize = 4;
 /// Most rows of a direct product.
-pub(super) const DIRECT_ROWS: usize = 64;
+pub(super) const DIRECT_ROWS: usize = 256;
 
 /// Results of a panel kernel, `[column][row]`.
 pub(super) type Tile = [[f32; TILE_ROWS]; TILE_COLS];
