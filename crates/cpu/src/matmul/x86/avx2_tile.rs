@@ -16,7 +16,7 @@ pub(super) const CODE_COLS: usize = 6;
 /// As [`CODE_ROWS`].
 pub(super) const FLOAT_ROWS: usize = 16;
 /// As [`CODE_COLS`].
-pub(super) const FLOAT_COLS: usize = 10;
+pub(super) const FLOAT_COLS: usize = 8;
 
 /// A panel of codes times `T` columns, two or three at a time for want of registers.
 ///
