@@ -150,13 +150,13 @@ unsafe fn row<F: Blocks, D: Dot, const T: usize>(
         if n_blocks % 2 == 1 {
             add_block::<F, D, T>(rows, r * n_blocks, n_blocks - 1, x, &mut even);
         }
-        for t in 0..T {
+        for (t, out) in out.iter_mut().enumerate().take(T) {
             let mut y = sum(_mm256_add_ps(even.dot[t], odd.dot[t]));
             if F::MIN != 0.0 {
                 let min = _mm_movehdup_ps(_mm_add_ps(even.min[t], odd.min[t]));
                 y += F::MIN * _mm_cvtss_f32(min);
             }
-            out[t][r] = y;
+            out[r] = y;
         }
     }
 }
