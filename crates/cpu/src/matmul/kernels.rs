@@ -3,7 +3,6 @@
 use quant::TensorType;
 
 use super::activation::{Block, Codes, CodesMut};
-use super::formats::Format;
 use super::panel::Panel;
 use super::scalar;
 #[cfg(target_arch = "x86_64")]
@@ -17,7 +16,7 @@ pub(super) const TILE_ROWS: usize = 32;
 /// Most columns of a direct product.
 pub(super) const DIRECT_COLS: usize = 4;
 /// Most rows of a direct product.
-pub(super) const DIRECT_ROWS: usize = 64;
+pub(super) const DIRECT_ROWS: usize = 256;
 
 /// Results of a panel kernel, `[column][row]`.
 pub(super) type Tile = [[f32; TILE_ROWS]; TILE_COLS];
@@ -122,9 +121,4 @@ impl Kernels {
 /// Whether products with weights of this type are implemented.
 pub fn supports(ty: TensorType) -> bool {
     scalar::KERNELS.get(ty).is_some()
-}
-
-/// Whether 8-bit codes of a format can exceed what pairs of products may hold in 16 bits.
-pub(super) const fn is_wide<F: Format>() -> bool {
-    F::OFFSET == 128
 }

@@ -15,6 +15,7 @@ impl Format for Q4K {
     const TY: TensorType = TensorType::Q4_K;
     const LEN: usize = 256;
     const BYTES: usize = 144;
+    const BITS: u32 = 4;
     const GROUP: usize = 32;
     const OFFSET: u8 = 0;
     const MINS: bool = true;
@@ -35,6 +36,7 @@ impl Format for Q5K {
     const TY: TensorType = TensorType::Q5_K;
     const LEN: usize = 256;
     const BYTES: usize = 176;
+    const BITS: u32 = 5;
     const GROUP: usize = 32;
     const OFFSET: u8 = 0;
     const MINS: bool = true;
@@ -60,6 +62,7 @@ impl Format for Q6K {
     const TY: TensorType = TensorType::Q6_K;
     const LEN: usize = 256;
     const BYTES: usize = 210;
+    const BITS: u32 = 6;
     const GROUP: usize = 16;
     const OFFSET: u8 = 32;
     const MINS: bool = false;

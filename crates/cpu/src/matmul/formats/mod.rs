@@ -28,6 +28,8 @@ pub(super) trait Format {
     const LEN: usize;
     /// Bytes per block.
     const BYTES: usize;
+    /// Bits of a code.
+    const BITS: u32;
     /// Values per scale: 16 or 32.
     const GROUP: usize;
     /// Subtracted from codes.

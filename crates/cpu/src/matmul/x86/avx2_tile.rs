@@ -4,20 +4,19 @@ use std::arch::x86_64::*;
 
 use super::super::activation::Codes;
 use super::super::formats::Format;
-use super::super::kernels::{Floats, Tile, is_wide};
+use super::super::kernels::{Floats, Tile};
 use super::super::panel::Panel;
 use super::avx512_tile::{scaled_sum, start_factors, sums_at};
-use super::dot::{Dot, Maddubs, signed};
 pub(super) use super::interleave::avx2 as interleave;
 
 /// Two registers of 8 rows.
 pub(super) const CODE_ROWS: usize = 16;
 /// Columns that pay for a panel, measured.
-pub(super) const CODE_COLS: usize = 8;
+pub(super) const CODE_COLS: usize = 6;
 /// As [`CODE_ROWS`].
 pub(super) const FLOAT_ROWS: usize = 16;
 /// As [`CODE_COLS`].
-pub(super) const FLOAT_COLS: usize = 10;
+pub(super) const FLOAT_COLS: usize = 8;
 
 /// A panel of codes times `T` columns, two or three at a time for want of registers.
 ///
@@ -65,27 +64,30 @@ unsafe fn some_columns<F: Format, const T: usize>(
         let mut codes = panel.elements().as_ptr();
         for g in 0..groups_of::<F>(x) {
             let mut dot = [[_mm256_setzero_si256(); 2]; T];
-            if F::OFFSET != 0 && !is_wide::<F>() {
+            if F::OFFSET != 0 && F::BITS < 8 {
                 let factors = _mm256_set1_epi32(start_factors::<F>(g));
                 for (t, dot) in dot.iter_mut().enumerate() {
                     let sums = _mm256_set1_epi32(sums_at::<F>(x, first + t, g));
                     *dot = [_mm256_madd_epi16(sums, factors); 2];
                 }
             }
-            for i in 0..F::GROUP / 4 {
-                let rows = [0, 32].map(|at| _mm256_loadu_si256(codes.add(at).cast()));
-                codes = codes.add(4 * CODE_ROWS);
-                for (t, dot) in dot.iter_mut().enumerate() {
-                    let at = x.codes.as_ptr().add((first + t) * x.cols + g * F::GROUP + 4 * i);
-                    let x = _mm256_set1_epi32(at.cast::<i32>().read_unaligned());
-                    for (dot, rows) in dot.iter_mut().zip(rows) {
-                        *dot = if is_wide::<F>() {
-                            // Pairs of products of large codes would overflow: go by signs.
-                            let rows = _mm256_xor_si256(rows, _mm256_set1_epi8(-128));
-                            signed::<Maddubs>(*dot, rows, x)
-                        } else {
-                            Maddubs::bytes(*dot, rows, x)
-                        };
+            for start in (0..F::GROUP / 4).step_by(words::<F>()) {
+                let mut pairs = [[_mm256_setzero_si256(); 2]; T];
+                for i in start..start + words::<F>() {
+                    let rows = [0, 32].map(|at| _mm256_loadu_si256(codes.add(at).cast()));
+                    codes = codes.add(4 * CODE_ROWS);
+                    for (t, pairs) in pairs.iter_mut().enumerate() {
+                        let at = x.codes.as_ptr().add((first + t) * x.cols + g * F::GROUP + 4 * i);
+                        let x = _mm256_set1_epi32(at.cast::<i32>().read_unaligned());
+                        for (pairs, rows) in pairs.iter_mut().zip(rows) {
+                            *pairs = _mm256_add_epi16(*pairs, products::<F>(rows, x));
+                        }
+                    }
+                }
+                let ones = _mm256_set1_epi16(1);
+                for (dot, pairs) in dot.iter_mut().zip(pairs) {
+                    for (dot, pairs) in dot.iter_mut().zip(pairs) {
+                        *dot = _mm256_add_epi32(*dot, _mm256_madd_epi16(pairs, ones));
                     }
                 }
             }
@@ -116,6 +118,31 @@ unsafe fn some_columns<F: Format, const T: usize>(
             _mm256_storeu_ps(out.as_mut_ptr().add(8), acc[1]);
         }
     }
+}
+
+/// Sums of the products of pairs of bytes, in 16 bits. Codes of 8 bits go by signs, with their offset
+/// taken off, since unsigned ones would overflow.
+#[inline(always)]
+unsafe fn products<F: Format>(codes: __m256i, x: __m256i) -> __m256i {
+    // SAFETY: registers only; the caller has AVX2.
+    unsafe {
+        if F::BITS < 8 {
+            return _mm256_maddubs_epi16(codes, x);
+        }
+        let codes = _mm256_xor_si256(codes, _mm256_set1_epi8(-128));
+        _mm256_maddubs_epi16(_mm256_abs_epi8(codes), _mm256_sign_epi8(x, codes))
+    }
+}
+
+/// How many sums of [`products`] fit in 16 bits, with activations up to 127.
+const fn words<F: Format>() -> usize {
+    let most = match F::BITS {
+        ..=4 => 8,
+        5 => 4,
+        6 => 2,
+        _ => 1,
+    };
+    if most * 4 < F::GROUP { most } else { F::GROUP / 4 }
 }
 
 fn groups_of<F: Format>(x: Codes<'_>) -> usize {

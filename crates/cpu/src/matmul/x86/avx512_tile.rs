@@ -15,7 +15,7 @@ pub(super) const CODE_COLS: usize = 5;
 /// As [`CODE_ROWS`].
 pub(super) const FLOAT_ROWS: usize = 32;
 /// As [`CODE_COLS`].
-pub(super) const FLOAT_COLS: usize = 10;
+pub(super) const FLOAT_COLS: usize = 8;
 
 /// A panel of codes times `T` columns.
 ///

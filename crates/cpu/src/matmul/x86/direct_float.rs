@@ -6,7 +6,7 @@ use super::super::formats::FloatFormat;
 use super::super::formats::float::{Bf16, F16, F32};
 use super::super::half::f16_to_f32;
 use super::super::kernels::{DIRECT_ROWS, Floats, Strip};
-use super::dot::{prefetch, prefetch_distance, sum};
+use super::dot::{prefetch, sum};
 
 /// How values are loaded.
 pub(super) trait Loads: FloatFormat {
@@ -44,12 +44,12 @@ impl Loads for Bf16 {
     }
 }
 
-/// `n_rows` rows times `T` columns, `R` rows at a time.
+/// `n_rows` rows times `T` columns.
 ///
 /// # Safety
 /// Inlined where AVX2, FMA and F16C are enabled.
 #[inline(always)]
-pub(super) unsafe fn direct<F: Loads, const R: usize, const T: usize>(
+pub(super) unsafe fn direct<F: Loads, const T: usize>(
     rows: &[u8],
     n_rows: usize,
     x: Floats<'_>,
@@ -57,53 +57,43 @@ pub(super) unsafe fn direct<F: Loads, const R: usize, const T: usize>(
 ) {
     assert!(n_rows <= DIRECT_ROWS && rows.len() == n_rows * x.cols * F::BYTES);
     assert!(x.data.len() >= (T - 1) * x.stride + x.cols);
-    let whole = n_rows / R * R;
     // SAFETY: lengths are checked above.
     unsafe {
-        for r in (0..whole).step_by(R) {
-            some_rows::<F, R, T>(rows, r, x, out);
-        }
-        for r in whole..n_rows {
-            some_rows::<F, 1, T>(rows, r, x, out);
+        for r in 0..n_rows {
+            row::<F, T>(rows, r, x, out);
         }
     }
 }
 
-/// Rows `first..first + R`. Each row's sums are independent of `R` and `T`.
+/// Row `r`. Sums of a column are independent of the other columns.
 #[inline(always)]
-unsafe fn some_rows<F: Loads, const R: usize, const T: usize>(
-    rows: &[u8],
-    first: usize,
-    x: Floats<'_>,
-    out: &mut Strip,
-) {
+unsafe fn row<F: Loads, const T: usize>(rows: &[u8], r: usize, x: Floats<'_>, out: &mut Strip) {
     // SAFETY: `direct` has checked that rows and columns have `x.cols` values.
     unsafe {
-        let row = |r: usize| rows.as_ptr().add((first + r) * x.cols * F::BYTES);
+        let row = rows.as_ptr().add(r * x.cols * F::BYTES);
         let column = |t: usize| x.data.as_ptr().add(t * x.stride);
-        let mut acc = [[_mm256_setzero_ps(); R]; T];
-        let whole = x.cols / 8 * 8;
-        let ahead = prefetch_distance(R, x.cols * F::BYTES);
-        for k in (0..whole).step_by(8) {
-            let values: [__m256; T] = std::array::from_fn(|t| _mm256_loadu_ps(column(t).add(k)));
-            for r in 0..R {
-                let at = row(r).add(k * F::BYTES);
-                prefetch(at.wrapping_add(ahead));
-                let weights = F::load(at);
-                for (acc, values) in acc.iter_mut().zip(values) {
-                    acc[r] = _mm256_fmadd_ps(weights, values, acc[r]);
+        // Four sums by turns, not to wait for each other.
+        let mut acc = [[_mm256_setzero_ps(); 4]; T];
+        let whole = x.cols / 32 * 32;
+        for k in (0..whole).step_by(32) {
+            for line in 0..(32 * F::BYTES).div_ceil(64) {
+                prefetch(row.wrapping_add(k * F::BYTES + 64 * line));
+            }
+            for i in 0..4 {
+                let weights = F::load(row.add((k + 8 * i) * F::BYTES));
+                for (t, acc) in acc.iter_mut().enumerate() {
+                    let values = _mm256_loadu_ps(column(t).add(k + 8 * i));
+                    acc[i] = _mm256_fmadd_ps(weights, values, acc[i]);
                 }
             }
         }
-        for (t, acc) in acc.into_iter().enumerate() {
-            for (r, acc) in acc.into_iter().enumerate() {
-                let mut y = sum(acc);
-                for k in whole..x.cols {
-                    let bytes = std::slice::from_raw_parts(row(r).add(k * F::BYTES), F::BYTES);
-                    y = F::value(f16_to_f32, bytes).mul_add(*column(t).add(k), y);
-                }
-                out[t][first + r] = y;
+        for (t, [a, b, c, d]) in acc.into_iter().enumerate() {
+            let mut y = sum(_mm256_add_ps(_mm256_add_ps(a, b), _mm256_add_ps(c, d)));
+            for k in whole..x.cols {
+                let bytes = std::slice::from_raw_parts(row.add(k * F::BYTES), F::BYTES);
+                y = F::value(f16_to_f32, bytes).mul_add(*column(t).add(k), y);
             }
+            out[t][r] = y;
         }
     }
 }

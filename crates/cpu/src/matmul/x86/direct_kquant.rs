@@ -7,7 +7,7 @@ use super::super::formats::Format;
 use super::super::formats::kquant::{Q4K, Q5K, Q6K, six_bit};
 use super::super::half::f16_to_f32;
 use super::super::kernels::{DIRECT_ROWS, Strip};
-use super::dot::{Dot, prefetch, prefetch_distance, sum};
+use super::dot::{Dot, prefetch, sum};
 
 /// A column's part that meets one block.
 #[derive(Clone, Copy)]
@@ -157,12 +157,12 @@ unsafe fn with_mins<D: Dot, const T: usize>(
     }
 }
 
-/// `n_rows` rows times `T` columns, `R` rows at a time.
+/// `n_rows` rows times `T` columns.
 ///
 /// # Safety
 /// Inlined where AVX2, FMA, F16C and the instructions of `D` are enabled.
 #[inline(always)]
-pub(super) unsafe fn direct<F: Blocks, D: Dot, const R: usize, const T: usize>(
+pub(super) unsafe fn direct<F: Blocks, D: Dot, const T: usize>(
     rows: &[u8],
     n_rows: usize,
     x: Codes<'_>,
@@ -172,64 +172,54 @@ pub(super) unsafe fn direct<F: Blocks, D: Dot, const R: usize, const T: usize>(
     assert!(n_rows <= DIRECT_ROWS && rows.len() == n_rows * n_blocks * F::BYTES);
     assert!(x.codes.len() >= T * n_blocks * 256 && x.sums.len() >= T * n_blocks * 16);
     assert!(x.pairs.len() >= T * n_blocks * 8);
-    let whole = n_rows / R * R;
     // SAFETY: lengths are checked above.
     unsafe {
-        for r in (0..whole).step_by(R) {
-            some_rows::<F, D, R, T>(rows, n_blocks, r, x, out);
-        }
-        for r in whole..n_rows {
-            some_rows::<F, D, 1, T>(rows, n_blocks, r, x, out);
+        for r in 0..n_rows {
+            row::<F, D, T>(rows, n_blocks, r, x, out);
         }
     }
 }
 
-/// Rows `first..first + R`. Each row's sums are independent of `R` and `T`.
+/// Row `r`. Sums of a column are independent of the other columns.
 #[inline(always)]
-unsafe fn some_rows<F: Blocks, D: Dot, const R: usize, const T: usize>(
+unsafe fn row<F: Blocks, D: Dot, const T: usize>(
     rows: &[u8],
     n_blocks: usize,
-    first: usize,
+    r: usize,
     x: Codes<'_>,
     out: &mut Strip,
 ) {
     // SAFETY: `direct` has checked that rows and columns have `n_blocks` blocks.
     unsafe {
-        let mut acc = [[_mm256_setzero_ps(); R]; T];
-        let mut min = [[_mm_setzero_ps(); R]; T];
-        let ahead = prefetch_distance(R, n_blocks * F::BYTES);
+        let mut acc = [_mm256_setzero_ps(); T];
+        let mut min = [_mm_setzero_ps(); T];
         for b in 0..n_blocks {
             let columns: [Column; T] = std::array::from_fn(|t| Column {
                 codes: x.codes.as_ptr().add((t * n_blocks + b) * 256),
                 sums: x.sums.as_ptr().add((t * n_blocks + b) * 16),
             });
-            for r in 0..R {
-                let block = rows.as_ptr().add(((first + r) * n_blocks + b) * F::BYTES);
-                for line in 0..F::BYTES.div_ceil(64) {
-                    prefetch(block.wrapping_add(ahead + 64 * line));
-                }
-                let lanes = F::multiply::<D, T>(block, columns);
-                let half = |at: usize| f16_to_f32(block.add(at).cast::<u16>().read_unaligned());
-                for t in 0..T {
-                    let x_scale = x.pairs.get_unchecked((t * n_blocks + b) * 8)[0];
-                    let scale = _mm256_set1_ps(half(F::SCALE) * x_scale);
-                    let dot = _mm256_cvtepi32_ps(lanes[t].dot);
-                    acc[t][r] = _mm256_fmadd_ps(dot, scale, acc[t][r]);
-                    if F::MINS {
-                        let scale = _mm_set1_ps(half(F::SCALE + 2) * x_scale);
-                        min[t][r] = _mm_fmadd_ps(_mm_cvtepi32_ps(lanes[t].min), scale, min[t][r]);
-                    }
+            let block = rows.as_ptr().add((r * n_blocks + b) * F::BYTES);
+            for line in 0..F::BYTES.div_ceil(64) {
+                prefetch(block.wrapping_add(64 * line));
+            }
+            let lanes = F::multiply::<D, T>(block, columns);
+            let half = |at: usize| f16_to_f32(block.add(at).cast::<u16>().read_unaligned());
+            for t in 0..T {
+                let x_scale = x.pairs.get_unchecked((t * n_blocks + b) * 8)[0];
+                let scale = _mm256_set1_ps(half(F::SCALE) * x_scale);
+                acc[t] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(lanes[t].dot), scale, acc[t]);
+                if F::MINS {
+                    let scale = _mm_set1_ps(half(F::SCALE + 2) * x_scale);
+                    min[t] = _mm_fmadd_ps(_mm_cvtepi32_ps(lanes[t].min), scale, min[t]);
                 }
             }
         }
         for t in 0..T {
-            for r in 0..R {
-                out[t][first + r] = if F::MINS {
-                    sum(_mm256_sub_ps(acc[t][r], _mm256_zextps128_ps256(min[t][r])))
-                } else {
-                    sum(acc[t][r])
-                };
-            }
+            out[t][r] = if F::MINS {
+                sum(_mm256_sub_ps(acc[t], _mm256_zextps128_ps256(min[t])))
+            } else {
+                sum(acc[t])
+            };
         }
     }
 }

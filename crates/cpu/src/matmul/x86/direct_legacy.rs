@@ -6,7 +6,7 @@ use super::super::activation::Codes;
 use super::super::formats::Format;
 use super::super::formats::legacy::{Q4_0, Q4_1, Q5_0, Q5_1, Q8_0};
 use super::super::kernels::{DIRECT_ROWS, Strip};
-use super::dot::{Dot, prefetch, prefetch_distance, signed, sum};
+use super::dot::{Dot, prefetch, signed, sum};
 
 /// How blocks are loaded. Functions are inlined where AVX2 and F16C are enabled, and `block` points
 /// to a whole block.
@@ -107,12 +107,12 @@ unsafe fn fifth_bits(at: *const u8) -> __m256i {
     }
 }
 
-/// `n_rows` rows times `T` columns, `R` rows at a time.
+/// `n_rows` rows times `T` columns.
 ///
 /// # Safety
 /// Inlined where AVX2, FMA, F16C and the instructions of `D` are enabled.
 #[inline(always)]
-pub(super) unsafe fn direct<F: Blocks, D: Dot, const R: usize, const T: usize>(
+pub(super) unsafe fn direct<F: Blocks, D: Dot, const T: usize>(
     rows: &[u8],
     n_rows: usize,
     x: Codes<'_>,
@@ -121,67 +121,90 @@ pub(super) unsafe fn direct<F: Blocks, D: Dot, const R: usize, const T: usize>(
     let n_blocks = x.cols / 32;
     assert!(n_rows <= DIRECT_ROWS && rows.len() == n_rows * n_blocks * F::BYTES);
     assert!(x.codes.len() >= T * n_blocks * 32 && x.pairs.len() >= T * n_blocks);
-    let whole = n_rows / R * R;
     // SAFETY: lengths are checked above.
     unsafe {
-        for r in (0..whole).step_by(R) {
-            some_rows::<F, D, R, T>(rows, n_blocks, r, x, out);
-        }
-        for r in whole..n_rows {
-            some_rows::<F, D, 1, T>(rows, n_blocks, r, x, out);
+        for r in 0..n_rows {
+            row::<F, D, T>(rows, n_blocks, r, x, out);
         }
     }
 }
 
-/// Rows `first..first + R`. Each row's sums are independent of `R` and `T`.
+/// Row `r`. Sums of a column are independent of the other columns.
 #[inline(always)]
-unsafe fn some_rows<F: Blocks, D: Dot, const R: usize, const T: usize>(
+unsafe fn row<F: Blocks, D: Dot, const T: usize>(
     rows: &[u8],
     n_blocks: usize,
-    first: usize,
+    r: usize,
     x: Codes<'_>,
     out: &mut Strip,
 ) {
     // SAFETY: `direct` has checked that rows and columns have `n_blocks` blocks.
     unsafe {
-        let mut acc = [[_mm256_setzero_ps(); R]; T];
-        let mut min = [[_mm_setzero_ps(); R]; T];
-        let ahead = prefetch_distance(R, n_blocks * F::BYTES);
-        for b in 0..n_blocks {
-            let mut column = [(_mm256_setzero_si256(), _mm_setzero_ps()); T];
-            for (t, column) in column.iter_mut().enumerate() {
-                let codes = x.codes.as_ptr().add((t * n_blocks + b) * 32);
-                let pair = x.pairs.as_ptr().add(t * n_blocks + b);
-                *column =
-                    (_mm256_loadu_si256(codes.cast()), _mm_castpd_ps(_mm_load_sd(pair.cast())));
-            }
-            for r in 0..R {
-                let block = rows.as_ptr().add(((first + r) * n_blocks + b) * F::BYTES);
-                prefetch(block.wrapping_add(ahead));
-                let codes = F::codes(block);
-                let scales = F::scales(block);
-                for t in 0..T {
-                    let (x, pair) = column[t];
-                    let dot = if F::SIGNED {
-                        signed::<D>(_mm256_setzero_si256(), codes, x)
-                    } else {
-                        D::bytes(_mm256_setzero_si256(), codes, x)
-                    };
-                    let pair = _mm_mul_ps(scales, pair);
-                    let scale = _mm256_broadcastss_ps(pair);
-                    acc[t][r] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot), scale, acc[t][r]);
-                    min[t][r] = _mm_add_ps(min[t][r], pair);
-                }
-            }
+        // Two sums by turns, not to wait for each other.
+        let mut even = Sums::zero();
+        let mut odd = Sums::zero();
+        for b in (1..n_blocks).step_by(2) {
+            add_block::<F, D, T>(rows, r * n_blocks, b - 1, x, &mut even);
+            add_block::<F, D, T>(rows, r * n_blocks, b, x, &mut odd);
         }
-        for t in 0..T {
-            for r in 0..R {
-                let mut y = sum(acc[t][r]);
-                if F::MIN != 0.0 {
-                    y += F::MIN * _mm_cvtss_f32(_mm_movehdup_ps(min[t][r]));
-                }
-                out[t][first + r] = y;
+        if n_blocks % 2 == 1 {
+            add_block::<F, D, T>(rows, r * n_blocks, n_blocks - 1, x, &mut even);
+        }
+        for (t, out) in out.iter_mut().enumerate().take(T) {
+            let mut y = sum(_mm256_add_ps(even.dot[t], odd.dot[t]));
+            if F::MIN != 0.0 {
+                let min = _mm_movehdup_ps(_mm_add_ps(even.min[t], odd.min[t]));
+                y += F::MIN * _mm_cvtss_f32(min);
             }
+            out[r] = y;
+        }
+    }
+}
+
+/// Sums of a row for each column.
+struct Sums<const T: usize> {
+    /// Dot products, in lanes yet to be summed.
+    dot: [__m256; T],
+    /// What [`Blocks::MIN`] multiplies, in the second lane.
+    min: [__m128; T],
+}
+
+impl<const T: usize> Sums<T> {
+    #[inline(always)]
+    unsafe fn zero() -> Self {
+        // SAFETY: the caller has AVX2.
+        unsafe { Self { dot: [_mm256_setzero_ps(); T], min: [_mm_setzero_ps(); T] } }
+    }
+}
+
+/// Adds the products of block `b` of the row that starts at block `first`.
+#[inline(always)]
+unsafe fn add_block<F: Blocks, D: Dot, const T: usize>(
+    rows: &[u8],
+    first: usize,
+    b: usize,
+    x: Codes<'_>,
+    sums: &mut Sums<T>,
+) {
+    // SAFETY: `direct` has checked that rows and columns have their blocks.
+    unsafe {
+        let block = rows.as_ptr().add((first + b) * F::BYTES);
+        prefetch(block);
+        let codes = F::codes(block);
+        let scales = F::scales(block);
+        for t in 0..T {
+            let at = t * (x.cols / 32) + b;
+            let x_codes = _mm256_loadu_si256(x.codes.as_ptr().add(at * 32).cast());
+            let pair = _mm_castpd_ps(_mm_load_sd(x.pairs.as_ptr().add(at).cast()));
+            let dot = if F::SIGNED {
+                signed::<D>(_mm256_setzero_si256(), codes, x_codes)
+            } else {
+                D::bytes(_mm256_setzero_si256(), codes, x_codes)
+            };
+            let pair = _mm_mul_ps(scales, pair);
+            let scale = _mm256_broadcastss_ps(pair);
+            sums.dot[t] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot), scale, sums.dot[t]);
+            sums.min[t] = _mm_add_ps(sums.min[t], pair);
         }
     }
 }

@@ -79,15 +79,13 @@ pub(super) unsafe fn sum(v: __m256) -> f32 {
     }
 }
 
-/// How far ahead of a group of `R` rows to prefetch: the same place of the next group, or for very
-/// long rows what fits in the first-level cache.
-pub(super) fn prefetch_distance(rows: usize, row_bytes: usize) -> usize {
-    (rows * row_bytes).min(12 << 10)
-}
-
-/// Asks for the cache line at `at`, which may lie anywhere.
+/// Asks for the cache line that a stream at `at` reaches soon; it may lie anywhere. Rows are read
+/// one after the other, so that weights are a single stream, which the processor's own prefetching
+/// follows too.
 #[inline(always)]
 pub(super) fn prefetch(at: *const u8) {
+    /// Far enough to hide main memory, near enough to stay within a chunk mostly.
+    const AHEAD: usize = 2 << 10;
     // SAFETY: a prefetch of any address is harmless, and every x86-64 processor has it.
-    unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) }
+    unsafe { _mm_prefetch::<_MM_HINT_T0>(at.wrapping_add(AHEAD).cast()) }
 }

@@ -67,25 +67,25 @@ macro_rules! instruction_set {
             }
 
             #[target_feature(enable = $features)]
-            pub(super) fn legacy<F: direct_legacy::Blocks, const R: usize, const T: usize>(
+            pub(super) fn legacy<F: direct_legacy::Blocks, const T: usize>(
                 rows: &[u8],
                 n_rows: usize,
                 x: Codes<'_>,
                 out: &mut Strip,
             ) {
                 // SAFETY: this function's features are enough.
-                unsafe { direct_legacy::direct::<F, $dot, R, T>(rows, n_rows, x, out) }
+                unsafe { direct_legacy::direct::<F, $dot, T>(rows, n_rows, x, out) }
             }
 
             #[target_feature(enable = $features)]
-            pub(super) fn kquant<F: direct_kquant::Blocks, const R: usize, const T: usize>(
+            pub(super) fn kquant<F: direct_kquant::Blocks, const T: usize>(
                 rows: &[u8],
                 n_rows: usize,
                 x: Codes<'_>,
                 out: &mut Strip,
             ) {
                 // SAFETY: this function's features are enough.
-                unsafe { direct_kquant::direct::<F, $dot, R, T>(rows, n_rows, x, out) }
+                unsafe { direct_kquant::direct::<F, $dot, T>(rows, n_rows, x, out) }
             }
 
             #[target_feature(enable = $features)]
@@ -116,14 +116,14 @@ macro_rules! instruction_set {
             }
 
             #[target_feature(enable = $features)]
-            pub(super) fn float_direct<F: direct_float::Loads, const R: usize, const T: usize>(
+            pub(super) fn float_direct<F: direct_float::Loads, const T: usize>(
                 rows: &[u8],
                 n_rows: usize,
                 x: Floats<'_>,
                 out: &mut Strip,
             ) {
                 // SAFETY: this function's features are enough.
-                unsafe { direct_float::direct::<F, R, T>(rows, n_rows, x, out) }
+                unsafe { direct_float::direct::<F, T>(rows, n_rows, x, out) }
             }
 
             const fn code_kernels<F: Format>(direct: [DirectCodes; DIRECT_COLS]) -> CodeKernels {
@@ -146,21 +146,11 @@ macro_rules! instruction_set {
             }
 
             const fn legacy_kernels<F: direct_legacy::Blocks>() -> CodeKernels {
-                code_kernels::<F>([
-                    legacy::<F, 4, 1>,
-                    legacy::<F, 2, 2>,
-                    legacy::<F, 1, 3>,
-                    legacy::<F, 1, 4>,
-                ])
+                code_kernels::<F>([legacy::<F, 1>, legacy::<F, 2>, legacy::<F, 3>, legacy::<F, 4>])
             }
 
             const fn kquant_kernels<F: direct_kquant::Blocks>() -> CodeKernels {
-                code_kernels::<F>([
-                    kquant::<F, 2, 1>,
-                    kquant::<F, 1, 2>,
-                    kquant::<F, 1, 3>,
-                    kquant::<F, 1, 4>,
-                ])
+                code_kernels::<F>([kquant::<F, 1>, kquant::<F, 2>, kquant::<F, 3>, kquant::<F, 4>])
             }
 
             const fn float_kernels<F: direct_float::Loads>() -> FloatKernels {
@@ -178,10 +168,10 @@ macro_rules! instruction_set {
                         float_tile::<6>,
                     ],
                     direct: [
-                        float_direct::<F, 4, 1>,
-                        float_direct::<F, 2, 2>,
-                        float_direct::<F, 2, 3>,
-                        float_direct::<F, 2, 4>,
+                        float_direct::<F, 1>,
+                        float_direct::<F, 2>,
+                        float_direct::<F, 3>,
+                        float_direct::<F, 4>,
                     ],
                 }
             }
