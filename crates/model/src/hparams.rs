@@ -212,7 +212,7 @@ impl Hparams {
             head_dim_v,
             n_rot,
             n_ff: keys.per_layer("feed_forward_length", n_layer)?.unwrap_or(vec![0; n_layer]),
-            norm_eps: keys.opt_f32("attention.layer_norm_rms_epsilon")?.unwrap_or(0.0),
+            norm_eps: keys.f32("attention.layer_norm_rms_epsilon")?,
             n_expert,
             n_expert_used,
         })

@@ -1,11 +1,9 @@
 //! Every architecture against the outputs of llama.cpp, on both backends, as one batch, token by
 //! token and in uneven chunks.
 
-mod fixture;
-
 use backend::{Backend, KvType};
 use cpu::{Cpu, CpuOptions};
-use fixture::{Fixture, nmse};
+use fixtures::{Fixture, nmse};
 use model::{Context, OutputKind, Outputs};
 use reference::Reference;
 

@@ -57,11 +57,9 @@ fn load_as(source: &Source<'_>, output: OutputKind) -> Result<Arc<dyn Model>, Er
         gating: Gating::Softmax,
         selection_bias: None,
         normalize: true,
-        scale: keys.opt_f32("expert_weights_scale")?.filter(|&s| s != 0.0).unwrap_or(1.0),
+        scale: 1.0,
         weigh_input: false,
     };
-    let scale = keys.opt_f32("attention.scale")?.filter(|&scale| scale != 0.0);
-    let scale = scale.unwrap_or(1.0 / (hp.head_dim as f32).sqrt());
     let (mask, head) = match output {
         OutputKind::Logits => (Mask::Causal, Head::Logits(LmHead::load(w, hp, &token_embd)?)),
         OutputKind::Embeddings(_) => {
@@ -77,7 +75,7 @@ fn load_as(source: &Source<'_>, output: OutputKind) -> Result<Arc<dyn Model>, Er
             Ok(Layer {
                 attention: AttentionParams {
                     n_head: hp.n_head[il],
-                    scale,
+                    scale: 1.0 / (hp.head_dim as f32).sqrt(),
                     softcap: 0.0,
                     mask,
                     sinks: None,

@@ -79,7 +79,7 @@ pub(super) fn load(source: &Source<'_>) -> Result<Arc<dyn Model>, Error> {
         gating: Gating::Sigmoid,
         selection_bias: None,
         normalize: false,
-        scale: keys.opt_f32("expert_weights_scale")?.filter(|&s| s != 0.0).unwrap_or(1.0),
+        scale: 1.0,
         weigh_input: true,
     };
     let layers = (0..hp.n_layer)

@@ -1,0 +1,125 @@
+//! Sessions over a tiny model: what is kept, what is evaluated again, and why generation stops.
+
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+
+use engine::{Engine, Error, Finish, Options, Session};
+use fixtures::Fixture;
+use sample::{Params, Sampler};
+
+const N_CTX: usize = 96;
+
+/// The engine of the fixture `name`, read from a file named after the test.
+fn load(test: &str, name: &str) -> Result<Engine, Error> {
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{test}.gguf"));
+    std::fs::write(&path, Fixture::named(name).file()).expect("a writable folder");
+    let options = Options { n_ctx: Some(N_CTX), threads: Some(2), n_batch: 16, ..<_>::default() };
+    Engine::load(&path, &options)
+}
+
+fn greedy() -> Sampler {
+    Sampler::new(Params { temperature: 0.0, ..Params::default() })
+}
+
+fn feed(session: &mut Session<'_>, tokens: &[u32]) {
+    let done = session.feed(tokens, &mut |_, _| ControlFlow::Continue(()));
+    assert!(done.expect("tokens that fit"));
+    assert_eq!(session.tokens(), tokens);
+}
+
+fn generate(session: &mut Session<'_>, limit: usize) -> Finish {
+    let on_text = &mut |_: &str| ControlFlow::Continue(());
+    session.generate(&mut greedy(), Some(limit), on_text).expect("tokens")
+}
+
+fn prompt() -> Vec<u32> {
+    Fixture::named("llama-gqa").tokens()
+}
+
+#[test]
+fn a_shared_beginning_is_not_evaluated_again() {
+    let engine = load("shared-beginning", "llama-gqa").expect("a valid model");
+    let (mut session, prompt) = (engine.session().expect("memory"), prompt());
+    feed(&mut session, &prompt);
+    assert_eq!(session.stats().prompt_tokens, prompt.len());
+
+    let mut other = prompt.clone();
+    other[30] = prompt[30] ^ 1;
+    session.reset_stats();
+    feed(&mut session, &other);
+    assert_eq!((session.stats().cached_tokens, session.stats().prompt_tokens), (30, 18));
+    generate(&mut session, 12);
+
+    let mut fresh = engine.session().expect("memory");
+    feed(&mut fresh, &other);
+    generate(&mut fresh, 12);
+    assert_eq!(session.tokens(), fresh.tokens());
+}
+
+#[test]
+fn feeding_what_is_held_evaluates_nothing_and_a_part_of_it_only_the_last_token() {
+    let engine = load("held", "llama-gqa").expect("a valid model");
+    let (mut session, prompt) = (engine.session().expect("memory"), prompt());
+    feed(&mut session, &prompt);
+    session.reset_stats();
+    feed(&mut session, &prompt);
+    assert_eq!(session.stats().prompt_tokens, 0);
+    feed(&mut session, &prompt[..20]);
+    assert_eq!(session.stats().prompt_tokens, 1);
+}
+
+#[test]
+fn generation_continues_where_it_was_broken_off() {
+    let engine = load("continue", "llama-gqa").expect("a valid model");
+    let mut whole = engine.session().expect("memory");
+    feed(&mut whole, &prompt());
+    assert_eq!(generate(&mut whole, 20), Finish::Limit);
+    assert_eq!(whole.stats().generated_tokens, 20);
+
+    let mut parts = engine.session().expect("memory");
+    feed(&mut parts, &prompt());
+    assert_eq!(generate(&mut parts, 7), Finish::Limit);
+    let broken = parts.generate(&mut greedy(), Some(3), &mut |_| ControlFlow::Break(()));
+    assert_eq!(broken.expect("a token"), Finish::Cancelled);
+    assert_eq!(parts.tokens().len(), prompt().len() + 8);
+    assert_eq!(generate(&mut parts, 12), Finish::Limit);
+    assert_eq!(parts.tokens(), whole.tokens());
+}
+
+#[test]
+fn a_prompt_can_be_broken_off_and_taken_up() {
+    let engine = load("broken-prompt", "llama-gqa").expect("a valid model");
+    let (mut session, prompt) = (engine.session().expect("memory"), prompt());
+    let mut reported = Vec::new();
+    let finished = session.feed(&prompt, &mut |done, total| {
+        reported.push((done, total));
+        ControlFlow::Break(())
+    });
+    assert!(!finished.expect("tokens that fit"));
+    assert_eq!(reported, [(16, 48)]);
+    feed(&mut session, &prompt);
+    assert_eq!(session.stats().prompt_tokens, 48);
+}
+
+#[test]
+fn the_context_fills_up() {
+    let engine = load("full", "llama-gqa").expect("a valid model");
+    let (mut session, prompt) = (engine.session().expect("memory"), prompt());
+    feed(&mut session, &prompt);
+    assert_eq!(generate(&mut session, 1000), Finish::ContextFull);
+    // The last token was chosen, but there is no room to evaluate it.
+    assert_eq!(session.tokens().len(), N_CTX + 1);
+
+    let long = [prompt.clone(), prompt, vec![5]].concat();
+    let refused = session.feed(&long, &mut |_, _| ControlFlow::Continue(()));
+    assert!(matches!(refused, Err(Error::PromptTooLong { tokens: 97, n_ctx: N_CTX })));
+    session.clear();
+    let nothing = session.generate(&mut greedy(), None, &mut |_| ControlFlow::Continue(()));
+    assert!(matches!(nothing, Err(Error::EmptyPrompt)));
+}
+
+#[test]
+fn embedding_models_are_refused() {
+    let refused = load("embedding", "llama-embed").err().expect("an error");
+    assert_eq!(refused.to_string(), "'llama-embed' models make embeddings and can't generate text");
+}
