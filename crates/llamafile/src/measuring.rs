@@ -30,8 +30,8 @@ pub fn bench(settings: &Bench) -> Result<(), CliError> {
             Event::Done(measurement) => {
                 progress = None;
                 // A reader that went away is noticed at the end.
-                let _ = out.write(&report.row(&measurement));
-                last = Some(measurement);
+                let _ = out.write(&report.row(measurement));
+                last = Some(measurement.clone());
             }
         })
         .map_err(explain)?;

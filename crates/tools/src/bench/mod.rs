@@ -72,7 +72,7 @@ pub enum Event<'a> {
         total: usize,
     },
     /// A test is complete.
-    Done(Measurement),
+    Done(&'a Measurement),
 }
 
 /// Measures the model in the file at `path`.
@@ -101,7 +101,7 @@ pub fn run(path: &Path, plan: &Plan, notice: &mut dyn FnMut(Event<'_>)) -> Resul
             (facts.n_prompt, facts.n_gen) = (test.prompt, test.generated);
             facts.n_depth = test.depth;
             facts.set_samples(samples);
-            notice(Event::Done(facts.clone()));
+            notice(Event::Done(&facts));
         }
     }
     Ok(())
@@ -284,7 +284,7 @@ mod tests {
         let (mut rows, mut last) = (Vec::new(), (0, 1));
         run(&path, &plan, &mut |event| match event {
             Event::Progress { done, total, .. } => last = (done, total),
-            Event::Done(measurement) => rows.push(measurement),
+            Event::Done(measurement) => rows.push(measurement.clone()),
         })
         .unwrap();
         let found: Vec<_> = rows.iter().map(|row| (row.n_threads, row.test())).collect();

@@ -8,6 +8,7 @@ mod recipe;
 mod shape;
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
@@ -74,10 +75,10 @@ pub fn write(
     let mut stocks = HashMap::new();
     for (tensor, ty) in tensors.iter().filter(|(tensor, _)| tensor.role != Role::Norm) {
         let cols = tensor.shape[0];
-        if !stocks.contains_key(&(*ty, cols)) {
+        if let Entry::Vacant(stock) = stocks.entry((*ty, cols)) {
             let deviation = 1.0 / (cols as f32).sqrt();
             let blocks = Blocks::new(*ty, deviation, &mut random).ok_or(Error::NoEncoder(*ty))?;
-            stocks.insert((*ty, cols), blocks);
+            stock.insert(blocks);
         }
     }
 
