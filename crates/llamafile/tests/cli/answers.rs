@@ -107,3 +107,18 @@ fn help_and_version_need_no_model() {
     let output = llamafile().arg("--version").output().unwrap();
     assert_eq!(stdout(&output), concat!("llamafile ", env!("CARGO_PKG_VERSION"), "\n"));
 }
+
+#[test]
+fn the_environment_lowers_the_instruction_set() {
+    let run = |isa: &str| {
+        let mut command = llamafile();
+        command.env("LLAMAFILE_ISA", isa).arg("-m").arg(model());
+        command.args(["-p", "Hi", "-n", "1", "-v"]).output().unwrap()
+    };
+    let scalar = run("scalar");
+    assert!(scalar.status.success());
+    assert!(stderr(&scalar).contains("cpu (scalar, "), "{}", stderr(&scalar));
+    let unknown = run("sse9");
+    assert_eq!(unknown.status.code(), Some(1));
+    assert!(stderr(&unknown).contains("LLAMAFILE_ISA=sse9"), "{}", stderr(&unknown));
+}
