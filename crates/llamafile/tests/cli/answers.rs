@@ -27,7 +27,7 @@ fn the_answer_ends_by_itself() {
 }
 
 #[test]
-fn greedy_answers_do_not_depend_on_threads_and_batches() {
+fn greedy_answers_do_not_depend_on_threads_and_seeds() {
     let answer = |more: &[&str]| {
         let mut arguments = vec!["-p", SKY, "--temp", "0", "-n", "24"];
         arguments.extend(more);
