@@ -1,4 +1,15 @@
-//! Super-blocks of 256 values with quantised scales: Q4_K, Q5_K, Q6_K.
+//! Super-blocks of 256 values with quantised scales: Q2_K, Q3_K, Q4_K, Q5_K, Q6_K.
+//!
+//! Q2_K: 16 bytes with a scale in the low and a minimum in the high nibble, for 16 values each, 64
+//! bytes of bit pairs, then `d`, `dmin` f16; value = `d · scale · q - dmin · minimum`.
+//!
+//! Q3_K: 32 bytes of third bits, bit `g` of byte `i` for value `32 g + i`; 64 bytes of bit pairs; 16
+//! scales of 6 bits in 12 bytes, one for 16 values each; `d` f16; value =
+//! `d · (scale - 32) · (q - 4)`. Scales: low halves of the first eight in low nibbles, of the others
+//! in high nibbles, then upper pairs, those of scale `s` in byte `s % 4` at bit `2 (s / 4)`.
+//!
+//! Bit pairs, per half of 128 values 32 bytes: byte `i` holds values `i`, `i + 32`, `i + 64` and
+//! `i + 96` of the half, the first lowest.
 //!
 //! Q4_K and Q5_K: `d`, `dmin` f16, then eight pairs of 6-bit scale and minimum in 12 bytes, one
 //! pair for 32 values each; value = `d · scale · q - dmin · minimum`. Q5_K then has the fifth bits:
@@ -8,9 +19,14 @@
 //! Q6_K: per half of 128 values, 64 bytes of low nibbles (all halves first), 32 bytes of upper bit
 //! pairs, then 16 scales of i8, one for 16 values each, and `d` f16; value = `d · scale · (q - 32)`.
 
-use crate::block::{decode_blocks, encode_blocks, f16_at, put_f16};
+use crate::block::{
+    decode_blocks, encode_blocks, f16_at, pack_nibbles, pack_pairs, put_f16, unpack_pairs,
+};
 use crate::float::{f16_to_f32, f32_to_f16};
-use crate::search::{Grid, ZERO, fit_affine, fit_symmetric, importance_weights, nearest};
+use crate::search::{
+    Grid, ZERO, descend_symmetric, extreme, fit_affine, fit_symmetric, importance_weights, nearest,
+    square,
+};
 
 /// Values per super-block.
 const LEN: usize = 256;
@@ -20,6 +36,33 @@ const GROUP: usize = 32;
 
 /// Bytes of the packed scales and minimums.
 const SCALES: usize = 12;
+
+pub(crate) fn decode_q2_k(src: &[u8], dst: &mut [f32]) {
+    decode_blocks(src, dst, |block: &[u8; 84], out: &mut [f32; LEN]| {
+        let (d, dmin) = (f16_at(block, 80), f16_at(block, 82));
+        let levels = unpack_pairs(part(block, 16));
+        for (g, (out, levels)) in out.chunks_exact_mut(16).zip(levels.chunks_exact(16)).enumerate()
+        {
+            let (scale, min) = (d * f32::from(block[g] & 15), dmin * f32::from(block[g] >> 4));
+            for (out, level) in out.iter_mut().zip(levels) {
+                *out = scale * f32::from(*level) - min;
+            }
+        }
+    });
+}
+
+pub(crate) fn decode_q3_k(src: &[u8], dst: &mut [f32]) {
+    decode_blocks(src, dst, |block: &[u8; 110], out: &mut [f32; LEN]| {
+        let d = f16_at(block, 108);
+        let scales = unpack_sixes(&block[96..108]);
+        let low = unpack_pairs(part(block, 32));
+        for (i, out) in out.iter_mut().enumerate() {
+            let level = low[i] | ((block[i % 32] >> (i / 32)) & 1) << 2;
+            let scale = d * f32::from(scales[i / 16] as i8 - 32);
+            *out = scale * f32::from(level as i8 - 4);
+        }
+    });
+}
 
 pub(crate) fn decode_q4_k(src: &[u8], dst: &mut [f32]) {
     decode_blocks(src, dst, |block: &[u8; 144], out: &mut [f32; LEN]| {
@@ -70,11 +113,70 @@ pub(crate) fn decode_q6_k(src: &[u8], dst: &mut [f32]) {
     });
 }
 
+pub(crate) fn encode_q2_k(src: &[f32], importance: Option<&[f32]>, dst: &mut [u8]) {
+    encode_blocks(src, importance, dst, |values: &[f32; LEN], importance, block: &mut [u8; 84]| {
+        let mut levels = [0; LEN];
+        let (mut scales, mut mins) = ([0f32; 16], [0f32; 16]);
+        let groups = values.as_chunks::<16>().0.iter().zip(levels.as_chunks_mut::<16>().0);
+        for (g, (values, levels)) in groups.enumerate() {
+            let (scale, min) = match importance {
+                Some(importance) => {
+                    const GRID: Grid = Grid { start: -0.9, step: 0.05, steps: 36 };
+                    let mut weights = [0.0; 16];
+                    importance_weights(values, &importance[16 * g..][..16], &mut weights);
+                    fit_affine(values, &weights, 3, GRID, square, levels)
+                }
+                None => {
+                    const GRID: Grid = Grid { start: -0.5, step: 0.1, steps: 15 };
+                    fit_affine(values, &values.map(f32::abs), 3, GRID, f32::abs, levels)
+                }
+            };
+            (scales[g], mins[g]) = (scale, -min);
+        }
+        let (d, scales) = quantise_positive(scales, 15);
+        let (dmin, mins) = quantise_positive(mins, 15);
+        for (byte, (scale, min)) in block.iter_mut().zip(scales.into_iter().zip(mins)) {
+            *byte = scale | min << 4;
+        }
+        put_f16(block, 80, d);
+        put_f16(block, 82, dmin);
+        let (d, dmin) = (f16_at(block, 80), f16_at(block, 82));
+        for (g, levels) in levels.as_chunks_mut::<16>().0.iter_mut().enumerate() {
+            let (scale, min) = (d * f32::from(scales[g]), dmin * f32::from(mins[g]));
+            requantise(&values[16 * g..][..16], scale, min, 3, levels);
+        }
+        block[16..80].copy_from_slice(&pack_pairs(&levels));
+    });
+}
+
+pub(crate) fn encode_q3_k(src: &[f32], importance: Option<&[f32]>, dst: &mut [u8]) {
+    encode_blocks(src, importance, dst, |values, importance, block: &mut [u8; 110]| {
+        block.fill(0);
+        let fit = |g: usize, values: &[f32; 16], levels: &mut [u8]| match importance {
+            Some(importance) => {
+                let mut weights = [0.0; 16];
+                importance_weights(values, &importance[16 * g..][..16], &mut weights);
+                fit_symmetric(values, &weights, 4, levels)
+            }
+            None => descend_symmetric(values, &values.map(square), 4, levels),
+        };
+        let Some((d, scales, levels)) = symmetric(values, 4, 32, fit) else {
+            return;
+        };
+        for (i, level) in levels.iter().enumerate() {
+            block[i % 32] |= (level >> 2) << (i / 32);
+        }
+        block[32..96].copy_from_slice(&pack_pairs(&levels));
+        pack_sixes(scales.map(|scale| (scale + 32) as u8), &mut block[96..108]);
+        put_f16(block, 108, d);
+    });
+}
+
 pub(crate) fn encode_q4_k(src: &[f32], importance: Option<&[f32]>, dst: &mut [u8]) {
     const GRID: Grid = Grid { start: -1.0, step: 0.1, steps: 20 };
     encode_blocks(src, importance, dst, |values, importance, block: &mut [u8; 144]| {
         let levels = affine(values, importance, 15, GRID, &mut block[..16]);
-        pack_nibbles(&levels, &mut block[16..]);
+        pack_nibble_pairs(&levels, &mut block[16..]);
     });
 }
 
@@ -89,14 +191,23 @@ pub(crate) fn encode_q5_k(src: &[f32], importance: Option<&[f32]>, dst: &mut [u8
                 *byte |= (level >> 4) << g;
             }
         }
-        pack_nibbles(&levels, nibbles);
+        pack_nibble_pairs(&levels, nibbles);
     });
 }
 
 pub(crate) fn encode_q6_k(src: &[f32], importance: Option<&[f32]>, dst: &mut [u8]) {
     encode_blocks(src, importance, dst, |values, importance, block: &mut [u8; 210]| {
         block.fill(0);
-        let (d, scales, levels) = symmetric(values, importance);
+        let fit = |g: usize, values: &[f32; 16], levels: &mut [u8]| {
+            let weights = match importance {
+                Some(importance) => &importance[16 * g..][..16],
+                None => &values.map(square),
+            };
+            fit_symmetric(values, weights, 32, levels)
+        };
+        let Some((d, scales, levels)) = symmetric(values, 32, 128, fit) else {
+            return;
+        };
         put_f16(block, 208, d);
         let (low, rest) = block.split_at_mut(128);
         let (high, rest) = rest.split_at_mut(64);
@@ -150,12 +261,11 @@ fn pack_scales(scales: [u8; 8], mins: [u8; 8], packed: &mut [u8]) {
     }
 }
 
-fn pack_nibbles(levels: &[u8; LEN], nibbles: &mut [u8]) {
-    let pairs = levels.as_chunks::<{ 2 * GROUP }>().0;
-    for (bytes, levels) in nibbles.as_chunks_mut::<GROUP>().0.iter_mut().zip(pairs) {
-        for (i, byte) in bytes.iter_mut().enumerate() {
-            *byte = (levels[i] & 15) | (levels[i + GROUP] & 15) << 4;
-        }
+/// Packs two groups at a time.
+fn pack_nibble_pairs(levels: &[u8; LEN], nibbles: &mut [u8]) {
+    let pairs = levels.chunks_exact(2 * GROUP);
+    for (bytes, levels) in nibbles.chunks_exact_mut(GROUP).zip(pairs) {
+        pack_nibbles(levels, bytes);
     }
 }
 
@@ -199,29 +309,39 @@ fn affine(
             None => size_weights(values, &mut weights),
         }
         let levels = &mut levels[g * GROUP..][..GROUP];
-        let (scale, min) = fit_affine(values, &weights, most, grid, levels);
+        let (scale, min) = fit_affine(values, &weights, most, grid, square, levels);
         (scales[g], mins[g]) = (scale, -min);
     }
 
-    let (max_scale, max_min) = (largest(&scales), largest(&mins));
-    let quantise = |values: [f32; 8], largest: f32| {
-        let inverse = if largest > 0.0 { 63.0 / largest } else { 0.0 };
-        values.map(|value| nearest(inverse * value).clamp(0, 63) as u8)
-    };
-    put_f16(head, 0, max_scale / 63.0);
-    put_f16(head, 2, max_min / 63.0);
-    pack_scales(quantise(scales, max_scale), quantise(mins, max_min), &mut head[4..]);
+    let (d, scales) = quantise_positive(scales, 63);
+    let (dmin, mins) = quantise_positive(mins, 63);
+    put_f16(head, 0, d);
+    put_f16(head, 2, dmin);
+    pack_scales(scales, mins, &mut head[4..]);
 
     let groups = Groups::read(head);
     for (g, values) in values.as_chunks::<GROUP>().0.iter().enumerate() {
         let (d, m) = groups.factors(g);
-        if d != 0.0 {
-            for (level, value) in levels[g * GROUP..].iter_mut().zip(values) {
-                *level = nearest((value + m) / d).clamp(0, i32::from(most)) as u8;
-            }
-        }
+        requantise(values, d, m, most, &mut levels[g * GROUP..][..GROUP]);
     }
     levels
+}
+
+/// Step and levels `0..=most` of values of which the largest gets the highest level.
+fn quantise_positive<const N: usize>(values: [f32; N], most: u8) -> (f32, [u8; N]) {
+    let largest = values.into_iter().fold(0.0, f32::max);
+    let inverse = if largest > 0.0 { f32::from(most) / largest } else { 0.0 };
+    let levels = values.map(|value| nearest(inverse * value).clamp(0, i32::from(most)) as u8);
+    (largest / f32::from(most), levels)
+}
+
+/// Levels `0..=most` for the scale and minimum as they are stored; kept where the scale is 0.
+fn requantise(values: &[f32], scale: f32, min: f32, most: u8, levels: &mut [u8]) {
+    if scale != 0.0 {
+        for (level, value) in levels.iter_mut().zip(values) {
+            *level = nearest((value + min) / scale).clamp(0, i32::from(most)) as u8;
+        }
+    }
 }
 
 /// Weights that favour large values, of which fewer get lost in the noise of the others.
@@ -236,41 +356,55 @@ fn size_weights(values: &[f32; GROUP], weights: &mut [f32; GROUP]) {
     }
 }
 
-fn largest(values: &[f32; 8]) -> f32 {
-    values.iter().copied().fold(0.0, f32::max)
-}
-
-/// `d`, scales and levels `0..64` of a Q6_K super-block.
-fn symmetric(values: &[f32; LEN], importance: Option<&[f32; LEN]>) -> (f32, [i8; 16], [u8; LEN]) {
+/// `d`, scales `-reach..reach` and levels `0..2 * zero` of a super-block in groups of 16, where
+/// level `zero` means 0; nothing if all values are 0. `fit` finds a group's scale and levels.
+fn symmetric(
+    values: &[f32; LEN],
+    zero: i32,
+    reach: i32,
+    fit: impl Fn(usize, &[f32; 16], &mut [u8]) -> f32,
+) -> Option<(f32, [i8; 16], [u8; LEN])> {
     let mut levels = [0; LEN];
     let mut fitted = [0f32; 16];
     for (g, values) in values.as_chunks::<16>().0.iter().enumerate() {
-        let weights = match importance {
-            Some(importance) => &importance[16 * g..][..16],
-            None => &values.map(|value| value * value),
-        };
-        fitted[g] = fit_symmetric(values, weights, 32, &mut levels[16 * g..][..16]);
+        fitted[g] = fit(g, values, &mut levels[16 * g..][..16]);
     }
-    let mut largest = 0f32;
-    for scale in fitted {
-        if scale.abs() > largest.abs() {
-            largest = scale;
-        }
-    }
+    let largest = extreme(&fitted);
     if largest.abs() < ZERO {
-        return (0.0, [0; 16], [0; LEN]);
+        return None;
     }
-    let inverse = -128.0 / largest;
-    let scales = fitted.map(|scale| nearest(inverse * scale).clamp(-128, 127) as i8);
+    let inverse = -(reach as f32) / largest;
+    let scales = fitted.map(|scale| nearest(inverse * scale).clamp(-reach, reach - 1) as i8);
     let d = 1.0 / inverse;
     let stored = f16_to_f32(f32_to_f16(d));
     for (g, values) in values.as_chunks::<16>().0.iter().enumerate() {
         let step = stored * f32::from(scales[g]);
         if step != 0.0 {
             for (level, value) in levels[16 * g..].iter_mut().zip(values) {
-                *level = (nearest(value / step).clamp(-32, 31) + 32) as u8;
+                *level = (nearest(value / step).clamp(-zero, zero - 1) + zero) as u8;
             }
         }
     }
-    (d, scales, levels)
+    Some((d, scales, levels))
+}
+
+/// The 64 bytes from `at` on.
+fn part(block: &[u8], at: usize) -> &[u8; 64] {
+    block[at..].first_chunk().expect("within the block")
+}
+
+/// Scales of Q3_K.
+fn unpack_sixes(packed: &[u8]) -> [u8; 16] {
+    std::array::from_fn(|s| {
+        let low = (packed[s % 8] >> (4 * (s / 8))) & 15;
+        low | ((packed[8 + s % 4] >> (2 * (s / 4))) & 3) << 4
+    })
+}
+
+/// The inverse of [`unpack_sixes`]; `packed` is zeroed.
+fn pack_sixes(scales: [u8; 16], packed: &mut [u8]) {
+    for (s, scale) in scales.into_iter().enumerate() {
+        packed[s % 8] |= (scale & 15) << (4 * (s / 8));
+        packed[8 + s % 4] |= (scale >> 4) << (2 * (s / 4));
+    }
 }

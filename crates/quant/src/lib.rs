@@ -8,10 +8,16 @@
 #![forbid(unsafe_code)]
 
 mod block;
+pub mod codebook;
 mod float;
+mod fp4;
+mod iq;
+mod iq1;
+mod iq4;
 mod k;
 mod legacy;
 mod search;
+mod ternary;
 mod types;
 
 pub use float::{bf16_to_f32, f16_to_f32, f32_to_bf16, f32_to_f16};

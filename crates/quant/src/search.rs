@@ -25,6 +25,32 @@ pub(crate) fn nearest(value: f32) -> i32 {
     ((value + SHIFT) - SHIFT) as i32
 }
 
+/// Reciprocal, 0 for 0.
+pub(crate) fn inverse(value: f32) -> f32 {
+    if value == 0.0 { 0.0 } else { 1.0 / value }
+}
+
+/// The square of a difference, a penalty for [`fit_affine`].
+pub(crate) fn square(difference: f32) -> f32 {
+    difference * difference
+}
+
+/// Magnitude of the largest value by magnitude.
+pub(crate) fn largest_magnitude(values: &[f32]) -> f32 {
+    values.iter().fold(0f32, |largest, value| largest.max(value.abs()))
+}
+
+/// The first value of largest magnitude, 0 if there is none above.
+pub(crate) fn extreme(values: &[f32]) -> f32 {
+    let mut extreme = 0f32;
+    for &value in values {
+        if value.abs() > extreme.abs() {
+            extreme = value;
+        }
+    }
+    extreme
+}
+
 /// Weights of values by their importance and size relative to the block.
 pub(crate) fn importance_weights(values: &[f32], importance: &[f32], weights: &mut [f32]) {
     let square = values.iter().map(|value| value * value).sum::<f32>() / values.len() as f32;
@@ -36,12 +62,7 @@ pub(crate) fn importance_weights(values: &[f32], importance: &[f32], weights: &m
 /// Finds `scale` and levels such that `scale * (level - zero)` is near the values; levels are
 /// within `0..2 * zero`.
 pub(crate) fn fit_symmetric(values: &[f32], weights: &[f32], zero: i32, levels: &mut [u8]) -> f32 {
-    let mut largest = 0f32;
-    for &value in values {
-        if value.abs() > largest.abs() {
-            largest = value;
-        }
-    }
+    let largest = extreme(values);
     if largest.abs() < ZERO {
         levels.fill(0);
         return 0.0;
@@ -77,13 +98,61 @@ pub(crate) fn fit_symmetric(values: &[f32], weights: &[f32], zero: i32, levels: 
     scale
 }
 
-/// Finds `scale` and `min <= 0` and levels such that `scale * level + min` is near the values;
-/// levels are within `0..=most`.
+/// As [`fit_symmetric`], but starts with the scale of the largest value and moves one level at a
+/// time while that improves the fit.
+pub(crate) fn descend_symmetric(
+    values: &[f32],
+    weights: &[f32],
+    zero: i32,
+    levels: &mut [u8],
+) -> f32 {
+    const ROUNDS: usize = 5;
+    let largest = extreme(values);
+    if largest.abs() < ZERO {
+        levels.fill(0);
+        return 0.0;
+    }
+    let level = |value: f32| nearest(value).clamp(-zero, zero - 1);
+    let inverse = -(zero as f32) / largest;
+    let mut buffer = [0f32; MAX_LEN];
+    let chosen = &mut buffer[..values.len()];
+    let (mut xl, mut ll) = (0f32, 0f32);
+    for ((l, &x), &w) in chosen.iter_mut().zip(values).zip(weights) {
+        *l = level(inverse * x) as f32;
+        xl += w * x * *l;
+        ll += w * *l * *l;
+    }
+    for _ in 0..ROUNDS {
+        let mut changed = false;
+        for ((l, &x), &w) in chosen.iter_mut().zip(values).zip(weights) {
+            // The sums without this value tell the scale and so the best level for it.
+            let (other_xl, other_ll) = (xl - w * x * *l, ll - w * *l * *l);
+            if other_xl > 0.0 {
+                let new = level(x * other_ll / other_xl) as f32;
+                let (new_xl, new_ll) = (other_xl + w * x * new, other_ll + w * new * new);
+                if new != *l && new_ll > 0.0 && new_xl * new_xl * ll > xl * xl * new_ll {
+                    (*l, xl, ll, changed) = (new, new_xl, new_ll, true);
+                }
+            }
+        }
+        if !changed {
+            break;
+        }
+    }
+    for (out, l) in levels.iter_mut().zip(chosen) {
+        *out = (*l as i32 + zero) as u8;
+    }
+    if ll > 0.0 { xl / ll } else { 0.0 }
+}
+
+/// Finds `scale` and `min <= 0` and levels such that `scale * level + min` is near the values by
+/// the penalty of the differences; levels are within `0..=most`.
 pub(crate) fn fit_affine(
     values: &[f32],
     weights: &[f32],
     most: u8,
     grid: Grid,
+    penalty: impl Fn(f32) -> f32,
     levels: &mut [u8],
 ) -> (f32, f32) {
     let (mut min, mut max) = (values[0], values[0]);
@@ -102,8 +171,7 @@ pub(crate) fn fit_affine(
     let error = |levels: &[u8], scale: f32, min: f32| {
         let mut error = 0f32;
         for ((&x, &w), &l) in values.iter().zip(weights).zip(levels) {
-            let difference = scale * f32::from(l) + min - x;
-            error += w * (difference * difference);
+            error += w * penalty(scale * f32::from(l) + min - x);
         }
         error
     };
