@@ -54,9 +54,9 @@ pub(crate) fn pack_nibbles(levels: &[u8], bytes: &mut [u8]) {
     }
 }
 
-/// Unpacks levels of two bits of a super-block: bits `2 s` of byte `32 h + i` are level
+/// Unpacks levels of two bits of a super-block from 64 bytes: bits `2 s` of byte `32 h + i` are level
 /// `128 h + 32 s + i`.
-pub(crate) fn unpack_pairs(bytes: &[u8; 64]) -> [u8; 256] {
+pub(crate) fn unpack_pairs(bytes: &[u8]) -> [u8; 256] {
     std::array::from_fn(|i| (bytes[i / 128 * 32 + i % 32] >> (i % 128 / 32 * 2)) & 3)
 }
 

@@ -40,7 +40,7 @@ const SCALES: usize = 12;
 pub(crate) fn decode_q2_k(src: &[u8], dst: &mut [f32]) {
     decode_blocks(src, dst, |block: &[u8; 84], out: &mut [f32; LEN]| {
         let (d, dmin) = (f16_at(block, 80), f16_at(block, 82));
-        let levels = unpack_pairs(part(block, 16));
+        let levels = unpack_pairs(&block[16..80]);
         for (g, (out, levels)) in out.chunks_exact_mut(16).zip(levels.chunks_exact(16)).enumerate()
         {
             let (scale, min) = (d * f32::from(block[g] & 15), dmin * f32::from(block[g] >> 4));
@@ -55,7 +55,7 @@ pub(crate) fn decode_q3_k(src: &[u8], dst: &mut [f32]) {
     decode_blocks(src, dst, |block: &[u8; 110], out: &mut [f32; LEN]| {
         let d = f16_at(block, 108);
         let scales = unpack_sixes(&block[96..108]);
-        let low = unpack_pairs(part(block, 32));
+        let low = unpack_pairs(&block[32..96]);
         for (i, out) in out.iter_mut().enumerate() {
             let level = low[i] | ((block[i % 32] >> (i / 32)) & 1) << 2;
             let scale = d * f32::from(scales[i / 16] as i8 - 32);
@@ -386,11 +386,6 @@ fn symmetric(
         }
     }
     Some((d, scales, levels))
-}
-
-/// The 64 bytes from `at` on.
-fn part(block: &[u8], at: usize) -> &[u8; 64] {
-    block[at..].first_chunk().expect("within the block")
 }
 
 /// Scales of Q3_K.

@@ -59,8 +59,7 @@ pub(crate) fn decode_tq1_0(src: &[u8], dst: &mut [f32]) {
 pub(crate) fn decode_tq2_0(src: &[u8], dst: &mut [f32]) {
     decode_blocks(src, dst, |block: &[u8; 66], out: &mut [f32; LEN]| {
         let d = f16_at(block, 64);
-        let [pairs @ .., _, _] = block;
-        for (out, level) in out.iter_mut().zip(unpack_pairs(pairs)) {
+        for (out, level) in out.iter_mut().zip(unpack_pairs(&block[..64])) {
             *out = value(level, d);
         }
     });
