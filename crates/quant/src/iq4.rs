@@ -9,7 +9,7 @@
 
 use crate::block::{decode_blocks, encode_blocks, f16_at, pack_nibbles, put_f16};
 use crate::codebook;
-use crate::search::{ZERO, extreme, importance_weights, inverse, nearest, square};
+use crate::search::{ZERO, extreme, importance_weights, inverse, mean_square, nearest, square};
 
 /// Values per group.
 const GROUP: usize = 32;
@@ -38,7 +38,7 @@ pub(crate) fn decode_iq4_xs(src: &[u8], dst: &mut [f32]) {
 
 pub(crate) fn encode_iq4_nl(src: &[f32], importance: Option<&[f32]>, dst: &mut [u8]) {
     encode_blocks(src, importance, dst, |values, importance, block: &mut [u8; 18]| {
-        let scale = fit(values, importance.map(|weights| &weights[..]));
+        let scale = fit(values, &weights(values, importance));
         put_f16(block, 0, scale);
         pack(values, scale, &mut block[2..]);
     });
@@ -51,9 +51,10 @@ pub(crate) fn encode_iq4_xs(src: &[f32], importance: Option<&[f32]>, dst: &mut [
         dst,
         |values: &[f32; LEN], importance, block: &mut [u8; 136]| {
             let groups = values.as_chunks::<GROUP>().0;
+            let weights = weights(values, importance);
             let mut fitted = [0f32; LEN / GROUP];
             for (g, values) in groups.iter().enumerate() {
-                fitted[g] = fit(values, importance.map(|weights| &weights[GROUP * g..][..GROUP]));
+                fitted[g] = fit(values, &weights[GROUP * g..][..GROUP]);
             }
             let d = -extreme(&fitted) / 32.0;
             let inverse = inverse(d);
@@ -83,12 +84,17 @@ fn pack(values: &[f32; GROUP], scale: f32, nibbles: &mut [u8]) {
     pack_nibbles(&values.map(|value| nearest_level(inverse * value)), nibbles);
 }
 
-/// The scale that keeps the weighted squared error of a group small.
-fn fit(values: &[f32; GROUP], importance: Option<&[f32]>) -> f32 {
+/// Weights of a block's values.
+fn weights<const N: usize>(values: &[f32; N], importance: Option<&[f32; N]>) -> [f32; N] {
     let mut weights = values.map(square);
     if let Some(importance) = importance {
-        importance_weights(values, importance, &mut weights);
+        importance_weights(values, importance, 2.0 * mean_square(values), &mut weights);
     }
+    weights
+}
+
+/// The scale that keeps the weighted squared error of a group small.
+fn fit(values: &[f32; GROUP], weights: &[f32]) -> f32 {
     let largest = extreme(values);
     if largest.abs() < ZERO {
         return 0.0;
@@ -96,7 +102,7 @@ fn fit(values: &[f32; GROUP], importance: Option<&[f32]>) -> f32 {
     // Least squares of the scale for given levels: numerator and denominator.
     let sums = |inverse: f32| {
         let (mut xv, mut vv) = (0f32, 0f32);
-        for (&x, w) in values.iter().zip(weights) {
+        for (&x, &w) in values.iter().zip(weights) {
             let v = f32::from(codebook::IQ4[usize::from(nearest_level(inverse * x))]);
             xv += w * v * x;
             vv += w * v * v;

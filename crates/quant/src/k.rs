@@ -24,8 +24,8 @@ use crate::block::{
 };
 use crate::float::{f16_to_f32, f32_to_f16};
 use crate::search::{
-    Grid, ZERO, descend_symmetric, extreme, fit_affine, fit_symmetric, importance_weights, nearest,
-    square,
+    Grid, ZERO, descend_symmetric, extreme, fit_affine, fit_positive, fit_symmetric,
+    importance_weights, mean_square, nearest, square,
 };
 
 /// Values per super-block.
@@ -115,26 +115,32 @@ pub(crate) fn decode_q6_k(src: &[u8], dst: &mut [f32]) {
 
 pub(crate) fn encode_q2_k(src: &[f32], importance: Option<&[f32]>, dst: &mut [u8]) {
     encode_blocks(src, importance, dst, |values: &[f32; LEN], importance, block: &mut [u8; 84]| {
+        let mut weights = values.map(f32::abs);
+        if let Some(importance) = importance {
+            importance_weights(values, importance, mean_square(values), &mut weights);
+        }
+        let weights = weights.as_chunks::<16>().0;
         let mut levels = [0; LEN];
         let (mut scales, mut mins) = ([0f32; 16], [0f32; 16]);
         let groups = values.as_chunks::<16>().0.iter().zip(levels.as_chunks_mut::<16>().0);
         for (g, (values, levels)) in groups.enumerate() {
-            let (scale, min) = match importance {
-                Some(importance) => {
-                    const GRID: Grid = Grid { start: -0.9, step: 0.05, steps: 36 };
-                    let mut weights = [0.0; 16];
-                    importance_weights(values, &importance[16 * g..][..16], &mut weights);
-                    fit_affine(values, &weights, 3, GRID, square, levels)
-                }
-                None => {
-                    const GRID: Grid = Grid { start: -0.5, step: 0.1, steps: 15 };
-                    fit_affine(values, &values.map(f32::abs), 3, GRID, f32::abs, levels)
-                }
+            let (scale, min) = if importance.is_some() {
+                const GRID: Grid = Grid { start: -0.9, step: 0.05, steps: 36 };
+                fit_affine(values, &weights[g], 3, GRID, square, levels)
+            } else {
+                const GRID: Grid = Grid { start: -0.5, step: 0.1, steps: 15 };
+                fit_affine(values, &weights[g], 3, GRID, f32::abs, levels)
             };
             (scales[g], mins[g]) = (scale, -min);
         }
-        let (d, scales) = quantise_positive(scales, 15);
-        let (dmin, mins) = quantise_positive(mins, 15);
+        let quantise = |values: [f32; 16]| {
+            if importance.is_none() {
+                return quantise_positive(values, 15);
+            }
+            let mut levels = [0; 16];
+            (fit_positive(&values, &sums(weights), 15, &mut levels), levels)
+        };
+        let ((d, scales), (dmin, mins)) = (quantise(scales), quantise(mins));
         for (byte, (scale, min)) in block.iter_mut().zip(scales.into_iter().zip(mins)) {
             *byte = scale | min << 4;
         }
@@ -152,17 +158,31 @@ pub(crate) fn encode_q2_k(src: &[f32], importance: Option<&[f32]>, dst: &mut [u8
 pub(crate) fn encode_q3_k(src: &[f32], importance: Option<&[f32]>, dst: &mut [u8]) {
     encode_blocks(src, importance, dst, |values, importance, block: &mut [u8; 110]| {
         block.fill(0);
-        let fit = |g: usize, values: &[f32; 16], levels: &mut [u8]| match importance {
-            Some(importance) => {
-                let mut weights = [0.0; 16];
-                importance_weights(values, &importance[16 * g..][..16], &mut weights);
-                fit_symmetric(values, &weights, 4, levels)
-            }
-            None => descend_symmetric(values, &values.map(square), 4, levels),
-        };
-        let Some((d, scales, levels)) = symmetric(values, 4, 32, fit) else {
+        let mut weights = values.map(square);
+        if let Some(importance) = importance {
+            importance_weights(values, importance, 2.0 * mean_square(values), &mut weights);
+        }
+        let weights = weights.as_chunks::<16>().0;
+        let mut levels = [0; LEN];
+        let mut fitted = [0f32; 16];
+        let groups = values.as_chunks::<16>().0.iter().zip(levels.as_chunks_mut::<16>().0);
+        for (g, (values, levels)) in groups.enumerate() {
+            fitted[g] = match importance {
+                Some(_) => fit_symmetric(values, &weights[g], 4, levels),
+                None => descend_symmetric(values, &weights[g], 4, levels),
+            };
+        }
+        if extreme(&fitted).abs() < ZERO {
             return;
+        }
+        let (d, scales) = if importance.is_some() {
+            let mut levels = [0; 16];
+            let d = fit_symmetric(&fitted, &sums(weights), 32, &mut levels);
+            (d, levels.map(|level| level as i8 - 32))
+        } else {
+            quantise_symmetric(fitted, 32)
         };
+        requantise_symmetric(values, d, scales, 4, &mut levels);
         for (i, level) in levels.iter().enumerate() {
             block[i % 32] |= (level >> 2) << (i / 32);
         }
@@ -198,16 +218,19 @@ pub(crate) fn encode_q5_k(src: &[f32], importance: Option<&[f32]>, dst: &mut [u8
 pub(crate) fn encode_q6_k(src: &[f32], importance: Option<&[f32]>, dst: &mut [u8]) {
     encode_blocks(src, importance, dst, |values, importance, block: &mut [u8; 210]| {
         block.fill(0);
-        let fit = |g: usize, values: &[f32; 16], levels: &mut [u8]| {
-            let weights = match importance {
-                Some(importance) => &importance[16 * g..][..16],
-                None => &values.map(square),
-            };
-            fit_symmetric(values, weights, 32, levels)
-        };
-        let Some((d, scales, levels)) = symmetric(values, 32, 128, fit) else {
+        let squares = values.map(square);
+        let weights = importance.unwrap_or(&squares).as_chunks::<16>().0;
+        let mut levels = [0; LEN];
+        let mut fitted = [0f32; 16];
+        let groups = values.as_chunks::<16>().0.iter().zip(levels.as_chunks_mut::<16>().0);
+        for (g, (values, levels)) in groups.enumerate() {
+            fitted[g] = fit_symmetric(values, &weights[g], 32, levels);
+        }
+        if extreme(&fitted).abs() < ZERO {
             return;
-        };
+        }
+        let (d, scales) = quantise_symmetric(fitted, 128);
+        requantise_symmetric(values, d, scales, 32, &mut levels);
         put_f16(block, 208, d);
         let (low, rest) = block.split_at_mut(128);
         let (high, rest) = rest.split_at_mut(64);
@@ -304,7 +327,8 @@ fn affine(
         let mut weights = [0.0; GROUP];
         match importance {
             Some(importance) => {
-                importance_weights(values, &importance[g * GROUP..][..GROUP], &mut weights);
+                let importance = &importance[g * GROUP..][..GROUP];
+                importance_weights(values, importance, mean_square(values), &mut weights);
             }
             None => size_weights(values, &mut weights),
         }
@@ -356,36 +380,34 @@ fn size_weights(values: &[f32; GROUP], weights: &mut [f32; GROUP]) {
     }
 }
 
-/// `d`, scales `-reach..reach` and levels `0..2 * zero` of a super-block in groups of 16, where
-/// level `zero` means 0; nothing if all values are 0. `fit` finds a group's scale and levels.
-fn symmetric(
-    values: &[f32; LEN],
-    zero: i32,
-    reach: i32,
-    fit: impl Fn(usize, &[f32; 16], &mut [u8]) -> f32,
-) -> Option<(f32, [i8; 16], [u8; LEN])> {
-    let mut levels = [0; LEN];
-    let mut fitted = [0f32; 16];
-    for (g, values) in values.as_chunks::<16>().0.iter().enumerate() {
-        fitted[g] = fit(g, values, &mut levels[16 * g..][..16]);
-    }
-    let largest = extreme(&fitted);
-    if largest.abs() < ZERO {
-        return None;
-    }
-    let inverse = -(reach as f32) / largest;
+/// `d` and scales `-reach..reach`, of which the largest by magnitude gets `-reach`.
+fn quantise_symmetric(fitted: [f32; 16], reach: i32) -> (f32, [i8; 16]) {
+    let inverse = -(reach as f32) / extreme(&fitted);
     let scales = fitted.map(|scale| nearest(inverse * scale).clamp(-reach, reach - 1) as i8);
-    let d = 1.0 / inverse;
+    (1.0 / inverse, scales)
+}
+
+/// Levels `0..2 * zero`, where level `zero` means 0, for the scales as they are stored; kept where
+/// the scale is 0.
+fn requantise_symmetric(
+    values: &[f32; LEN],
+    d: f32,
+    scales: [i8; 16],
+    zero: i32,
+    levels: &mut [u8; LEN],
+) {
     let stored = f16_to_f32(f32_to_f16(d));
-    for (g, values) in values.as_chunks::<16>().0.iter().enumerate() {
-        let step = stored * f32::from(scales[g]);
+    for (i, (level, value)) in levels.iter_mut().zip(values).enumerate() {
+        let step = stored * f32::from(scales[i / 16]);
         if step != 0.0 {
-            for (level, value) in levels[16 * g..].iter_mut().zip(values) {
-                *level = (nearest(value / step).clamp(-zero, zero - 1) + zero) as u8;
-            }
+            *level = (nearest(value / step).clamp(-zero, zero - 1) + zero) as u8;
         }
     }
-    Some((d, scales, levels))
+}
+
+/// Sums of groups of 16.
+fn sums(weights: &[[f32; 16]]) -> [f32; 16] {
+    std::array::from_fn(|g| weights[g].iter().sum())
 }
 
 /// Scales of Q3_K.

@@ -13,7 +13,8 @@
 
 use crate::block::{decode_blocks, encode_blocks, f16_at, pack_nibbles, put_f16};
 use crate::search::{
-    Grid, fit_affine, fit_symmetric, importance_weights, inverse, largest_magnitude, square,
+    Grid, fit_affine, fit_symmetric, importance_weights, inverse, largest_magnitude, mean_square,
+    square,
 };
 
 /// Values per block.
@@ -122,7 +123,7 @@ pub(crate) fn encode_q8_0(src: &[f32], _importance: Option<&[f32]>, dst: &mut [u
 fn symmetric(values: &[f32; LEN], importance: Option<&[f32; LEN]>, zero: u8) -> (f32, [u8; LEN]) {
     if let Some(importance) = importance {
         let mut weights = [0.0; LEN];
-        importance_weights(values, importance, &mut weights);
+        importance_weights(values, importance, mean_square(values), &mut weights);
         let mut levels = [0; LEN];
         let d = fit_symmetric(values, &weights, i32::from(zero), &mut levels);
         return (d, levels);
@@ -143,7 +144,7 @@ fn symmetric(values: &[f32; LEN], importance: Option<&[f32; LEN]>, zero: u8) -> 
 fn affine(values: &[f32; LEN], importance: Option<&[f32; LEN]>, most: u8) -> (f32, f32, [u8; LEN]) {
     if let Some(importance) = importance {
         let mut weights = [0.0; LEN];
-        importance_weights(values, importance, &mut weights);
+        importance_weights(values, importance, mean_square(values), &mut weights);
         let mut levels = [0; LEN];
         let (d, min) = fit_affine(values, &weights, most, GRID, square, &mut levels);
         return (d, min, levels);

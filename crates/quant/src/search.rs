@@ -51,11 +51,21 @@ pub(crate) fn extreme(values: &[f32]) -> f32 {
     extreme
 }
 
-/// Weights of values by their importance and size relative to the block.
-pub(crate) fn importance_weights(values: &[f32], importance: &[f32], weights: &mut [f32]) {
-    let square = values.iter().map(|value| value * value).sum::<f32>() / values.len() as f32;
+/// Mean of the values' squares.
+pub(crate) fn mean_square(values: &[f32]) -> f32 {
+    values.iter().map(|value| value * value).sum::<f32>() / values.len() as f32
+}
+
+/// Weights of values by their importance and size, relative to the mean square of the values around
+/// them.
+pub(crate) fn importance_weights(
+    values: &[f32],
+    importance: &[f32],
+    mean_square: f32,
+    weights: &mut [f32],
+) {
     for ((weight, value), importance) in weights.iter_mut().zip(values).zip(importance) {
-        *weight = importance * (square + value * value).sqrt();
+        *weight = importance * (mean_square + value * value).sqrt();
     }
 }
 
@@ -98,15 +108,13 @@ pub(crate) fn fit_symmetric(values: &[f32], weights: &[f32], zero: i32, levels: 
     scale
 }
 
-/// As [`fit_symmetric`], but starts with the scale of the largest value and moves one level at a
-/// time while that improves the fit.
+/// As [`fit_symmetric`], but starts with the scale of the largest value and then moves levels.
 pub(crate) fn descend_symmetric(
     values: &[f32],
     weights: &[f32],
     zero: i32,
     levels: &mut [u8],
 ) -> f32 {
-    const ROUNDS: usize = 5;
     let largest = extreme(values);
     if largest.abs() < ZERO {
         levels.fill(0);
@@ -114,22 +122,76 @@ pub(crate) fn descend_symmetric(
     }
     let level = |value: f32| nearest(value).clamp(-zero, zero - 1);
     let inverse = -(zero as f32) / largest;
-    let mut buffer = [0f32; MAX_LEN];
+    let mut buffer = [0; MAX_LEN];
     let chosen = &mut buffer[..values.len()];
+    for (l, value) in chosen.iter_mut().zip(values) {
+        *l = level(inverse * value);
+    }
+    let scale = descend(values, weights, level, chosen);
+    for (out, l) in levels.iter_mut().zip(chosen) {
+        *out = (*l + zero) as u8;
+    }
+    scale
+}
+
+/// Finds `scale` and levels such that `scale * level` is near the values, which are not negative;
+/// levels are within `0..=most`.
+pub(crate) fn fit_positive(values: &[f32], weights: &[f32], most: u8, levels: &mut [u8]) -> f32 {
+    let largest = values.iter().copied().fold(0.0, f32::max);
+    if largest < ZERO {
+        levels.fill(0);
+        return 0.0;
+    }
+    let level = |value: f32| nearest(value).clamp(0, i32::from(most));
+    let error = |inverse: f32| {
+        let scale = 1.0 / inverse;
+        let mut error = 0f32;
+        for (&x, &w) in values.iter().zip(weights) {
+            let difference = x - scale * level(inverse * x) as f32;
+            error += w * difference * difference;
+        }
+        error
+    };
+    let mut chosen = f32::from(most) / largest;
+    let mut best = error(chosen);
+    for step in (-4..=4).filter(|&step| step != 0) {
+        let inverse = (0.1 * step as f32 + f32::from(most)) / largest;
+        let new = error(inverse);
+        if new < best {
+            (chosen, best) = (inverse, new);
+        }
+    }
+    let mut buffer = [0; MAX_LEN];
+    let trial = &mut buffer[..values.len()];
+    for (l, value) in trial.iter_mut().zip(values) {
+        *l = level(chosen * value);
+    }
+    let scale = descend(values, weights, level, trial);
+    for (out, l) in levels.iter_mut().zip(trial) {
+        *out = *l as u8;
+    }
+    scale
+}
+
+/// Moves one level at a time while that improves the fit; the result is the best scale. `level`
+/// tells the level for a value in units of the scale.
+fn descend(values: &[f32], weights: &[f32], level: impl Fn(f32) -> i32, levels: &mut [i32]) -> f32 {
+    const ROUNDS: usize = 5;
     let (mut xl, mut ll) = (0f32, 0f32);
-    for ((l, &x), &w) in chosen.iter_mut().zip(values).zip(weights) {
-        *l = level(inverse * x) as f32;
-        xl += w * x * *l;
-        ll += w * *l * *l;
+    for ((&l, &x), &w) in levels.iter().zip(values).zip(weights) {
+        xl += w * x * l as f32;
+        ll += w * l as f32 * l as f32;
     }
     for _ in 0..ROUNDS {
         let mut changed = false;
-        for ((l, &x), &w) in chosen.iter_mut().zip(values).zip(weights) {
+        for ((l, &x), &w) in levels.iter_mut().zip(values).zip(weights) {
             // The sums without this value tell the scale and so the best level for it.
-            let (other_xl, other_ll) = (xl - w * x * *l, ll - w * *l * *l);
+            let old = *l as f32;
+            let (other_xl, other_ll) = (xl - w * x * old, ll - w * old * old);
             if other_xl > 0.0 {
-                let new = level(x * other_ll / other_xl) as f32;
-                let (new_xl, new_ll) = (other_xl + w * x * new, other_ll + w * new * new);
+                let new = level(x * other_ll / other_xl);
+                let new_xl = other_xl + w * x * new as f32;
+                let new_ll = other_ll + w * new as f32 * new as f32;
                 if new != *l && new_ll > 0.0 && new_xl * new_xl * ll > xl * xl * new_ll {
                     (*l, xl, ll, changed) = (new, new_xl, new_ll, true);
                 }
@@ -138,9 +200,6 @@ pub(crate) fn descend_symmetric(
         if !changed {
             break;
         }
-    }
-    for (out, l) in levels.iter_mut().zip(chosen) {
-        *out = (*l as i32 + zero) as u8;
     }
     if ll > 0.0 { xl / ll } else { 0.0 }
 }

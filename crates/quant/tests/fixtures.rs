@@ -70,6 +70,18 @@ fn encoding_reproduces_the_bytes() {
 }
 
 #[test]
+fn encoding_with_importance_reproduces_the_bytes() {
+    use TensorType::*;
+    let row = (0..512).map(|i| 1.0 + (37 * i % 64) as f32 / 16.0);
+    let importance: Vec<f32> = row.cycle().take(VALUES).collect();
+    for ty in [Q2_K, Q3_K, Q6_K, IQ4_NL, IQ4_XS] {
+        let path = format!("{}/tests/data/importance/{ty}.bin", env!("CARGO_MANIFEST_DIR"));
+        let expected = std::fs::read(path).unwrap();
+        assert!(encode(ty, &fixture(ty).source, Some(&importance)) == expected, "{ty}");
+    }
+}
+
+#[test]
 fn importance_lowers_the_weighted_error() {
     use TensorType::*;
     let importance: Vec<f32> = (0..VALUES).map(|i| if i % 7 == 3 { 100.0 } else { 1.0 }).collect();
