@@ -102,7 +102,8 @@ fn half_of_e4m3(scale: u8) -> f32 {
     f32::from(fraction) * f32::from_bits(u32::from(116 + exponent) << 23)
 }
 
-/// The nearest scale, ties away from 0; from 248 on the largest, which is what llama.cpp writes.
+/// The nearest scale, ties away from 0, but none above the largest subnormal one for values below
+/// the smallest normal one; from 248 on the largest. Both are as llama.cpp has it.
 fn to_e4m3(value: f32) -> u8 {
     // 2^-6, the smallest normal scale.
     if value < 1.0 / 64.0 {
@@ -111,4 +112,44 @@ fn to_e4m3(value: f32) -> u8 {
     // Rebiases the exponent and rounds the fraction to three bits.
     let code = (value.to_bits() - (120 << 23) + (1 << 19)) >> 20;
     if code < 15 << 3 { code as u8 } else { LARGEST_E4M3 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn e4m3_decodes_by_definition_and_round_trips() {
+        for scale in 0..LARGEST_E4M3 {
+            let (exponent, fraction) = (i32::from(scale >> 3), f64::from(scale & 7) / 8.0);
+            let value = match exponent {
+                0 => fraction * 2f64.powi(-6),
+                _ => (1.0 + fraction) * 2f64.powi(exponent - 7),
+            };
+            assert_eq!(f64::from(half_of_e4m3(scale)), value / 2.0, "{scale:#04x}");
+            let expected = if value < 248.0 { scale } else { LARGEST_E4M3 };
+            assert_eq!(to_e4m3(value as f32), expected, "{scale:#04x}");
+        }
+        assert_eq!(half_of_e4m3(LARGEST_E4M3), 224.0);
+        assert_eq!(half_of_e4m3(0x7f), 0.0);
+    }
+
+    #[test]
+    fn e4m3_rounds_to_nearest() {
+        for scale in 0..0x76 {
+            let (low, high) = (2.0 * half_of_e4m3(scale), 2.0 * half_of_e4m3(scale + 1));
+            assert_eq!(to_e4m3(low + 0.49 * (high - low)), scale, "{scale:#04x}");
+            // From the largest subnormal scale values are only rounded up in the next range.
+            let above = if scale == 7 { scale } else { scale + 1 };
+            assert_eq!(to_e4m3(low + 0.51 * (high - low)), above, "{scale:#04x}");
+        }
+    }
+
+    #[test]
+    fn e8m0_decodes_by_definition() {
+        for exponent in 0..=u8::MAX {
+            let expected = 2f64.powi(i32::from(exponent) - 128);
+            assert_eq!(f64::from(half_of_e8m0(exponent)), expected, "{exponent}");
+        }
+    }
 }
