@@ -23,7 +23,9 @@ pub enum BackendError {
 pub enum Activation {
     /// `x · sigmoid(x)`.
     Silu,
-    /// `x/2 · (1 + tanh(sqrt(2/π) · (x + 0.044715 x³)))`.
+    /// `g(x) = x/2 · (1 + tanh(sqrt(2/π) · (x + 0.044715 x³)))` as llama.cpp looks it up:
+    /// `half(g(half(x)))`, with `half` rounding to a half float, but 0 from -10 down and `x` from
+    /// 10 up. Deep models amplify the rounding, so it belongs to what models are known to answer.
     GeluTanh,
     /// `max(x, 0)`.
     Relu,
@@ -79,11 +81,17 @@ pub trait Backend: Send {
     /// `acc += x`, in place.
     fn add_assign(&mut self, acc: Tensor, x: Tensor);
 
+    /// `acc += factor · x`, in place.
+    fn add_scaled(&mut self, acc: Tensor, x: Tensor, factor: f32);
+
     /// `acc *= x`, in place, element by element; one row of `x` serves all rows of `acc`.
     fn mul_assign(&mut self, acc: Tensor, x: Tensor);
 
     /// `x *= factor`, in place.
     fn scale(&mut self, x: Tensor, factor: f32);
+
+    /// Each row times the parameter, element by element: `out = x * weight`.
+    fn mul_vector(&mut self, x: Tensor, weight: &Vector) -> Tensor;
 
     /// Row `i` of `x` times `factors[i]`, in place.
     fn scale_rows(&mut self, x: Tensor, factors: &[f32]);
@@ -93,6 +101,23 @@ pub trait Backend: Send {
 
     /// `x = act(x)`, in place.
     fn activate(&mut self, x: Tensor, activation: Activation);
+
+    /// Copies tensors of equal numbers of rows side by side: `out = [parts[0] | parts[1] | …]`.
+    fn concat(&mut self, parts: &[Tensor]) -> Tensor;
+
+    /// Mixes parallel streams, each row by its own matrix. A row of `x` is `m` streams of `width`
+    /// columns, a row of `coefs` a matrix `[n][m]`; stream `i` of the `n` in `out` is
+    /// `Σ_j coefs[i][j] · x[j]`. The sum is taken in the order of `j`.
+    fn mix_streams(&mut self, x: Tensor, coefs: Tensor, width: usize) -> Tensor;
+
+    /// Gives each group of `target.cols()` columns of `x` the length of the same row of `target`,
+    /// in place: `x *= |target| / |x|`, with Euclidean norms; a group of zeros stays.
+    fn match_length(&mut self, x: Tensor, target: Tensor);
+
+    /// Keeps of each row what stands out from it, in place:
+    /// `x = max(x - (mean + cutoff · std), 0)` with the row's mean and its standard deviation
+    /// `sqrt(Σ(x - mean)² / (cols - 1))`.
+    fn gaussian_top(&mut self, x: Tensor, cutoff: f32);
 
     /// Root-mean-square norm of each group of `group` columns:
     /// `out = x / sqrt(mean(x²) + eps) * weight`, with `group` weights or none. The mean is summed

@@ -54,7 +54,9 @@ impl Tensor {
             range.start <= range.end && range.end <= self.cols,
             "columns {range:?} of {self:?}"
         );
-        Self { offset: self.offset + range.start, cols: range.len(), ..self }
+        // Without rows there is no column to point at; the offset stays within the arena.
+        let start = if self.rows == 0 { 0 } else { range.start };
+        Self { offset: self.offset + start, cols: range.len(), ..self }
     }
 
     /// These rows, all columns.
@@ -63,7 +65,8 @@ impl Tensor {
     /// Where `range` is not within the rows.
     pub fn row_range(self, range: Range<usize>) -> Self {
         assert!(range.start <= range.end && range.end <= self.rows, "rows {range:?} of {self:?}");
-        Self { offset: self.offset + range.start * self.stride, rows: range.len(), ..self }
+        let start = if range.is_empty() { 0 } else { range.start };
+        Self { offset: self.offset + start * self.stride, rows: range.len(), ..self }
     }
 
     /// The dense matrix seen with another number of columns.

@@ -115,6 +115,11 @@ impl Weight {
         &self.data[index * size..(index + 1) * size]
     }
 
+    /// The stack as one matrix of all its rows.
+    pub fn flattened(&self) -> Self {
+        Self { rows: self.rows * self.count, count: 1, ..self.clone() }
+    }
+
     /// Only these rows of a single matrix, sharing its bytes.
     ///
     /// # Panics

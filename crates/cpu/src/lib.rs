@@ -1,1 +1,12 @@
 //! The CPU backend: thread pool, run-time instruction-set dispatch, kernels.
+
+mod attention;
+mod backend;
+pub mod isa;
+pub mod matmul;
+mod ops;
+pub mod pool;
+mod simd;
+pub mod topology;
+
+pub use crate::backend::{Cpu, CpuOptions};

@@ -19,7 +19,7 @@ pub enum Error {
     Template(#[from] chat::Error),
     /// No token can be chosen.
     #[error(transparent)]
-    Sample(#[from] sample::Error),
+    Sample(#[from] sample::SampleError),
     /// More vocabulary entries than embeddings.
     #[error("the vocabulary has {tokens} tokens, but the model embeds only {rows}")]
     Vocabulary {

@@ -59,7 +59,7 @@ pub struct ModelInfo {
 pub struct Engine {
     model: Arc<dyn Model>,
     tokenizer: Tokenizer,
-    template: chat::Template,
+    template: TemplateSource,
     info: ModelInfo,
     options: Options,
     load_time: Duration,
@@ -80,7 +80,7 @@ impl Engine {
         if tokenizer.n_vocab() > n_vocab {
             return Err(Error::Vocabulary { tokens: tokenizer.n_vocab(), rows: n_vocab });
         }
-        let template = chat::Template::from_metadata(gguf.metadata())?;
+        let template = TemplateSource::new(&gguf, &tokenizer)?;
         let info = model_info(path, &gguf, &*model)?;
         let options = options.clone();
         let load_time = start.elapsed();
@@ -92,9 +92,11 @@ impl Engine {
         &self.tokenizer
     }
 
-    /// The model's chat template.
-    pub fn template(&self) -> &chat::Template {
-        &self.template
+    /// Compiles the model's chat template; ChatML where the file has none.
+    pub fn template(&self) -> Result<chat::Template, Error> {
+        let TemplateSource { text, bos, eos } = &self.template;
+        let source = text.as_deref().unwrap_or(chat::CHATML);
+        Ok(chat::Template::new(source, bos, eos)?)
     }
 
     /// Facts about the model.
@@ -110,6 +112,26 @@ impl Engine {
     /// Starts an empty session.
     pub fn session(&self) -> Result<Session<'_>, Error> {
         Session::new(self)
+    }
+}
+
+/// What a chat template is compiled from.
+struct TemplateSource {
+    text: Option<String>,
+    bos: String,
+    eos: String,
+}
+
+impl TemplateSource {
+    fn new(gguf: &Gguf, tokenizer: &Tokenizer) -> Result<Self, Error> {
+        let text_of = |id: Option<u32>| {
+            id.and_then(|id| tokenizer.token_text(id)).unwrap_or_default().to_owned()
+        };
+        Ok(Self {
+            text: gguf.metadata().opt_str("tokenizer.chat_template")?.map(str::to_owned),
+            bos: text_of(tokenizer.bos()),
+            eos: text_of(tokenizer.eos()),
+        })
     }
 }
 

@@ -150,6 +150,7 @@ impl<'e> Session<'e> {
     /// Continues the tokens held: samples until the model ends its turn, `limit` tokens are
     /// generated, the context is full or `on_text` breaks off. `on_text` receives the answer as it
     /// grows, in whole characters. All generated tokens, the ending one too, are held afterwards.
+    /// The sampler's penalties see the tokens held, whatever it saw before.
     pub fn generate(
         &mut self,
         sampler: &mut Sampler,
@@ -162,6 +163,7 @@ impl<'e> Session<'e> {
         let engine = self.engine;
         let mut decoder = engine.tokenizer.decoder(false);
         let start = Instant::now();
+        sampler.restart(&self.tokens);
         let mut generated = 0;
         let finish = loop {
             if limit.is_some_and(|limit| generated >= limit) {
@@ -180,7 +182,7 @@ impl<'e> Session<'e> {
                 break Finish::EndOfGeneration;
             }
             let text = decoder.push(id);
-            if !text.is_empty() && on_text(&text).is_break() {
+            if !text.is_empty() && on_text(text).is_break() {
                 break Finish::Cancelled;
             }
         };

@@ -1,2 +1,93 @@
-//! The `llamafile` command.
-fn main() {}
+//! The `llamafile` command: answers prompts and holds conversations with language models.
+#![forbid(unsafe_code)]
+
+mod answer;
+mod args;
+mod conversation;
+mod error;
+mod generator;
+mod models;
+mod pull;
+mod settings;
+mod terminal;
+
+use std::env;
+use std::io::{self, IsTerminal, Read};
+use std::process::ExitCode;
+
+use error::CliError;
+use settings::{Command, Mode, Settings};
+use terminal::Style;
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<(), CliError> {
+    let settings = args::parse(arguments()?, |name| env::var(name).ok())?;
+    for note in &settings.notes {
+        eprintln!("note: {note}");
+    }
+    match &settings.command {
+        Command::Generate => generate(&settings),
+        Command::Pull(name) => pull::pull(name).map(|path| println!("{}", path.display())),
+        Command::Help => {
+            let style = Style::new(settings.color, io::stdout().is_terminal());
+            print(&args::help(style))
+        }
+        Command::Version => print(concat!("llamafile ", env!("CARGO_PKG_VERSION"), "\n")),
+    }
+}
+
+/// Answers the prompt of the flags or of standard input, or holds a conversation.
+fn generate(settings: &Settings) -> Result<(), CliError> {
+    let mut prompt = settings.prompt_text();
+    let piped = !io::stdin().is_terminal();
+    if prompt.is_none() && piped && settings.mode != Mode::Chat {
+        prompt = Some(piped_prompt()?);
+    }
+    if prompt.as_deref().is_some_and(|text| text.trim().is_empty()) {
+        return Err(CliError::new("the prompt is empty").hint("give some text with -p"));
+    }
+    if prompt.is_none() && matches!(settings.mode, Mode::Answer | Mode::Completion) {
+        return Err(CliError::new("there is no prompt")
+            .hint("give one with -p \"…\", with -f FILE, or through a pipe"));
+    }
+    let engine = generator::load(&models::resolve(settings)?, settings)?;
+    match prompt {
+        Some(prompt) if settings.mode != Mode::Chat => answer::answer(&engine, settings, &prompt),
+        first => conversation::chat(&engine, settings, first),
+    }
+}
+
+fn piped_prompt() -> Result<String, CliError> {
+    let mut text = String::new();
+    io::stdin().read_to_string(&mut text).map_err(|error| {
+        CliError::new(format!("cannot read the prompt from standard input: {error}"))
+            .hint("give it with -p instead")
+    })?;
+    Ok(text.trim_end_matches(['\n', '\r']).to_owned())
+}
+
+fn arguments() -> Result<Vec<String>, CliError> {
+    let text = |argument: std::ffi::OsString| {
+        argument.into_string().map_err(|argument| {
+            CliError::new(format!("the argument {} is not valid UTF-8", argument.display()))
+                .hint("rename the file, or type the text in a UTF-8 terminal")
+        })
+    };
+    env::args_os().skip(1).map(text).collect()
+}
+
+/// Writes to standard output; a reader that went away is no error.
+fn print(text: &str) -> Result<(), CliError> {
+    let mut out = answer::Output::new();
+    let _ = out.write(text);
+    out.end()
+}

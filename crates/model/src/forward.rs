@@ -68,9 +68,26 @@ impl<'a> Forward<'a> {
         self.backend.attention(q, kv, self.spans, params)
     }
 
-    /// Attends to what another layer has stored.
+    /// Attends to what layer `il` has stored; `q` has all rows of the batch or only those whose
+    /// output is wanted.
     pub fn attend_shared(&mut self, il: usize, q: Tensor, params: &AttentionParams) -> Tensor {
-        self.backend.attention(q, self.memory.layer(il), self.spans, params)
+        let kv = self.memory.layer(il);
+        if q.rows() == self.tokens.len() {
+            return self.backend.attention(q, kv, self.spans, params);
+        }
+        self.backend.attention(q, kv, &self.output_spans(), params)
+    }
+
+    /// A span for each row whose output is wanted.
+    fn output_spans(&self) -> Vec<Span<'a>> {
+        let rows = self.spans.iter().flat_map(|span| span.rows.clone().map(move |row| (span, row)));
+        let mut wanted = self.outputs.iter().copied().enumerate().peekable();
+        rows.filter_map(|(span, row)| {
+            let (to, _) = wanted.next_if(|&(_, wanted)| wanted == row)?;
+            let pos = span.pos + row - span.rows.start;
+            Some(Span { rows: to..to + 1, pos, pages: span.pages })
+        })
+        .collect()
     }
 
     /// Only the rows whose output is wanted.

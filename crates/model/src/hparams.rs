@@ -87,6 +87,24 @@ impl<'a> Keys<'a> {
         }
     }
 
+    /// Checks that layers `il` and `other` agree in the values of a key.
+    pub fn same_per_layer(
+        &self,
+        key: &str,
+        values: &[usize],
+        il: usize,
+        other: usize,
+    ) -> Result<(), Error> {
+        if values[il] == values[other] {
+            return Ok(());
+        }
+        Err(Error::Value {
+            key: self.full(key),
+            value: format!("{} in layer {il}", values[il]),
+            expected: format!("{} as in layer {other}, whose keys it reads", values[other]),
+        })
+    }
+
     /// Which layers attend to a sliding window: an array of flags, or a period `n` of which the
     /// last layer attends to everything (0: all layers slide).
     pub fn sliding_layers(&self, n_layer: usize, period: usize) -> Result<Vec<bool>, Error> {

@@ -2,8 +2,9 @@
 
 use backend::{AttentionParams, BackendError, KvSpec, KvType, PAGE, Span};
 
+use quant::{f16_to_f32, f32_to_f16};
+
 use crate::elementwise::softcap;
-use crate::half;
 use crate::linear::dot;
 
 /// Keys and values of one layer: `[page][kv head][PAGE][head_dim]`, rounded to the store's format.
@@ -47,7 +48,7 @@ impl Store {
         let KvSpec { n_head_kv, head_dim, head_dim_v, ty, .. } = self.spec;
         let round = |x: &f32| match ty {
             KvType::F32 => *x,
-            KvType::F16 => half::to_f32(half::from_f32(*x)),
+            KvType::F16 => f16_to_f32(f32_to_f16(*x)),
         };
         assert_eq!((k.len(), v.len()), (n_head_kv * head_dim, n_head_kv * head_dim_v));
         for head in 0..n_head_kv {

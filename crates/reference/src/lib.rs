@@ -6,7 +6,6 @@
 
 mod attention;
 mod elementwise;
-mod half;
 mod linear;
 
 use attention::Store;
@@ -103,6 +102,12 @@ impl Backend for Reference {
         self.map(acc, |row, col, a| a + values[row * x.cols() + col]);
     }
 
+    fn add_scaled(&mut self, acc: Tensor, x: Tensor, factor: f32) {
+        assert_eq!((acc.rows(), acc.cols()), (x.rows(), x.cols()));
+        let values = self.values(x);
+        self.map(acc, |row, col, a| a + factor * values[row * x.cols() + col]);
+    }
+
     fn mul_assign(&mut self, acc: Tensor, x: Tensor) {
         assert_eq!(acc.cols(), x.cols());
         assert!(x.rows() == acc.rows() || x.rows() == 1, "{x:?} for {acc:?}");
@@ -112,6 +117,15 @@ impl Backend for Reference {
 
     fn scale(&mut self, x: Tensor, factor: f32) {
         self.map(x, |_, _, v| v * factor);
+    }
+
+    fn mul_vector(&mut self, x: Tensor, weight: &Vector) -> Tensor {
+        assert_eq!(x.cols(), weight.len());
+        let values = self.values(x);
+        let rows = values.chunks_exact(x.cols());
+        let out: Vec<f32> =
+            rows.flat_map(|row| std::iter::zip(row, &weight[..]).map(|(v, w)| v * w)).collect();
+        self.upload(&out, x.cols())
     }
 
     fn scale_rows(&mut self, x: Tensor, factors: &[f32]) {
@@ -125,6 +139,53 @@ impl Backend for Reference {
 
     fn activate(&mut self, x: Tensor, activation: Activation) {
         self.map(x, |_, _, v| elementwise::activate(v, activation));
+    }
+
+    fn concat(&mut self, parts: &[Tensor]) -> Tensor {
+        let rows = parts[0].rows();
+        let mut out = Vec::new();
+        for row in 0..rows {
+            for &part in parts {
+                assert_eq!(part.rows(), rows);
+                out.extend_from_slice(self.arena.row(part, row));
+            }
+        }
+        self.upload(&out, parts.iter().map(|part| part.cols()).sum())
+    }
+
+    fn mix_streams(&mut self, x: Tensor, coefs: Tensor, width: usize) -> Tensor {
+        let m = x.cols() / width;
+        assert!(x.rows() == coefs.rows() && x.cols() == m * width);
+        assert!(coefs.cols().is_multiple_of(m), "{coefs:?} for {m} streams");
+        let mut out = Vec::new();
+        for row in 0..x.rows() {
+            let (x, coefs) = (self.arena.row(x, row), self.arena.row(coefs, row));
+            for coefs in coefs.chunks_exact(m) {
+                out.extend((0..width).map(|col| {
+                    let streams = x[col..].iter().step_by(width);
+                    let products =
+                        std::iter::zip(coefs, streams).map(|(&c, &v)| f64::from(c) * f64::from(v));
+                    products.sum::<f64>() as f32
+                }));
+            }
+        }
+        self.upload(&out, coefs.cols() / m * width)
+    }
+
+    fn match_length(&mut self, x: Tensor, target: Tensor) {
+        assert!(x.rows() == target.rows() && x.cols().is_multiple_of(target.cols()));
+        for row in 0..x.rows() {
+            let target_length = elementwise::length(self.arena.row(target, row));
+            for group in self.arena.row_mut(x, row).chunks_exact_mut(target.cols()) {
+                elementwise::set_length(group, target_length);
+            }
+        }
+    }
+
+    fn gaussian_top(&mut self, x: Tensor, cutoff: f32) {
+        for row in 0..x.rows() {
+            elementwise::gaussian_top(self.arena.row_mut(x, row), cutoff);
+        }
     }
 
     fn rms_norm(&mut self, x: Tensor, group: usize, weight: Option<&Vector>, eps: f32) -> Tensor {

@@ -71,6 +71,49 @@ fn elementwise_in_place() {
 }
 
 #[test]
+fn scaled_addition_and_products_with_parameters() {
+    let mut b = Reference::new();
+    let acc = b.upload(&[1.0, 2.0, 3.0, 4.0], 2);
+    let x = b.upload(&[10.0, 20.0, 30.0, 40.0], 2);
+    b.add_scaled(acc, x, -0.5);
+    assert_eq!(download(&mut b, acc), [-4.0, -8.0, -12.0, -16.0]);
+    let y = b.mul_vector(x, &vector(&[1.0, 0.5]));
+    assert_eq!(download(&mut b, y), [10.0, 10.0, 30.0, 20.0]);
+    assert_eq!(download(&mut b, x), [10.0, 20.0, 30.0, 40.0]);
+}
+
+#[test]
+fn streams_concatenate_and_mix() {
+    let mut b = Reference::new();
+    let first = b.upload(&[1.0, 2.0, 5.0, 6.0], 2);
+    let second = b.upload(&[3.0, 4.0, 7.0, 8.0], 2);
+    let x = b.concat(&[first, second]);
+    assert_eq!(download(&mut b, x), [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]);
+    // Three streams from two; row 0: first + 10 second, second, 0; row 1: the first only.
+    let coefs = b.upload(&[1.0, 10.0, 0.0, 1.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0], 6);
+    let y = b.mix_streams(x, coefs, 2);
+    assert_eq!(download(&mut b, y), [31.0, 42.0, 3.0, 4.0, 0.0, 0.0, 5.0, 6.0, 0.0, 0.0, 0.0, 0.0]);
+}
+
+#[test]
+fn lengths_follow_the_target() {
+    let mut b = Reference::new();
+    let x = b.upload(&[0.3, 0.4, 0.0, 0.0, 0.0, -2.0, 1.0, 0.0], 4);
+    let target = b.upload(&[6.0, 8.0, 0.0, 3.0], 2);
+    b.match_length(x, target);
+    assert_close(&download(&mut b, x), &[6.0, 8.0, 0.0, 0.0, 0.0, -3.0, 3.0, 0.0]);
+}
+
+#[test]
+fn gaussian_top_keeps_outliers() {
+    let mut b = Reference::new();
+    // Mean 2, squares sum to 12: a standard deviation of 2.
+    let x = b.upload(&[1.0, 1.0, 1.0, 5.0], 4);
+    b.gaussian_top(x, 1.25);
+    assert_close(&download(&mut b, x), &[0.0, 0.0, 0.0, 0.5]);
+}
+
+#[test]
 fn activations() {
     let mut b = Reference::new();
     let mut apply = |activation| {
@@ -79,9 +122,18 @@ fn activations() {
         download(&mut b, x)
     };
     assert_close(&apply(Activation::Silu), &[-0.268_941_43, 0.0, 1.761_594_2]);
-    assert_close(&apply(Activation::GeluTanh), &[-0.158_808_01, 0.0, 1.954_597_7]);
+    assert_close(&apply(Activation::GeluTanh), &[-0.158_813_48, 0.0, 1.955_078_1]);
     assert_eq!(apply(Activation::Relu), [0.0, 0.0, 2.0]);
     assert_close(&apply(Activation::Sigmoid), &[0.268_941_43, 0.5, 0.880_797_1]);
+}
+
+#[test]
+fn gelu_of_half_floats() {
+    let mut b = Reference::new();
+    // 1 + 2^-12 rounds to 1, and gelu(1) = 0.841192 to 0.8413086.
+    let x = b.upload(&[1.0 + 2f32.powi(-12), -10.5, 10.000_01], 3);
+    b.activate(x, Activation::GeluTanh);
+    assert_eq!(download(&mut b, x), [0.841_308_6, 0.0, 10.000_01]);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //!
 //! A [`Sampler`] runs a chain of steps over the logits of one position, in the
 //! order llama.cpp uses: penalties, top-k, top-p, min-p, temperature, draw.
-//! Each step is a file of its own that works on the [`candidates`] left over by
+//! Each step is a file of its own that works on the candidates left over by
 //! the steps before it.
 #![forbid(unsafe_code)]
 

@@ -30,6 +30,13 @@ impl Penalties {
         }
     }
 
+    pub(crate) fn restart(&mut self, history: &[u32]) {
+        self.recent.clear();
+        self.counts.clear();
+        let start = history.len().saturating_sub(self.last_n);
+        history[start..].iter().for_each(|&token| self.accept(token));
+    }
+
     pub(crate) fn accept(&mut self, token: u32) {
         if self.last_n == 0 {
             return;
@@ -67,6 +74,17 @@ impl Penalties {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn restart_remembers_only_the_end_of_the_history() {
+        let params = Params { repeat_penalty: 2.0, repeat_last_n: 2, ..Params::default() };
+        let mut penalties = Penalties::new(&params);
+        penalties.accept(3);
+        penalties.restart(&[0, 1, 2]);
+        let mut logits = [4.0; 4];
+        penalties.apply(&mut logits);
+        assert_eq!(logits, [4.0, 2.0, 2.0, 4.0]);
+    }
 
     fn penalised(params: Params, accepted: &[u32]) -> [f32; 4] {
         let mut penalties = Penalties::new(&params);

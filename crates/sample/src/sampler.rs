@@ -58,6 +58,11 @@ impl Sampler {
         self.penalties.accept(token);
     }
 
+    /// Forgets what was accepted and remembers `history` instead.
+    pub fn restart(&mut self, history: &[u32]) {
+        self.penalties.restart(history);
+    }
+
     /// The seed in use; a run with it in [`Params::seed`] repeats this one.
     pub fn seed(&self) -> u32 {
         self.seed

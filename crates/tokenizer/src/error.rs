@@ -28,6 +28,14 @@ pub enum Error {
         /// Number of items.
         found: usize,
     },
+    /// Two tokens have the same text.
+    #[error("token {id} has the text '{text}' of an earlier token: expected each text once")]
+    DuplicateToken {
+        /// The later token.
+        id: u32,
+        /// The text of both.
+        text: String,
+    },
     /// The texts of all tokens together are too long to index.
     #[error("the vocabulary is too large: expected less than 2^31 tokens and 4 GiB of text")]
     TooLarge,

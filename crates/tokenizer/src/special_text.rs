@@ -130,3 +130,46 @@ fn with_spaces(text: &[u8], taken: &[bool], range: Range<usize>, attr: Attr) -> 
 fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t'..=b'\r')
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Parts;
+
+    fn split(text: &str, parse_special: bool) -> Vec<Fragment> {
+        let tokens: [(&[u8], i32); 6] =
+            [(b"<a>", 3), (b"<a><b>", 4), (b"<b><c", 3), (b"x", 1), (b"<m>", 4), (b"<r>", 4)];
+        let parts = Parts {
+            tokens: tokens.iter().map(|t| t.0).collect(),
+            types: tokens.iter().map(|t| t.1).collect(),
+            ..Parts::default()
+        };
+        let mut vocab = Vocab::new(&parts).expect("a vocabulary");
+        vocab.set_attr(4, vocab.attr(4).with(Attr::LSTRIP));
+        vocab.set_attr(5, vocab.attr(5).with(Attr::RSTRIP));
+        SpecialText::new(&vocab).split(&vocab, text, parse_special)
+    }
+
+    #[test]
+    fn longer_tokens_come_first_wherever_they_are() {
+        use Fragment::{Text, Token};
+        assert_eq!(split("<a><b><c", true), [Token(1), Text(6..8)]);
+        assert_eq!(split("<a>-<b><c>", true), [Token(0), Text(3..4), Token(2), Text(9..10)]);
+        assert_eq!(split("x<a", true), [Text(0..3)]);
+        assert_eq!(split("", true), []);
+    }
+
+    #[test]
+    fn control_tokens_are_text_unless_parsed() {
+        use Fragment::{Text, Token};
+        assert_eq!(split("<a>x<a><b>", false), [Text(0..4), Token(1)]);
+    }
+
+    #[test]
+    fn stripping_stops_at_other_tokens() {
+        use Fragment::{Text, Token};
+        assert_eq!(split("x \n<m> x", true), [Text(0..1), Token(4), Text(6..8)]);
+        assert_eq!(split("x <r>\t x", true), [Text(0..2), Token(5), Text(7..8)]);
+        assert_eq!(split("<r> <m> ", true), [Token(5), Token(4), Text(7..8)]);
+    }
+}

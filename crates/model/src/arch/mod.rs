@@ -1,6 +1,7 @@
 //! The architectures: one file each, one row each in [`ARCHITECTURES`].
 
 mod gemma3;
+mod gemma3n;
 mod llama;
 mod llama4;
 
@@ -25,6 +26,7 @@ type Load = fn(&Source<'_>) -> Result<Arc<dyn Model>, Error>;
 /// `general.architecture` and its loader, in alphabetical order.
 const ARCHITECTURES: &[(&str, Load)] = &[
     ("gemma3", gemma3::load),
+    ("gemma3n", gemma3n::load),
     ("llama", llama::load),
     ("llama-embed", llama::load_embedding),
     ("llama4", llama4::load),

@@ -15,6 +15,7 @@ pub struct Qkv {
     n_q: usize,
     n_k: usize,
     n_v: usize,
+    head_dim_v: usize,
 }
 
 impl Qkv {
@@ -32,7 +33,7 @@ impl Qkv {
                 w.linear("attn_v", [hp.n_embd, n_v])?,
             ],
         };
-        Ok(Self { parts, n_q, n_k, n_v })
+        Ok(Self { parts, n_q, n_k, n_v, head_dim_v: hp.head_dim_v })
     }
 
     /// Some files fuse the weights but not the biases.
@@ -51,6 +52,11 @@ impl Qkv {
         Ok(parts)
     }
 
+    /// Width of a value head.
+    pub fn head_dim_v(&self) -> usize {
+        self.head_dim_v
+    }
+
     /// `[queries, keys, values]` of `x`, as columns of one tensor.
     pub fn forward(&self, cx: &mut Forward<'_>, x: Tensor) -> [Tensor; 3] {
         let parts: Vec<&Linear> = self.parts.iter().collect();
@@ -58,6 +64,18 @@ impl Qkv {
         let (k, v) = (self.n_q, self.n_q + self.n_k);
         [qkv.columns(0..k), qkv.columns(k..v), qkv.columns(v..v + self.n_v)]
     }
+}
+
+/// The queries of a layer that attends to another one's keys and values: `attn_q`, or the first
+/// rows of `attn_qkv`. Biases and scales of the file don't apply, as in llama.cpp.
+pub fn load_queries(w: &Weights<'_>, hp: &Hparams, il: usize) -> Result<Linear, Error> {
+    let n_q = hp.n_head[il] * hp.head_dim;
+    let n_qkv = n_q + hp.n_head_kv[il] * (hp.head_dim + hp.head_dim_v);
+    let weight = match w.opt_matrix("attn_qkv.weight", [hp.n_embd, n_qkv])? {
+        Some(fused) => fused.slice_rows(0..n_q),
+        None => w.matrix("attn_q.weight", [hp.n_embd, n_q])?,
+    };
+    Ok(Linear::plain(weight))
 }
 
 /// What every layer stores where all have keys and values of the usual widths.

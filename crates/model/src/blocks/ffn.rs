@@ -18,6 +18,7 @@ pub struct GatedFfn {
     up: Linear,
     down: Linear,
     activation: Activation,
+    sparsity: Option<f32>,
 }
 
 impl GatedFfn {
@@ -34,7 +35,13 @@ impl GatedFfn {
             up: part(&format!("ffn_up{suffix}"), [n_embd, n_ff])?,
             down: part(&format!("ffn_down{suffix}"), [n_ff, n_embd])?,
             activation,
+            sparsity: None,
         })
+    }
+
+    /// Only gates that exceed their token's mean by `cutoff` standard deviations open.
+    pub fn with_sparsity(self, cutoff: f32) -> Self {
+        Self { sparsity: Some(cutoff), ..self }
     }
 }
 
@@ -44,6 +51,9 @@ impl FeedForward for GatedFfn {
         let both = cx.linear(x, &[&self.gate, &self.up]);
         let gate = both.columns(0..n_ff);
         let up = both.columns(n_ff..2 * n_ff);
+        if let Some(cutoff) = self.sparsity {
+            cx.gaussian_top(gate, cutoff);
+        }
         let hidden = cx.glu(gate, up, self.activation);
         cx.linear1(hidden, &self.down)
     }

@@ -1,9 +1,12 @@
 //! The parts that architectures are made of.
 
+pub mod altup;
 pub mod attention;
 pub mod ffn;
 pub mod head;
+pub mod laurel;
 pub mod moe;
 pub mod norm;
+pub mod per_layer;
 pub mod pooling;
 pub mod rope;

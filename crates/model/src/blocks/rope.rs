@@ -82,8 +82,7 @@ impl Rope {
         });
         let mut magnitude = keys.opt_f32("rope.scaling.attn_factor")?.unwrap_or(1.0);
         match yarn {
-            // The paper's 0.1 ln(s) + 1; a factor below 1 shrinks nothing.
-            Some(_) => magnitude *= 1.0 + 0.1 * (1.0 / freq_scale).ln().max(0.0),
+            Some(_) => magnitude *= yarn_magnitude(freq_scale),
             None => magnitude *= keys.opt_f32("rope.scaling.yarn_attn_factor")?.unwrap_or(1.0),
         }
         let n_pairs = hp.n_rot / 2;
@@ -110,7 +109,9 @@ impl Rope {
 
     /// The same heads, but with this base and no scaling: what sliding-window layers use.
     pub fn unscaled(&self, freq_base: f32) -> Self {
-        Self { freq_base, freq_scale: 1.0, ..self.clone() }
+        let growth = self.yarn.map_or(1.0, |_| yarn_magnitude(self.freq_scale));
+        let magnitude = self.magnitude / growth;
+        Self { freq_base, freq_scale: 1.0, yarn: None, magnitude, ..self.clone() }
     }
 
     /// The rotations of a batch, for a context of `n_ctx` positions.
@@ -162,6 +163,11 @@ impl Rope {
     }
 }
 
+/// The paper's 0.1 ln(s) + 1; a factor below 1 shrinks nothing.
+fn yarn_magnitude(freq_scale: f32) -> f32 {
+    1.0 + 0.1 * (1.0 / freq_scale).ln().max(0.0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -208,5 +214,14 @@ mod tests {
         let (rates, plain) = (rope.rates(128), plain.rates(128));
         assert!((rates[0] - plain[0]).abs() < 1e-12);
         assert!((rates[31] - plain[31] * 0.25).abs() < 1e-12);
+    }
+
+    #[test]
+    fn unscaled_layers_know_nothing_of_yarn() {
+        let yarn = Some(Yarn { ext_factor: 1.0, beta_fast: 32.0, beta_slow: 1.0 });
+        let magnitude = 2.0 * yarn_magnitude(0.25);
+        let unscaled = Rope { yarn, freq_scale: 0.25, magnitude, ..rope() }.unscaled(500.0);
+        assert!((unscaled.magnitude - 2.0).abs() < 1e-6);
+        assert_eq!(unscaled.rates(128), Rope { freq_base: 500.0, ..rope() }.rates(128));
     }
 }

@@ -1,0 +1,34 @@
+use crate::jinja::Raised;
+
+/// Why a template can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The template is not valid Jinja.
+    #[error("the chat template is not valid: {0}")]
+    Parse(String),
+    /// The template refuses these messages.
+    #[error("the chat template refuses these messages: {0}")]
+    Raised(String),
+    /// The template ran for too long.
+    #[error("the chat template takes more than {0} steps: it may be meant to hang")]
+    TooLong(u64),
+    /// The template failed in another way.
+    #[error("the chat template fails: {0}")]
+    Render(String),
+}
+
+impl Error {
+    pub(crate) fn rendering(error: minijinja::Error, fuel: u64) -> Self {
+        if error.kind() == minijinja::ErrorKind::OutOfFuel {
+            return Self::TooLong(fuel);
+        }
+        let mut cause: Option<&dyn std::error::Error> = Some(&error);
+        while let Some(current) = cause {
+            if let Some(Raised(message)) = current.downcast_ref() {
+                return Self::Raised(message.clone());
+            }
+            cause = current.source();
+        }
+        Self::Render(error.to_string())
+    }
+}

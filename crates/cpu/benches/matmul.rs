@@ -1,0 +1,154 @@
+//! Speed of products by type, shape and instruction set, beside what the machine can do.
+//!
+//! `cargo bench -p cpu --bench matmul -- [threads] [filter of type names]`; [`cpu::isa::ENV`] picks an
+//! instruction set.
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use backend::{Linear, TensorType, Weight};
+use cpu::isa::Isa;
+use cpu::matmul::{Rows, Scratch, linear};
+use cpu::pool::Pool;
+use quant::TensorType::{self as T};
+
+/// Weights `[rows][cols]` of SmolLM2-135M, and one of a larger model.
+const SHAPES: [(usize, usize); 3] = [(1536, 576), (576, 1536), (4096, 4096)];
+const TYPES: [TensorType; 11] = [
+    T::F32,
+    T::F16,
+    T::BF16,
+    T::Q4_0,
+    T::Q4_1,
+    T::Q5_0,
+    T::Q5_1,
+    T::Q8_0,
+    T::Q4_K,
+    T::Q5_K,
+    T::Q6_K,
+];
+const COLUMNS: [usize; 8] = [1, 2, 4, 5, 7, 8, 32, 512];
+/// More than any cache.
+const STREAM_BYTES: usize = 256 << 20;
+
+fn main() {
+    let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
+    let threads = args.first().and_then(|arg| arg.parse().ok());
+    let pool = Pool::new(threads.unwrap_or_else(cpu::topology::default_threads));
+    let filter = args.get(1).map_or("", String::as_str);
+    let bandwidth = bandwidth(&pool);
+    let peak = peak(&pool);
+    println!("{} threads, {bandwidth:.1} GB/s of memory, {peak:.0} GOPS of VNNI", pool.threads());
+    let only = std::env::var(cpu::isa::ENV).map(|_| Isa::from_env().expect("an instruction set"));
+    let all = Isa::available().filter(|isa| only.as_ref().map_or(true, |only| only == isa));
+    for isa in all.collect::<Vec<_>>().into_iter().rev() {
+        for ty in TYPES.into_iter().filter(|ty| ty.name().contains(filter)) {
+            for (rows, cols) in SHAPES {
+                report(&pool, isa, ty, rows, cols, [bandwidth, peak]);
+            }
+        }
+    }
+}
+
+/// One line: GB/s of weights for one column from memory, and GOPS for each number of columns.
+fn report(pool: &Pool, isa: Isa, ty: TensorType, rows: usize, cols: usize, machine: [f64; 2]) {
+    let Some(row_bytes) = ty.row_bytes(cols) else { return };
+    let [bandwidth, peak] = machine;
+    let copies = STREAM_BYTES / (rows * row_bytes);
+    let layers: Vec<Linear> = (0..copies).map(|_| Linear::plain(weight(ty, rows, cols))).collect();
+    let x: Vec<f32> = (0..512 * cols).map(|i| (i * 37 % 101) as f32 * 0.02 - 1.0).collect();
+    let mut out = vec![0.0; 512 * rows];
+    let mut scratch = Scratch::default();
+    let mut product = |layer: &Linear, m: usize| {
+        let x = Rows { data: &x, rows: m, cols, stride: cols };
+        linear(pool, isa, &mut scratch, x, &[layer], &mut out[..m * rows]);
+        black_box(&out);
+    };
+    let mut next = 0;
+    let stream = time(|| {
+        product(&layers[next % copies], 1);
+        next += 1;
+    });
+    let stream = (rows * row_bytes) as f64 / stream;
+    print!(
+        "{isa:<12} {ty:<5} {rows:>5}x{cols:<5} {stream:5.1} GB/s {:3.0}% |",
+        100.0 * stream / bandwidth
+    );
+    for m in COLUMNS {
+        let seconds = time(|| product(&layers[0], m));
+        print!(" {m}: {:.0}", (2 * m * rows * cols) as f64 / seconds);
+        if m == 512 {
+            print!(" ({:.0}%)", 100.0 * (2 * m * rows * cols) as f64 / seconds / peak);
+        }
+    }
+    println!();
+}
+
+fn weight(ty: TensorType, rows: usize, cols: usize) -> Weight {
+    let len = rows * ty.row_bytes(cols).expect("whole blocks");
+    // Half floats of any two such bytes are small and finite.
+    let bytes: Vec<u8> = (0..len).map(|i| (i * 29 % 0x33) as u8).collect();
+    Weight::new("bench", ty, [cols, rows, 1], bytes.into()).expect("a fitting weight")
+}
+
+/// Nanoseconds of a call: the best of some runs, each long enough to measure.
+fn time(mut call: impl FnMut()) -> f64 {
+    let total = Duration::from_millis(150);
+    let (start, mut best) = (Instant::now(), f64::MAX);
+    let mut calls = 1;
+    while start.elapsed() < total {
+        let run = Instant::now();
+        (0..calls).for_each(|_| call());
+        let elapsed = run.elapsed();
+        best = best.min(elapsed.as_nanos() as f64 / calls as f64);
+        if elapsed < Duration::from_millis(1) {
+            calls *= 2;
+        }
+    }
+    best
+}
+
+/// GB/s of reading memory.
+fn bandwidth(pool: &Pool) -> f64 {
+    let data = vec![1u64; STREAM_BYTES / 8];
+    let mut sums = vec![0u64; pool.threads()];
+    let nanoseconds = time(|| {
+        pool.for_each_with(&mut sums, data.len() / 4096, |sum, chunk| {
+            let part = &data[chunk * 4096..][..4096];
+            *sum = sum.wrapping_add(part.iter().fold(0, |sum, v| sum ^ v));
+        });
+    });
+    black_box(sums);
+    STREAM_BYTES as f64 / nanoseconds
+}
+
+/// GOPS of 8-bit dot products in registers; 0 where the processor has no AVX-512 VNNI.
+fn peak(pool: &Pool) -> f64 {
+    #[cfg(target_arch = "x86_64")]
+    if Isa::detect() == Isa::Avx512Vnni {
+        const ROUNDS: usize = 100_000;
+        let nanoseconds = time(|| {
+            pool.for_each(pool.threads(), |_, _| {
+                // SAFETY: the processor has AVX-512 VNNI.
+                unsafe { dot_products(ROUNDS) }
+            });
+        });
+        return (pool.threads() * ROUNDS * 16 * 128) as f64 / nanoseconds;
+    }
+    let _ = pool;
+    0.0
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512vnni")]
+fn dot_products(rounds: usize) {
+    use std::arch::x86_64::*;
+    let mut acc = [_mm512_setzero_si512(); 16];
+    let (a, b) = (black_box(_mm512_set1_epi8(3)), black_box(_mm512_set1_epi8(5)));
+    for _ in 0..rounds {
+        for acc in &mut acc {
+            *acc = _mm512_dpbusd_epi32(*acc, a, b);
+        }
+    }
+    black_box(acc);
+}

@@ -1,0 +1,375 @@
+//! The backend: shapes are checked, and work is cut and given to the threads.
+
+use backend::{
+    Activation, AttentionParams, Backend, BackendError, Experts, HostArena, KvId, KvSpec, Linear,
+    Mark, RopeLayout, Routing, Span, Tensor, Vector, Weight,
+};
+
+use crate::attention::Attention;
+use crate::isa::Isa;
+use crate::matmul;
+use crate::ops::{
+    GaussianTop, Glu, Map, MapOp, MatchLength, MixStreams, RmsNorm, Rope, Rows, RowsMut, Zip, ZipOp,
+};
+use crate::pool::Pool;
+use crate::simd::Level;
+use crate::topology;
+
+/// Elements of a small operation that are one thread's at a time; fewer stay on the calling one.
+const CHUNK: usize = 16 * 1024;
+
+/// Settings of a [`Cpu`].
+#[derive(Debug, Clone, Copy, Default)]
+pub struct CpuOptions {
+    /// Number of threads; by default what suits the machine.
+    pub threads: Option<usize>,
+    /// Instruction set; by default the best of the machine.
+    pub isa: Option<Isa>,
+}
+
+/// The CPU backend.
+pub struct Cpu {
+    arena: HostArena,
+    attention: Attention,
+    matmul: matmul::Scratch,
+    level: Level,
+    pool: Pool,
+}
+
+impl Cpu {
+    /// Starts the threads.
+    ///
+    /// # Panics
+    /// Where the processor lacks the instruction set asked for.
+    pub fn new(options: CpuOptions) -> Self {
+        let pool = Pool::new(options.threads.unwrap_or_else(topology::default_threads));
+        Self {
+            arena: HostArena::default(),
+            attention: Attention::new(pool.threads()),
+            matmul: matmul::Scratch::default(),
+            level: Level::new(options.isa.unwrap_or_else(Isa::detect)),
+            pool,
+        }
+    }
+
+    /// Changes each element of `x` by itself.
+    fn map(&mut self, x: Tensor, op: MapOp) {
+        let data = &mut self.arena.data_mut()[x.offset()..x.end()];
+        for_row_chunks(&self.pool, data, x, |_, x| self.level.run(Map { x, op }));
+    }
+
+    /// `acc = op(acc, x)`, where one row of `x` may serve all of `acc`.
+    fn zip(&mut self, acc: Tensor, x: Tensor, op: ZipOp) {
+        assert_eq!(acc.cols(), x.cols(), "columns of {acc:?} and {x:?}");
+        assert!(x.rows() == acc.rows() || x.rows() == 1, "rows of {acc:?} and {x:?}");
+        let level = self.level;
+        let broadcast = x.rows() == 1;
+        let ranges = [acc.offset()..acc.end(), x.offset()..x.end()];
+        if let Ok([data, other]) = self.arena.data_mut().get_disjoint_mut(ranges) {
+            let x = Rows { data: other, cols: x.cols(), stride: x.stride() };
+            for_row_chunks(&self.pool, data, acc, |first_row, acc| {
+                level.run(Zip { acc, x, first_row, broadcast, op });
+            });
+            return;
+        }
+        // Columns of one tensor: only row by row are they apart.
+        for row in 0..acc.rows() {
+            let acc = acc.row_range(row..row + 1);
+            let x = if broadcast { x } else { x.row_range(row..row + 1) };
+            let ranges = [acc.offset()..acc.end(), x.offset()..x.end()];
+            let apart = self.arena.data_mut().get_disjoint_mut(ranges);
+            let [data, other] = apart.expect("operands must not overlap");
+            let x = Rows { data: other, cols: x.cols(), stride: x.stride() };
+            let acc = RowsMut { data, cols: acc.cols(), stride: acc.cols() };
+            level.run(Zip { acc, x, first_row: 0, broadcast, op });
+        }
+    }
+
+    /// A fresh tensor whose rows are computed from what lies below it.
+    fn produce(
+        &mut self,
+        rows: usize,
+        cols: usize,
+        make: impl Fn(Level, &[f32], usize, RowsMut<'_>) + Sync,
+    ) -> Tensor {
+        let out = self.arena.alloc(rows, cols);
+        let (below, data) = self.arena.split(out);
+        for_row_chunks(&self.pool, data, out, |first_row, out| {
+            make(self.level, below, first_row, out);
+        });
+        out
+    }
+}
+
+/// Cuts rows into chunks for the threads; `work` takes the number of the first row and the rows.
+/// `data` reaches from the tensor's first element to its last.
+fn for_row_chunks(
+    pool: &Pool,
+    data: &mut [f32],
+    t: Tensor,
+    work: impl Fn(usize, RowsMut<'_>) + Sync,
+) {
+    if data.is_empty() {
+        return;
+    }
+    let (cols, stride) = (t.cols(), t.stride());
+    let rows = (CHUNK / cols).max(1);
+    pool.for_each_mut(data, rows * stride, |chunk, data| {
+        work(chunk * rows, RowsMut { data, cols, stride });
+    });
+}
+
+/// `gate = act(gate) * up`, or `gate = act(gate)` without `up`.
+fn activate_row(level: Level, activation: Activation, gate: &mut [f32], up: Option<&[f32]>) {
+    let cols = gate.len();
+    let op = MapOp::Activate(activation);
+    level.run(Map { x: RowsMut { data: gate, cols, stride: cols }, op });
+    if let Some(data) = up {
+        let x = Rows { data, cols, stride: cols };
+        let acc = RowsMut { data: gate, cols, stride: cols };
+        level.run(Zip { acc, x, first_row: 0, broadcast: true, op: ZipOp::Mul });
+    }
+}
+
+/// The rows of `t` in the arena's data.
+fn rows_of(data: &[f32], t: Tensor) -> Rows<'_> {
+    Rows { data: &data[t.offset()..t.end()], cols: t.cols(), stride: t.stride() }
+}
+
+/// The rows of `t` as products take them.
+fn input_of(data: &[f32], t: Tensor) -> matmul::Rows<'_> {
+    let data = &data[t.offset()..t.end()];
+    matmul::Rows { data, rows: t.rows(), cols: t.cols(), stride: t.stride() }
+}
+
+impl Backend for Cpu {
+    fn describe(&self) -> String {
+        let threads = self.pool.threads();
+        let plural = if threads == 1 { "" } else { "s" };
+        format!("cpu ({}, {threads} thread{plural})", self.level.isa())
+    }
+
+    fn alloc(&mut self, rows: usize, cols: usize) -> Tensor {
+        self.arena.alloc(rows, cols)
+    }
+
+    fn mark(&self) -> Mark {
+        self.arena.mark()
+    }
+
+    fn release(&mut self, mark: Mark) {
+        self.arena.release(mark);
+    }
+
+    fn upload(&mut self, data: &[f32], cols: usize) -> Tensor {
+        assert!(data.len().is_multiple_of(cols), "{} values in rows of {cols}", data.len());
+        let out = self.arena.alloc(data.len() / cols, cols);
+        self.arena.split(out).1.copy_from_slice(data);
+        out
+    }
+
+    fn download(&mut self, t: Tensor, out: &mut [f32]) {
+        assert_eq!(out.len(), t.rows() * t.cols(), "values of {t:?}");
+        for (row, out) in out.chunks_exact_mut(t.cols().max(1)).enumerate() {
+            out.copy_from_slice(self.arena.row(t, row));
+        }
+    }
+
+    fn kv_create(&mut self, spec: KvSpec) -> Result<KvId, BackendError> {
+        self.attention.create(spec)
+    }
+
+    fn kv_copy_page(&mut self, kv: KvId, from: u32, to: u32) {
+        self.attention.copy_page(kv, from, to);
+    }
+
+    fn embed(&mut self, table: &Weight, ids: &[u32]) -> Tensor {
+        self.produce(ids.len(), table.cols(), |_, _, first_row, mut out| {
+            for (out, &id) in out.iter_mut().zip(&ids[first_row..]) {
+                table.decode_row(0, id as usize, out);
+            }
+        })
+    }
+
+    fn gather(&mut self, x: Tensor, rows: &[usize]) -> Tensor {
+        self.produce(rows.len(), x.cols(), |_, data, first_row, mut out| {
+            let x = rows_of(data, x);
+            for (out, &row) in out.iter_mut().zip(&rows[first_row..]) {
+                out.copy_from_slice(x.row(row));
+            }
+        })
+    }
+
+    fn add_assign(&mut self, acc: Tensor, x: Tensor) {
+        assert_eq!(acc.rows(), x.rows(), "rows of {acc:?} and {x:?}");
+        if acc == x {
+            return self.scale(acc, 2.0);
+        }
+        self.zip(acc, x, ZipOp::Add);
+    }
+
+    fn add_scaled(&mut self, acc: Tensor, x: Tensor, factor: f32) {
+        assert_eq!(acc.rows(), x.rows(), "rows of {acc:?} and {x:?}");
+        if acc == x {
+            return self.scale(acc, 1.0 + factor);
+        }
+        self.zip(acc, x, ZipOp::AddScaled(factor));
+    }
+
+    fn mul_assign(&mut self, acc: Tensor, x: Tensor) {
+        if acc == x {
+            return self.map(acc, MapOp::Square);
+        }
+        self.zip(acc, x, ZipOp::Mul);
+    }
+
+    fn scale(&mut self, x: Tensor, factor: f32) {
+        self.map(x, MapOp::Scale(factor));
+    }
+
+    fn mul_vector(&mut self, x: Tensor, weight: &Vector) -> Tensor {
+        assert_eq!(x.cols(), weight.len(), "weights for {x:?}");
+        let weight = Rows { data: weight, cols: weight.len(), stride: weight.len() };
+        self.produce(x.rows(), x.cols(), |level, data, first_row, mut acc| {
+            for (i, out) in acc.iter_mut().enumerate() {
+                out.copy_from_slice(rows_of(data, x).row(first_row + i));
+            }
+            level.run(Zip { acc, x: weight, first_row: 0, broadcast: true, op: ZipOp::Mul });
+        })
+    }
+
+    fn scale_rows(&mut self, x: Tensor, factors: &[f32]) {
+        assert_eq!(x.rows(), factors.len(), "rows of {x:?}");
+        let data = &mut self.arena.data_mut()[x.offset()..x.end()];
+        for_row_chunks(&self.pool, data, x, |first_row, mut x| {
+            for (row, &factor) in x.iter_mut().zip(&factors[first_row..]) {
+                let (cols, stride) = (row.len(), row.len());
+                let x = RowsMut { data: row, cols, stride };
+                self.level.run(Map { x, op: MapOp::Scale(factor) });
+            }
+        });
+    }
+
+    fn softcap(&mut self, x: Tensor, cap: f32) {
+        self.map(x, MapOp::Softcap(cap));
+    }
+
+    fn activate(&mut self, x: Tensor, activation: Activation) {
+        self.map(x, MapOp::Activate(activation));
+    }
+
+    fn concat(&mut self, parts: &[Tensor]) -> Tensor {
+        let rows = parts[0].rows();
+        assert!(parts.iter().all(|part| part.rows() == rows), "rows of {parts:?}");
+        let cols = parts.iter().map(|part| part.cols()).sum();
+        self.produce(rows, cols, |_, data, first_row, mut out| {
+            for (i, mut out) in out.iter_mut().enumerate() {
+                for &part in parts {
+                    let (to, rest) = out.split_at_mut(part.cols());
+                    to.copy_from_slice(rows_of(data, part).row(first_row + i));
+                    out = rest;
+                }
+            }
+        })
+    }
+
+    fn mix_streams(&mut self, x: Tensor, coefs: Tensor, width: usize) -> Tensor {
+        let m = x.cols() / width;
+        assert_eq!(x.rows(), coefs.rows(), "rows of {x:?} and {coefs:?}");
+        assert_eq!(x.cols(), m * width, "columns of {x:?}");
+        assert!(coefs.cols().is_multiple_of(m), "{coefs:?} for {m} streams");
+        self.produce(x.rows(), coefs.cols() / m * width, |level, data, first_row, out| {
+            let (x, coefs) = (rows_of(data, x), rows_of(data, coefs));
+            level.run(MixStreams { x, coefs, first_row, width, out });
+        })
+    }
+
+    fn match_length(&mut self, x: Tensor, target: Tensor) {
+        assert_eq!(x.rows(), target.rows(), "rows of {x:?} and {target:?}");
+        assert!(x.cols().is_multiple_of(target.cols()), "columns of {x:?} and {target:?}");
+        let ranges = [x.offset()..x.end(), target.offset()..target.end()];
+        let apart = self.arena.data_mut().get_disjoint_mut(ranges);
+        let [data, targets] = apart.expect("targets must not overlap what they scale");
+        let target = Rows { data: targets, cols: target.cols(), stride: target.stride() };
+        for_row_chunks(&self.pool, data, x, |first_row, x| {
+            self.level.run(MatchLength { x, target, first_row });
+        });
+    }
+
+    fn gaussian_top(&mut self, x: Tensor, cutoff: f32) {
+        let data = &mut self.arena.data_mut()[x.offset()..x.end()];
+        for_row_chunks(&self.pool, data, x, |_, x| self.level.run(GaussianTop { x, cutoff }));
+    }
+
+    fn rms_norm(&mut self, x: Tensor, group: usize, weight: Option<&Vector>, eps: f32) -> Tensor {
+        assert!(x.cols().is_multiple_of(group), "{x:?} in groups of {group}");
+        assert!(weight.is_none_or(|weight| weight.len() == group), "weights for groups of {group}");
+        let weight = weight.map(|weight| &weight[..]);
+        self.produce(x.rows(), x.cols(), |level, data, first_row, out| {
+            level.run(RmsNorm { x: rows_of(data, x), first_row, group, weight, eps, out });
+        })
+    }
+
+    fn rope(&mut self, x: Tensor, head_dim: usize, table: Tensor, layout: RopeLayout) {
+        assert!(x.cols().is_multiple_of(head_dim), "{x:?} in heads of {head_dim}");
+        assert!(table.cols() <= head_dim && table.cols().is_multiple_of(2), "angles {table:?}");
+        assert_eq!(x.rows(), table.rows(), "rows of {x:?} and {table:?}");
+        let ranges = [x.offset()..x.end(), table.offset()..table.end()];
+        let apart = self.arena.data_mut().get_disjoint_mut(ranges);
+        let [data, angles] = apart.expect("angles must not overlap what they turn");
+        let table = Rows { data: angles, cols: table.cols(), stride: table.stride() };
+        for_row_chunks(&self.pool, data, x, |first_row, x| {
+            self.level.run(Rope { x, head_dim, table, first_row, layout });
+        });
+    }
+
+    fn linear(&mut self, x: Tensor, layers: &[&Linear]) -> Tensor {
+        let out = self.arena.alloc(x.rows(), layers.iter().map(|l| l.weight.rows()).sum());
+        let (below, data) = self.arena.split(out);
+        let x = input_of(below, x);
+        matmul::linear(&self.pool, self.level.isa(), &mut self.matmul, x, layers, data);
+        out
+    }
+
+    fn glu(&mut self, gate: Tensor, up: Tensor, activation: Activation) -> Tensor {
+        let shape = (gate.rows(), gate.cols());
+        assert_eq!(shape, (up.rows(), up.cols()), "shapes of gate and up");
+        self.produce(shape.0, shape.1, |level, data, first_row, out| {
+            let (gate, up) = (rows_of(data, gate), rows_of(data, up));
+            level.run(Glu { gate, up, first_row, activation, out });
+        })
+    }
+
+    fn moe(&mut self, x: Tensor, logits: Tensor, routing: &Routing, experts: &Experts) -> Tensor {
+        assert_eq!(x.rows(), logits.rows(), "rows of {x:?} and {logits:?}");
+        let out = self.arena.alloc(x.rows(), experts.down.rows());
+        let (below, data) = self.arena.split(out);
+        let (x, logits) = (input_of(below, x), input_of(below, logits));
+        let (pool, isa) = (&self.pool, self.level.isa());
+        let (level, activation) = (self.level, experts.activation);
+        let activate =
+            |gate: &mut [f32], up: Option<&[f32]>| activate_row(level, activation, gate, up);
+        matmul::moe(pool, isa, &mut self.matmul, x, logits, routing, experts, activate, data);
+        out
+    }
+
+    fn kv_write(&mut self, kv: KvId, k: Tensor, v: Tensor, batch: &[Span<'_>]) {
+        let data = self.arena.data();
+        let (k, v) = (rows_of(data, k), rows_of(data, v));
+        self.attention.write(&self.pool, self.level, kv, k, v, batch);
+    }
+
+    fn attention(
+        &mut self,
+        q: Tensor,
+        kv: KvId,
+        batch: &[Span<'_>],
+        params: &AttentionParams,
+    ) -> Tensor {
+        let out = self.arena.alloc(q.rows(), self.attention.out_cols(kv, params.n_head));
+        let (below, data) = self.arena.split(out);
+        let q = rows_of(below, q);
+        self.attention.attend(&self.pool, self.level, kv, q, batch, params, data);
+        out
+    }
+}

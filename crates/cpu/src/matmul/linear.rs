@@ -1,0 +1,82 @@
+//! The operation `linear`.
+
+use backend::Linear;
+
+use super::kernels::Floats;
+use super::product::{Job, Matrix, Scratch, run};
+use crate::isa::Isa;
+use crate::pool::Pool;
+
+/// A matrix of activations, one row per token.
+#[derive(Debug, Clone, Copy)]
+pub struct Rows<'a> {
+    /// Values from the first of the first row to the last of the last row, at least.
+    pub data: &'a [f32],
+    /// Number of rows.
+    pub rows: usize,
+    /// Values per row.
+    pub cols: usize,
+    /// Distance from row to row.
+    pub stride: usize,
+}
+
+impl<'a> Rows<'a> {
+    /// Row `row`.
+    pub(super) fn row(self, row: usize) -> &'a [f32] {
+        &self.data[row * self.stride..][..self.cols]
+    }
+
+    /// `n` rows from `first`, as kernels take them.
+    pub(super) fn floats(self, first: usize, n: usize) -> Floats<'a> {
+        let len = (n - 1) * self.stride + self.cols;
+        let data = &self.data[first * self.stride..][..len];
+        Floats { data, cols: self.cols, stride: self.stride }
+    }
+}
+
+/// Several products of one input, side by side: `out = [layers[0](x) | layers[1](x) | …]`, with
+/// `out` dense, `x.rows` rows of the layers' rows in sum. The input is quantised once, and all
+/// products are one parallel region.
+///
+/// # Panics
+/// Where shapes don't fit or a layer's type isn't [supported](super::supports).
+pub fn linear(
+    pool: &Pool,
+    isa: Isa,
+    scratch: &mut Scratch,
+    x: Rows<'_>,
+    layers: &[&Linear],
+    out: &mut [f32],
+) {
+    let mut out_col = 0;
+    let jobs: Vec<Job<'_>> = layers
+        .iter()
+        .map(|layer| {
+            let job = Job {
+                matrix: Matrix::of(&layer.weight, 0),
+                x_row: 0,
+                n: x.rows,
+                out_row: 0,
+                out_col,
+                scale: layer.scale,
+                bias: layer.bias.as_deref(),
+            };
+            out_col += layer.weight.rows();
+            job
+        })
+        .collect();
+    assert_eq!(out.len(), x.rows * out_col, "length of the result");
+    run(pool, isa, scratch, x, &jobs, out, out_col);
+}
+
+impl<'a> Matrix<'a> {
+    /// Matrix `index` of a weight.
+    pub(super) fn of(weight: &'a backend::Weight, index: usize) -> Self {
+        Self {
+            ty: weight.ty(),
+            rows: weight.rows(),
+            cols: weight.cols(),
+            bytes: weight.matrix(index),
+        }
+    }
+}

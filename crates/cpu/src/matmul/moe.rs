@@ -1,0 +1,161 @@
+//! The operation `moe`: rows grouped by expert, so that an expert's weights are read once for all
+//! of its rows.
+
+use backend::{Experts, Routing, Vector, Weight};
+
+use super::linear::Rows;
+use super::product::{Job, Matrix, Scratch, run};
+use crate::isa::Isa;
+use crate::pool::Pool;
+
+/// Buffers of `moe`. A slot is a pair of row and expert, numbered as in the routing: the row's best
+/// expert first. Places number the slots by expert.
+#[derive(Debug, Default)]
+pub(super) struct Buffers {
+    chosen: Vec<(usize, f32)>,
+    /// Expert and weight of each slot.
+    slots: Vec<(usize, f32)>,
+    /// Place of each slot.
+    places: Vec<usize>,
+    /// First place of each expert, and the number of places.
+    starts: Vec<usize>,
+    /// `[place][n_embd]`: inputs.
+    x: Vec<f32>,
+    /// `[place][gate | up]`.
+    hidden: Vec<f32>,
+    /// `[place][n_embd]`: outputs.
+    y: Vec<f32>,
+}
+
+/// Mixture of experts, see `Backend::moe`: `out`, dense, gets a row for each row of `x`.
+///
+/// `activate(gate, up)` is to compute `gate = act(gate) * up`, or `gate = act(gate)` without `up`.
+///
+/// # Panics
+/// Where shapes don't fit or a weight's type isn't [supported](super::supports).
+pub fn moe(
+    pool: &Pool,
+    isa: Isa,
+    scratch: &mut Scratch,
+    x: Rows<'_>,
+    logits: Rows<'_>,
+    routing: &Routing,
+    experts: &Experts,
+    activate: impl Fn(&mut [f32], Option<&[f32]>) + Sync,
+    out: &mut [f32],
+) {
+    let n_embd = experts.down.rows();
+    assert_eq!(out.len(), x.rows * n_embd, "length of the result");
+    if x.rows == 0 {
+        return;
+    }
+    // Taken out, since products need the rest of the scratch.
+    let mut buffers = std::mem::take(&mut scratch.experts);
+    buffers.route(logits, routing, experts.up.count());
+    let Buffers { slots, places, starts, x: gathered, hidden, y, .. } = &mut buffers;
+    let (n_slots, n_used) = (slots.len(), slots.len() / x.rows);
+    let input = if x.rows == 1 { x } else { gather(x, places, n_used, gathered) };
+
+    let n_ff = experts.up.rows();
+    let width = if experts.gate.is_some() { 2 * n_ff } else { n_ff };
+    hidden.resize(n_slots * width, 0.0);
+    let up = (&experts.up, &experts.up_scale, width - n_ff);
+    let gate = experts.gate.as_ref().map(|gate| (gate, &experts.gate_scale, 0));
+    let products = gate.into_iter().chain([up]);
+    let jobs = jobs(starts, products, x.rows == 1);
+    run(pool, isa, scratch, input, &jobs, hidden, width);
+
+    let weights = by_place(slots, places);
+    pool.for_each_mut(hidden, width, |place, row| {
+        if routing.weigh_input {
+            row.iter_mut().for_each(|v| *v *= weights[place]);
+        }
+        let (gate, up) = row.split_at_mut(n_ff);
+        activate(gate, (width > n_ff).then_some(&*up));
+    });
+
+    y.resize(n_slots * n_embd, 0.0);
+    let input = Rows { data: hidden, rows: n_slots, cols: n_ff, stride: width };
+    let jobs = self::jobs(starts, [(&experts.down, &experts.down_scale, 0)].into_iter(), false);
+    run(pool, isa, scratch, input, &jobs, y, n_embd);
+
+    let y = &*y;
+    pool.for_each_mut(out, n_embd, |row, out| {
+        for (i, slot) in (row * n_used..(row + 1) * n_used).enumerate() {
+            let weight = if routing.weigh_input { 1.0 } else { slots[slot].1 };
+            let y = &y[places[slot] * n_embd..][..n_embd];
+            if i == 0 {
+                out.iter_mut().zip(y).for_each(|(out, y)| *out = weight * y);
+            } else {
+                out.iter_mut().zip(y).for_each(|(out, y)| *out += weight * y);
+            }
+        }
+    });
+    scratch.experts = buffers;
+}
+
+impl Buffers {
+    /// Chooses experts and sorts the slots by them, keeping the order of rows.
+    fn route(&mut self, logits: Rows<'_>, routing: &Routing, n_expert: usize) {
+        self.slots.clear();
+        for row in 0..logits.rows {
+            routing.choose(logits.row(row), &mut self.chosen);
+            self.slots.extend(&self.chosen);
+        }
+        self.starts.clear();
+        self.starts.resize(n_expert + 1, 0);
+        for &(expert, _) in &self.slots {
+            self.starts[expert + 1] += 1;
+        }
+        for expert in 0..n_expert {
+            self.starts[expert + 1] += self.starts[expert];
+        }
+        let mut next = self.starts.clone();
+        self.places.clear();
+        self.places.extend(self.slots.iter().map(|&(expert, _)| {
+            next[expert] += 1;
+            next[expert] - 1
+        }));
+    }
+}
+
+/// The weights of slots by place.
+fn by_place(slots: &[(usize, f32)], places: &[usize]) -> Vec<f32> {
+    let mut weights = vec![0.0; slots.len()];
+    for (&(_, weight), &place) in slots.iter().zip(places) {
+        weights[place] = weight;
+    }
+    weights
+}
+
+/// Copies each slot's row of `x` to its place.
+fn gather<'a>(x: Rows<'_>, places: &[usize], n_used: usize, out: &'a mut Vec<f32>) -> Rows<'a> {
+    out.resize(places.len() * x.cols, 0.0);
+    for (slot, &place) in places.iter().enumerate() {
+        out[place * x.cols..][..x.cols].copy_from_slice(x.row(slot / n_used));
+    }
+    Rows { data: out, rows: places.len(), cols: x.cols, stride: x.cols }
+}
+
+/// The products of all experts that have places: weight, factors and first column of the result.
+/// All read the only row of the input where `one_row`.
+fn jobs<'a>(
+    starts: &[usize],
+    products: impl Iterator<Item = (&'a Weight, &'a Option<Vector>, usize)> + Clone,
+    one_row: bool,
+) -> Vec<Job<'a>> {
+    let used = starts.windows(2).enumerate().filter(|(_, range)| range[0] < range[1]);
+    used.flat_map(|(expert, range)| {
+        let (first, n) = (range[0], range[1] - range[0]);
+        products.clone().map(move |(weight, scale, out_col)| Job {
+            matrix: Matrix::of(weight, expert),
+            x_row: if one_row { 0 } else { first },
+            n,
+            out_row: first,
+            out_col,
+            scale: scale.as_ref().map_or(1.0, |scale| scale[expert]),
+            bias: None,
+        })
+    })
+    .collect()
+}

@@ -1,0 +1,133 @@
+//! Rows of a weight in the common form that tile kernels take.
+
+use super::formats::{FloatFormat, Format, Half};
+
+/// Up to `R` unpacked rows, interleaved; rows beyond those given are zero. Buffers are reused from
+/// panel to panel.
+#[derive(Debug, Default)]
+pub(super) struct Panel {
+    /// See [`Panel::elements`].
+    elements: Vec<Line>,
+    /// `[cols / GROUP][R]`.
+    pub scales: Vec<f32>,
+    /// `[cols / GROUP][R]`; zeros for formats without mins.
+    pub mins: Vec<f32>,
+}
+
+/// A cache line, so that loads don't cross one.
+#[derive(Debug, Clone, Copy)]
+#[repr(C, align(64))]
+struct Line([u8; 64]);
+
+/// Bytes of a row that are unpacked before they are interleaved: a block of any type.
+const STEP: usize = 256;
+
+/// Unpacked parts of `R` rows.
+pub(super) type Step<const R: usize> = [[u8; STEP]; R];
+
+impl Panel {
+    /// `[cols / 4][R][4]` codes, or `[cols][R]` floats of 4 bytes; 64-byte aligned.
+    pub(super) fn elements(&self) -> &[u8] {
+        let lines: &[Line] = &self.elements;
+        // SAFETY: lines are plain bytes without padding.
+        unsafe { std::slice::from_raw_parts(lines.as_ptr().cast(), size_of_val(lines)) }
+    }
+}
+
+/// Room for at least `len` bytes.
+fn bytes_mut(lines: &mut Vec<Line>, len: usize) -> &mut [u8] {
+    lines.resize(len.div_ceil(64), Line([0; 64]));
+    // SAFETY: lines are plain bytes without padding.
+    unsafe {
+        std::slice::from_raw_parts_mut(lines.as_mut_ptr().cast(), size_of_val(lines.as_slice()))
+    }
+}
+
+/// Unpacks `n_rows <= R` rows of `cols` values that fill `rows`. `interleave(step, out)` turns rows
+/// of 4-byte elements into `[element][R]`, as many as fill `out`: a multiple of 8.
+#[inline(always)]
+pub(super) fn unpack<F: Format, const R: usize>(
+    half: impl Half,
+    rows: &[u8],
+    n_rows: usize,
+    cols: usize,
+    panel: &mut Panel,
+    interleave: impl Fn(&Step<R>, &mut [u8]),
+) {
+    let row_bytes = cols / F::LEN * F::BYTES;
+    assert!(n_rows <= R && rows.len() == n_rows * row_bytes);
+    let Panel { scales: all_scales, mins: all_mins, elements } = panel;
+    for scales in [&mut *all_scales, &mut *all_mins] {
+        scales.resize(cols / F::GROUP * R, 0.0);
+        if n_rows < R {
+            scales.fill(0.0);
+        }
+    }
+    let elements = bytes_mut(elements, cols * R);
+
+    let groups = F::LEN / F::GROUP;
+    let mut step = [[0; STEP]; R];
+    for start in (0..cols).step_by(STEP) {
+        let len = STEP.min(cols - start);
+        let (first_block, n_blocks) = (start / F::LEN, len / F::LEN);
+        let first_group = start / F::GROUP * R;
+        let n_scales = len / F::GROUP * R;
+        let all_scales = &mut all_scales[first_group..][..n_scales];
+        let all_mins = &mut all_mins[first_group..][..n_scales];
+        for (r, codes) in step.iter_mut().enumerate().take(n_rows) {
+            let row = &rows[r * row_bytes + first_block * F::BYTES..][..n_blocks * F::BYTES];
+            let blocks = row.chunks_exact(F::BYTES).zip(codes.chunks_exact_mut(F::LEN));
+            for (b, (block, codes)) in blocks.enumerate() {
+                let (mut scales, mut mins) = ([0.0; STEP / 16], [0.0; STEP / 16]);
+                F::unpack(half, block, codes, &mut scales[..groups], &mut mins[..groups]);
+                for g in 0..groups {
+                    let at = (b * groups + g) * R + r;
+                    all_scales[at] = scales[g];
+                    if F::MINS {
+                        all_mins[at] = mins[g];
+                    }
+                }
+            }
+        }
+        interleave(&step, &mut elements[start * R..][..len * R]);
+    }
+}
+
+/// The portable interleaver.
+#[inline(always)]
+pub(super) fn interleave<const R: usize>(step: &Step<R>, out: &mut [u8]) {
+    for (i, out) in out.as_chunks_mut::<4>().0.chunks_exact_mut(R).enumerate() {
+        for (out, row) in out.iter_mut().zip(step) {
+            out.copy_from_slice(&row[4 * i..4 * i + 4]);
+        }
+    }
+}
+
+/// Converts `n_rows <= R` rows of `cols` float values that fill `rows`; see [`unpack`].
+#[inline(always)]
+pub(super) fn unpack_floats<F: FloatFormat, const R: usize>(
+    half: impl Half,
+    rows: &[u8],
+    n_rows: usize,
+    cols: usize,
+    panel: &mut Panel,
+    interleave: impl Fn(&Step<R>, &mut [u8]),
+) {
+    let row_bytes = cols * F::BYTES;
+    assert!(n_rows <= R && rows.len() == n_rows * row_bytes);
+    let out = bytes_mut(&mut panel.elements, cols.next_multiple_of(8) * 4 * R);
+    let mut step = [[0; STEP]; R];
+    for start in (0..cols).step_by(STEP / 4) {
+        let len = (STEP / 4).min(cols - start);
+        for (r, values) in step.iter_mut().enumerate().take(n_rows) {
+            let row = &rows[r * row_bytes + start * F::BYTES..][..len * F::BYTES];
+            let values = values.as_chunks_mut::<4>().0;
+            for (bytes, value) in row.chunks_exact(F::BYTES).zip(values) {
+                *value = F::value(half, bytes).to_ne_bytes();
+            }
+        }
+        let out = &mut out[start * 4 * R..];
+        let len = out.len().min(STEP * R);
+        interleave(&step, &mut out[..len]);
+    }
+}

@@ -1,0 +1,353 @@
+//! Products of every type on every instruction set against plain `f64` arithmetic.
+
+use quant::TensorType::{self, *};
+
+use super::activation::{Block, Quantized, quantize_row};
+use super::linear::Rows;
+use super::product::{Job, Matrix, Scratch, run};
+use crate::isa::Isa;
+use crate::pool::Pool;
+
+const TYPES: [TensorType; 11] = [F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4_K, Q5_K, Q6_K];
+
+/// Deterministic noise (splitmix64).
+struct Noise(u64);
+
+impl Noise {
+    fn bits(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// Between -1 and 1.
+    fn value(&mut self) -> f32 {
+        (self.bits() >> 40) as f32 / (1u64 << 23) as f32 - 1.0
+    }
+
+    /// A half float of magnitude 1/64 to 1/8, of any sign.
+    fn half(&mut self) -> [u8; 2] {
+        let bits = self.bits() as u16;
+        ((0x2400 + (bits & 0x0bff)) | (bits & 0x8000)).to_le_bytes()
+    }
+}
+
+/// Offsets of half-float scales in a block.
+fn half_offsets(ty: TensorType) -> &'static [usize] {
+    match ty {
+        Q4_0 | Q5_0 | Q8_0 => &[0],
+        Q4_1 | Q5_1 | Q4_K | Q5_K => &[0, 2],
+        Q6_K => &[208],
+        _ => &[],
+    }
+}
+
+/// Random rows: any codes, sane scales.
+fn weights(noise: &mut Noise, ty: TensorType, rows: usize, cols: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for _ in 0..rows * cols / ty.block_len() {
+        match ty {
+            F32 => bytes.extend(noise.value().to_le_bytes()),
+            F16 => bytes.extend(noise.half()),
+            BF16 => bytes.extend(&noise.value().to_le_bytes()[2..]),
+            _ => {
+                let start = bytes.len();
+                bytes.extend((0..ty.block_bytes()).map(|_| noise.bits() as u8));
+                for at in half_offsets(ty) {
+                    bytes[start + at..start + at + 2].copy_from_slice(&noise.half());
+                }
+            }
+        }
+    }
+    bytes
+}
+
+/// What kernels see of the activations.
+fn rounded(ty: TensorType, x: &[f32]) -> Vec<f64> {
+    let block = match ty {
+        F32 | F16 | BF16 => return x.iter().map(|&v| f64::from(v)).collect(),
+        Q4_K | Q5_K | Q6_K => Block::B256,
+        _ => Block::B32,
+    };
+    let mut q = Quantized::default();
+    quantize_row(x, block, q.resize(1, x.len()));
+    let row = q.rows(0, 1);
+    let value = |(k, &code): (usize, &i8)| f64::from(row.pairs[k / 32][0]) * f64::from(code);
+    row.codes.iter().enumerate().map(value).collect()
+}
+
+struct Case {
+    ty: TensorType,
+    rows: usize,
+    cols: usize,
+    weights: Vec<u8>,
+    /// `[m][stride]`.
+    x: Vec<f32>,
+    m: usize,
+    stride: usize,
+}
+
+impl Case {
+    fn new(ty: TensorType, rows: usize, cols: usize, m: usize) -> Self {
+        let mut noise = Noise((ty as u64) << 32 ^ (rows * 7 + cols * 3 + m) as u64);
+        let stride = cols + 5;
+        let weights = weights(&mut noise, ty, rows, cols);
+        let x = (0..m * stride).map(|_| noise.value() * 3.0).collect();
+        Self { ty, rows, cols, weights, x, m, stride }
+    }
+
+    fn input(&self) -> Rows<'_> {
+        Rows { data: &self.x, rows: self.m, cols: self.cols, stride: self.stride }
+    }
+
+    fn matrix(&self) -> Matrix<'_> {
+        Matrix { ty: self.ty, rows: self.rows, cols: self.cols, bytes: &self.weights }
+    }
+
+    fn product(&self, pool: &Pool, isa: Isa) -> Vec<f32> {
+        let job = Job {
+            matrix: self.matrix(),
+            x_row: 0,
+            n: self.m,
+            out_row: 0,
+            out_col: 0,
+            scale: 1.0,
+            bias: None,
+        };
+        let mut out = vec![f32::NAN; self.m * self.rows];
+        run(pool, isa, &mut Scratch::default(), self.input(), &[job], &mut out, self.rows);
+        out
+    }
+
+    /// The product with the rounded activations, the exact one, and the sum of magnitudes.
+    fn expected(&self) -> Vec<[f64; 3]> {
+        let mut w = vec![0.0; self.rows * self.cols];
+        self.ty.info().decode.unwrap()(&self.weights, &mut w);
+        let mut out = Vec::new();
+        for t in 0..self.m {
+            let x = self.input().row(t);
+            let rounded = rounded(self.ty, x);
+            for w in w.chunks(self.cols) {
+                let mut sums = [0.0; 3];
+                for k in 0..self.cols {
+                    let w = f64::from(w[k]);
+                    sums[0] += w * rounded[k];
+                    sums[1] += w * f64::from(x[k]);
+                    sums[2] += (w * rounded[k]).abs();
+                }
+                out.push(sums);
+            }
+        }
+        out
+    }
+
+    fn check(&self, pools: &[Pool]) {
+        let Case { ty, rows, cols, m, .. } = *self;
+        let expected = self.expected();
+        for isa in Isa::available() {
+            let mut first: Option<Vec<f32>> = None;
+            for pool in pools {
+                let out = self.product(pool, isa);
+                let (mut error, mut power) = (0.0, 0.0);
+                for (i, (&y, &[rounded, exact, magnitude])) in out.iter().zip(&expected).enumerate()
+                {
+                    let y = f64::from(y);
+                    assert!(
+                        (y - rounded).abs() <= 2e-6 * magnitude + 1e-30,
+                        "{ty} {rows}x{cols} by {m} on {isa}: value {i} is {y}, not {rounded}"
+                    );
+                    error += (y - exact).powi(2);
+                    power += exact.powi(2);
+                }
+                assert!(error <= 2e-3 * power, "{ty} {rows}x{cols}: {}", error / power);
+                let same = first.get_or_insert_with(|| out.clone());
+                assert_eq!(*same, out, "{ty} on {isa} with {} threads", pool.threads());
+            }
+        }
+    }
+}
+
+fn pools() -> [Pool; 2] {
+    [Pool::new(1), Pool::new(3)]
+}
+
+#[test]
+fn every_type_by_rows_and_columns() {
+    let pools = pools();
+    for ty in TYPES {
+        let cols = if ty.block_len() == 256 { 256 } else { 96 };
+        for rows in [1, 2, 3, 7, 16, 17, 33, 70] {
+            for m in [1, 2, 3, 4, 5, 7, 8, 13, 33] {
+                Case::new(ty, rows, cols, m).check(&pools);
+            }
+        }
+    }
+}
+
+#[test]
+fn every_type_by_length() {
+    let pools = pools();
+    for ty in TYPES {
+        let all: &[usize] = match ty.block_len() {
+            256 => &[256, 512, 768, 1536, 2048],
+            32 => &[32, 64, 160, 288, 576, 1536, 2048],
+            _ => &[1, 7, 8, 33, 576, 1536],
+        };
+        for &cols in all {
+            for m in [1, 3, 9] {
+                Case::new(ty, 19, cols, m).check(&pools);
+            }
+        }
+    }
+}
+
+#[test]
+fn columns_are_split_where_rows_are_few() {
+    let pools = [Pool::new(1), Pool::new(8)];
+    for ty in [Q4_1, Q6_K, F16] {
+        Case::new(ty, 5, 256, 300).check(&pools);
+    }
+}
+
+#[test]
+fn jobs_side_by_side_with_scale_and_bias() {
+    let pool = Pool::new(2);
+    let a = Case::new(Q8_0, 40, 256, 5);
+    let b = Case { x: a.x.clone(), ..Case::new(Q4_K, 21, 256, 5) };
+    let bias: Vec<f32> = (0..21).map(|i| i as f32).collect();
+    let of = |case: &Case| case.product(&pool, Isa::detect());
+    let (a_out, b_out) = (of(&a), of(&b));
+    let job =
+        Job { matrix: a.matrix(), x_row: 0, n: 5, out_row: 0, out_col: 0, scale: 1.0, bias: None };
+    let jobs = [job, Job { matrix: b.matrix(), out_col: 40, scale: 0.5, bias: Some(&bias), ..job }];
+    let mut out = vec![0.0; 5 * 61];
+    run(&pool, Isa::detect(), &mut Scratch::default(), a.input(), &jobs, &mut out, 61);
+    for (t, row) in out.chunks(61).enumerate() {
+        assert_eq!(row[..40], a_out[t * 40..][..40]);
+        for r in 0..21 {
+            assert_eq!(row[40 + r], b_out[t * 21 + r] * 0.5 + bias[r]);
+        }
+    }
+}
+
+#[test]
+fn a_nan_in_the_input_reaches_the_output() {
+    let pool = Pool::new(1);
+    for ty in TYPES {
+        for m in [1, 8] {
+            let mut case = Case::new(ty, 4, 256, m);
+            case.x[100] = f32::NAN;
+            for isa in Isa::available() {
+                let out = case.product(&pool, isa);
+                assert!(out[..4].iter().all(|y| y.is_nan()), "{ty} on {isa}");
+                assert!(out[4..].iter().all(|y| y.is_finite()), "{ty} on {isa}");
+            }
+        }
+    }
+}
+
+mod experts {
+    use backend::{Activation, Experts, Gating, Routing, Vector, Weight};
+
+    use super::*;
+    use crate::matmul::moe;
+
+    const N_EXPERT: usize = 5;
+
+    fn weight(noise: &mut Noise, ty: TensorType, cols: usize, rows: usize) -> Weight {
+        let data = weights(noise, ty, rows * N_EXPERT, cols).into();
+        Weight::new("experts", ty, [cols, rows, N_EXPERT], data).unwrap()
+    }
+
+    fn factors(noise: &mut Noise) -> Option<Vector> {
+        Some(Vector::new((0..N_EXPERT).map(|_| noise.value()).collect::<Vec<_>>()))
+    }
+
+    fn relu(gate: &mut [f32], up: Option<&[f32]>) {
+        for (i, gate) in gate.iter_mut().enumerate() {
+            *gate = gate.max(0.0) * up.map_or(1.0, |up| up[i]);
+        }
+    }
+
+    fn product(weight: &Weight, expert: usize, x: &[f64], scale: &Option<Vector>) -> Vec<f64> {
+        let mut row = vec![0.0; weight.cols()];
+        let scale = scale.as_ref().map_or(1.0, |scale| f64::from(scale[expert]));
+        (0..weight.rows())
+            .map(|r| {
+                weight.decode_row(expert, r, &mut row);
+                scale * row.iter().zip(x).map(|(&w, x)| f64::from(w) * x).sum::<f64>()
+            })
+            .collect()
+    }
+
+    /// Float weights, so that the result must agree closely.
+    fn check(n_rows: usize, gated: bool, weigh_input: bool) {
+        let (n_embd, n_ff, n_used) = (40, 24, 3);
+        let mut noise = Noise(n_rows as u64);
+        let gate = gated.then(|| weight(&mut noise, F16, n_embd, n_ff));
+        let experts = Experts {
+            gate,
+            up: weight(&mut noise, F16, n_embd, n_ff),
+            down: weight(&mut noise, F32, n_ff, n_embd),
+            gate_scale: factors(&mut noise),
+            up_scale: None,
+            down_scale: factors(&mut noise),
+            activation: Activation::Relu,
+        };
+        let routing = Routing {
+            n_used,
+            gating: Gating::Sigmoid,
+            selection_bias: None,
+            normalize: false,
+            scale: 1.5,
+            weigh_input,
+        };
+        let mut values = |len: usize| -> Vec<f32> { (0..len).map(|_| noise.value()).collect() };
+        let (x, logits) = (values(n_rows * n_embd), values(n_rows * N_EXPERT));
+        let of = |data, cols| Rows { data, rows: n_rows, cols, stride: cols };
+        let mut results = Vec::new();
+        for pool in pools() {
+            let mut out = vec![f32::NAN; n_rows * n_embd];
+            let (x, logits) = (of(&x, n_embd), of(&logits, N_EXPERT));
+            let scratch = &mut Scratch::default();
+            moe(&pool, Isa::detect(), scratch, x, logits, &routing, &experts, relu, &mut out);
+            results.push(out);
+        }
+        assert_eq!(results[0], results[1]);
+
+        let mut chosen = Vec::new();
+        for (row, out) in results[0].chunks(n_embd).enumerate() {
+            routing.choose(&logits[row * N_EXPERT..][..N_EXPERT], &mut chosen);
+            let mut expected = vec![0.0; n_embd];
+            for &(e, w) in &chosen {
+                let w = f64::from(w);
+                let (before, after) = if weigh_input { (w, 1.0) } else { (1.0, w) };
+                let x: Vec<f64> =
+                    x[row * n_embd..][..n_embd].iter().map(|&v| f64::from(v) * before).collect();
+                let mut h = product(&experts.up, e, &x, &None);
+                if let Some(gate) = &experts.gate {
+                    let gate = product(gate, e, &x, &experts.gate_scale);
+                    h.iter_mut().zip(gate).for_each(|(h, g)| *h *= g.max(0.0));
+                } else {
+                    h.iter_mut().for_each(|h| *h = h.max(0.0));
+                }
+                let y = product(&experts.down, e, &h, &experts.down_scale);
+                expected.iter_mut().zip(y).for_each(|(out, y)| *out += after * y);
+            }
+            let norm = expected.iter().fold(0f64, |max, v| max.max(v.abs()));
+            for (&y, expected) in out.iter().zip(expected) {
+                assert!((f64::from(y) - expected).abs() <= 1e-5 * norm, "{y} is not {expected}");
+            }
+        }
+    }
+
+    #[test]
+    fn one_row_and_many() {
+        for n_rows in [1, 2, 9, 40] {
+            for (gated, weigh_input) in [(true, false), (false, false), (true, true)] {
+                check(n_rows, gated, weigh_input);
+            }
+        }
+    }
+}

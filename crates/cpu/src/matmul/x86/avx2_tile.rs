@@ -1,0 +1,177 @@
+//! Outer products of panels, AVX2: 16 rows × up to 6 columns.
+
+use std::arch::x86_64::*;
+
+use super::super::activation::Codes;
+use super::super::formats::Format;
+use super::super::kernels::{Floats, Tile};
+use super::super::panel::Panel;
+use super::avx512_tile::{scaled_sum, start_factors, sums_at};
+pub(super) use super::interleave::avx2 as interleave;
+
+/// Two registers of 8 rows.
+pub(super) const CODE_ROWS: usize = 16;
+/// Columns that pay for a panel, measured.
+pub(super) const CODE_COLS: usize = 6;
+/// As [`CODE_ROWS`].
+pub(super) const FLOAT_ROWS: usize = 16;
+/// As [`CODE_COLS`].
+pub(super) const FLOAT_COLS: usize = 8;
+
+/// A panel of codes times `T` columns, two or three at a time for want of registers.
+///
+/// # Safety
+/// Inlined where AVX2 and FMA are enabled.
+#[inline(always)]
+pub(super) unsafe fn codes<F: Format, const T: usize>(panel: &Panel, x: Codes<'_>, out: &mut Tile) {
+    let groups = x.cols / F::GROUP;
+    assert!(
+        panel.elements().len() >= x.cols * CODE_ROWS && panel.scales.len() >= groups * CODE_ROWS
+    );
+    assert!(panel.mins.len() >= groups * CODE_ROWS && x.cols.is_multiple_of(32));
+    assert!(x.codes.len() >= T * x.cols && x.pairs.len() >= T * x.cols / 32);
+    assert!(x.sums.len() >= T * x.cols / 16);
+    // SAFETY: all accesses are within the lengths checked above.
+    unsafe {
+        match T {
+            6 => {
+                some_columns::<F, 3>(panel, x, 0, out);
+                some_columns::<F, 3>(panel, x, 3, out);
+            }
+            5 => {
+                some_columns::<F, 3>(panel, x, 0, out);
+                some_columns::<F, 2>(panel, x, 3, out);
+            }
+            4 => {
+                some_columns::<F, 2>(panel, x, 0, out);
+                some_columns::<F, 2>(panel, x, 2, out);
+            }
+            _ => some_columns::<F, T>(panel, x, 0, out),
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn some_columns<F: Format, const T: usize>(
+    panel: &Panel,
+    x: Codes<'_>,
+    first: usize,
+    out: &mut Tile,
+) {
+    // SAFETY: `codes` has checked the lengths, and columns `first..first + T` exist.
+    unsafe {
+        let mut acc = [[_mm256_setzero_ps(); 2]; T];
+        let mut codes = panel.elements().as_ptr();
+        for g in 0..groups_of::<F>(x) {
+            let mut dot = [[_mm256_setzero_si256(); 2]; T];
+            if F::OFFSET != 0 && F::BITS < 8 {
+                let factors = _mm256_set1_epi32(start_factors::<F>(g));
+                for (t, dot) in dot.iter_mut().enumerate() {
+                    let sums = _mm256_set1_epi32(sums_at::<F>(x, first + t, g));
+                    *dot = [_mm256_madd_epi16(sums, factors); 2];
+                }
+            }
+            for start in (0..F::GROUP / 4).step_by(words::<F>()) {
+                let mut pairs = [[_mm256_setzero_si256(); 2]; T];
+                for i in start..start + words::<F>() {
+                    let rows = [0, 32].map(|at| _mm256_loadu_si256(codes.add(at).cast()));
+                    codes = codes.add(4 * CODE_ROWS);
+                    for (t, pairs) in pairs.iter_mut().enumerate() {
+                        let at = x.codes.as_ptr().add((first + t) * x.cols + g * F::GROUP + 4 * i);
+                        let x = _mm256_set1_epi32(at.cast::<i32>().read_unaligned());
+                        for (pairs, rows) in pairs.iter_mut().zip(rows) {
+                            *pairs = _mm256_add_epi16(*pairs, products::<F>(rows, x));
+                        }
+                    }
+                }
+                let ones = _mm256_set1_epi16(1);
+                for (dot, pairs) in dot.iter_mut().zip(pairs) {
+                    for (dot, pairs) in dot.iter_mut().zip(pairs) {
+                        *dot = _mm256_add_epi32(*dot, _mm256_madd_epi16(pairs, ones));
+                    }
+                }
+            }
+            let load = |data: &[f32]| {
+                [0, 8].map(|at| _mm256_loadu_ps(data.as_ptr().add(g * CODE_ROWS + at)))
+            };
+            let scales = load(&panel.scales);
+            for t in 0..T {
+                let at = ((first + t) * x.cols + g * F::GROUP) / 32;
+                let x_scale = _mm256_set1_ps(x.pairs.as_ptr().add(at).read()[0]);
+                for h in 0..2 {
+                    let scale = _mm256_mul_ps(scales[h], x_scale);
+                    acc[t][h] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot[t][h]), scale, acc[t][h]);
+                }
+            }
+            if F::MINS {
+                let mins = load(&panel.mins);
+                for (t, acc) in acc.iter_mut().enumerate() {
+                    let sum = _mm256_set1_ps(scaled_sum::<F>(x, first + t, g));
+                    for h in 0..2 {
+                        acc[h] = _mm256_fmadd_ps(mins[h], sum, acc[h]);
+                    }
+                }
+            }
+        }
+        for (acc, out) in acc.iter().zip(&mut out[first..]) {
+            _mm256_storeu_ps(out.as_mut_ptr(), acc[0]);
+            _mm256_storeu_ps(out.as_mut_ptr().add(8), acc[1]);
+        }
+    }
+}
+
+/// Sums of the products of pairs of bytes, in 16 bits. Codes of 8 bits go by signs, with their offset
+/// taken off, since unsigned ones would overflow.
+#[inline(always)]
+unsafe fn products<F: Format>(codes: __m256i, x: __m256i) -> __m256i {
+    // SAFETY: registers only; the caller has AVX2.
+    unsafe {
+        if F::BITS < 8 {
+            return _mm256_maddubs_epi16(codes, x);
+        }
+        let codes = _mm256_xor_si256(codes, _mm256_set1_epi8(-128));
+        _mm256_maddubs_epi16(_mm256_abs_epi8(codes), _mm256_sign_epi8(x, codes))
+    }
+}
+
+/// How many sums of [`products`] fit in 16 bits, with activations up to 127.
+const fn words<F: Format>() -> usize {
+    let most = match F::BITS {
+        ..=4 => 8,
+        5 => 4,
+        6 => 2,
+        _ => 1,
+    };
+    if most * 4 < F::GROUP { most } else { F::GROUP / 4 }
+}
+
+fn groups_of<F: Format>(x: Codes<'_>) -> usize {
+    x.cols / F::GROUP
+}
+
+/// A panel of floats times `T` columns.
+///
+/// # Safety
+/// Inlined where AVX2 and FMA are enabled.
+#[inline(always)]
+pub(super) unsafe fn floats<const T: usize>(panel: &Panel, x: Floats<'_>, out: &mut Tile) {
+    assert!(panel.elements().len() >= x.cols * FLOAT_ROWS * 4);
+    assert!(x.data.len() >= (T - 1) * x.stride + x.cols);
+    // SAFETY: all accesses are within the lengths checked above.
+    unsafe {
+        let mut acc = [[_mm256_setzero_ps(); 2]; T];
+        let weights = panel.elements().as_ptr().cast::<f32>();
+        for k in 0..x.cols {
+            let rows = [0, 8].map(|at| _mm256_loadu_ps(weights.add(k * FLOAT_ROWS + at)));
+            for (t, acc) in acc.iter_mut().enumerate() {
+                let x = _mm256_set1_ps(x.data.as_ptr().add(t * x.stride + k).read());
+                acc[0] = _mm256_fmadd_ps(rows[0], x, acc[0]);
+                acc[1] = _mm256_fmadd_ps(rows[1], x, acc[1]);
+            }
+        }
+        for (acc, out) in acc.iter().zip(out) {
+            _mm256_storeu_ps(out.as_mut_ptr(), acc[0]);
+            _mm256_storeu_ps(out.as_mut_ptr().add(8), acc[1]);
+        }
+    }
+}

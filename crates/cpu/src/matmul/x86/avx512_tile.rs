@@ -1,0 +1,150 @@
+//! Outer products of panels, AVX-512: 32 rows × up to 6 columns.
+
+use std::arch::x86_64::*;
+
+use super::super::activation::Codes;
+use super::super::formats::Format;
+use super::super::kernels::{Floats, Tile};
+use super::super::panel::Panel;
+pub(super) use super::interleave::avx512 as interleave;
+
+/// Two registers of 16 rows.
+pub(super) const CODE_ROWS: usize = 32;
+/// Columns that pay for a panel, measured.
+pub(super) const CODE_COLS: usize = 5;
+/// As [`CODE_ROWS`].
+pub(super) const FLOAT_ROWS: usize = 32;
+/// As [`CODE_COLS`].
+pub(super) const FLOAT_COLS: usize = 8;
+
+/// A panel of codes times `T` columns.
+///
+/// # Safety
+/// Inlined where AVX-512 F, BW, DQ, VL and VNNI are enabled.
+#[inline(always)]
+pub(super) unsafe fn codes<F: Format, const T: usize>(panel: &Panel, x: Codes<'_>, out: &mut Tile) {
+    let groups = x.cols / F::GROUP;
+    assert!(
+        panel.elements().len() >= x.cols * CODE_ROWS && panel.scales.len() >= groups * CODE_ROWS
+    );
+    assert!(panel.mins.len() >= groups * CODE_ROWS && x.cols.is_multiple_of(32));
+    assert!(x.codes.len() >= T * x.cols && x.pairs.len() >= T * x.cols / 32);
+    assert!(x.sums.len() >= T * x.cols / 16);
+    // SAFETY: all accesses are within the lengths checked above.
+    unsafe {
+        let mut acc = [[_mm512_setzero_ps(); 2]; T];
+        let mut codes = panel.elements().as_ptr();
+        for g in 0..groups {
+            // Starting at -OFFSET · Σ activations takes the offset off exactly.
+            let mut dot = [[_mm512_setzero_si512(); 2]; T];
+            if F::OFFSET != 0 {
+                let factors = _mm512_set1_epi32(start_factors::<F>(g));
+                for (t, dot) in dot.iter_mut().enumerate() {
+                    let sums = _mm512_set1_epi32(sums_at::<F>(x, t, g));
+                    *dot = [_mm512_madd_epi16(sums, factors); 2];
+                }
+            }
+            for i in 0..F::GROUP / 4 {
+                let rows = [0, 64].map(|at| _mm512_loadu_si512(codes.add(at).cast()));
+                codes = codes.add(4 * CODE_ROWS);
+                for (t, dot) in dot.iter_mut().enumerate() {
+                    let at = x.codes.as_ptr().add(t * x.cols + g * F::GROUP + 4 * i);
+                    let x = _mm512_set1_epi32(at.cast::<i32>().read_unaligned());
+                    dot[0] = _mm512_dpbusd_epi32(dot[0], rows[0], x);
+                    dot[1] = _mm512_dpbusd_epi32(dot[1], rows[1], x);
+                }
+            }
+            let load = |data: &[f32]| {
+                [0, 16].map(|at| _mm512_loadu_ps(data.as_ptr().add(g * CODE_ROWS + at)))
+            };
+            let scales = load(&panel.scales);
+            for t in 0..T {
+                let x_scale = _mm512_set1_ps(
+                    x.pairs.as_ptr().add((t * x.cols + g * F::GROUP) / 32).read()[0],
+                );
+                for h in 0..2 {
+                    let scale = _mm512_mul_ps(scales[h], x_scale);
+                    acc[t][h] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot[t][h]), scale, acc[t][h]);
+                }
+            }
+            if F::MINS {
+                let mins = load(&panel.mins);
+                for (t, acc) in acc.iter_mut().enumerate() {
+                    let sum = _mm512_set1_ps(scaled_sum::<F>(x, t, g));
+                    for h in 0..2 {
+                        acc[h] = _mm512_fmadd_ps(mins[h], sum, acc[h]);
+                    }
+                }
+            }
+        }
+        for (acc, out) in acc.iter().zip(out) {
+            _mm512_storeu_ps(out.as_mut_ptr(), acc[0]);
+            _mm512_storeu_ps(out.as_mut_ptr().add(16), acc[1]);
+        }
+    }
+}
+
+/// What takes a format's offset off: two 16-bit factors for the sums of 16 activations each at
+/// [`sums_at`], whose products make the start of group `g`'s sum.
+#[inline(always)]
+pub(super) fn start_factors<F: Format>(g: usize) -> i32 {
+    let factor = u32::from((-i16::from(F::OFFSET)) as u16);
+    let factors = match (F::GROUP, g % 2) {
+        (32, _) => factor << 16 | factor,
+        (_, 0) => factor,
+        _ => factor << 16,
+    };
+    factors as i32
+}
+
+/// The sums of the 32 activations in or around group `g` of column `t`.
+///
+/// # Safety
+/// Within the lengths of `x`.
+#[inline(always)]
+pub(super) unsafe fn sums_at<F: Format>(x: Codes<'_>, t: usize, g: usize) -> i32 {
+    let first = (t * x.cols + g * F::GROUP) / 32 * 2;
+    // SAFETY: as asked; columns are multiples of 32.
+    unsafe { x.sums.as_ptr().add(first).cast::<i32>().read_unaligned() }
+}
+
+/// Scale times sum of group `g` of column `t`.
+///
+/// # Safety
+/// Within the lengths of `x`.
+#[inline(always)]
+pub(super) unsafe fn scaled_sum<F: Format>(x: Codes<'_>, t: usize, g: usize) -> f32 {
+    // SAFETY: as asked.
+    unsafe {
+        let first = t * x.cols + g * F::GROUP;
+        let [scale, sum] = x.pairs.as_ptr().add(first / 32).read();
+        if F::GROUP == 32 { sum } else { scale * f32::from(x.sums.as_ptr().add(first / 16).read()) }
+    }
+}
+
+/// A panel of floats times `T` columns.
+///
+/// # Safety
+/// Inlined where AVX-512 F is enabled.
+#[inline(always)]
+pub(super) unsafe fn floats<const T: usize>(panel: &Panel, x: Floats<'_>, out: &mut Tile) {
+    assert!(panel.elements().len() >= x.cols * FLOAT_ROWS * 4);
+    assert!(x.data.len() >= (T - 1) * x.stride + x.cols);
+    // SAFETY: all accesses are within the lengths checked above.
+    unsafe {
+        let mut acc = [[_mm512_setzero_ps(); 2]; T];
+        let weights = panel.elements().as_ptr().cast::<f32>();
+        for k in 0..x.cols {
+            let rows = [0, 16].map(|at| _mm512_loadu_ps(weights.add(k * FLOAT_ROWS + at)));
+            for (t, acc) in acc.iter_mut().enumerate() {
+                let x = _mm512_set1_ps(x.data.as_ptr().add(t * x.stride + k).read());
+                acc[0] = _mm512_fmadd_ps(rows[0], x, acc[0]);
+                acc[1] = _mm512_fmadd_ps(rows[1], x, acc[1]);
+            }
+        }
+        for (acc, out) in acc.iter().zip(out) {
+            _mm512_storeu_ps(out.as_mut_ptr(), acc[0]);
+            _mm512_storeu_ps(out.as_mut_ptr().add(16), acc[1]);
+        }
+    }
+}

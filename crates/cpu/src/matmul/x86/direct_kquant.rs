@@ -1,0 +1,225 @@
+//! Direct products with types of 256-value blocks. Within a block all sums are integers.
+
+use std::arch::x86_64::*;
+
+use super::super::activation::Codes;
+use super::super::formats::Format;
+use super::super::formats::kquant::{Q4K, Q5K, Q6K, six_bit};
+use super::super::half::f16_to_f32;
+use super::super::kernels::{DIRECT_ROWS, Strip};
+use super::dot::{Dot, prefetch, sum};
+
+/// A column's part that meets one block.
+#[derive(Clone, Copy)]
+pub(super) struct Column {
+    /// 256 codes.
+    codes: *const i8,
+    /// 16 sums of 16 codes.
+    sums: *const i16,
+}
+
+/// A block's product with a column: `scale · dot - min_scale · min`, in lanes yet to be summed.
+#[derive(Clone, Copy)]
+pub(super) struct Lanes {
+    dot: __m256i,
+    min: __m128i,
+}
+
+/// How blocks are multiplied. Functions are inlined where AVX2, F16C and `D` are enabled, and
+/// `block` points to a whole block.
+pub(super) trait Blocks: Format {
+    /// Offset of the scale in the block; a min scale follows if the format has mins.
+    const SCALE: usize;
+
+    unsafe fn multiply<D: Dot, const T: usize>(block: *const u8, x: [Column; T]) -> [Lanes; T];
+}
+
+impl Blocks for Q4K {
+    const SCALE: usize = 0;
+    #[inline(always)]
+    unsafe fn multiply<D: Dot, const T: usize>(block: *const u8, x: [Column; T]) -> [Lanes; T] {
+        // SAFETY: the caller keeps the trait's rules; all loads are within block and column.
+        unsafe {
+            let mask = _mm256_set1_epi8(15);
+            with_mins::<D, T>(block, x, |pair| {
+                let bytes = _mm256_loadu_si256(block.add(16 + 32 * pair).cast());
+                let high = _mm256_and_si256(_mm256_srli_epi16::<4>(bytes), mask);
+                (_mm256_and_si256(bytes, mask), high)
+            })
+        }
+    }
+}
+
+impl Blocks for Q5K {
+    const SCALE: usize = 0;
+    #[inline(always)]
+    unsafe fn multiply<D: Dot, const T: usize>(block: *const u8, x: [Column; T]) -> [Lanes; T] {
+        // SAFETY: the caller keeps the trait's rules; all loads are within block and column.
+        unsafe {
+            let mask = _mm256_set1_epi8(15);
+            let bit = _mm256_set1_epi8(16);
+            let fifth = _mm256_loadu_si256(block.add(16).cast());
+            with_mins::<D, T>(block, x, |pair| {
+                let bytes = _mm256_loadu_si256(block.add(48 + 32 * pair).cast());
+                let low = _mm256_and_si256(bytes, mask);
+                let high = _mm256_and_si256(_mm256_srli_epi16::<4>(bytes), mask);
+                // Bit `n` of each byte moves to place 4; what crosses bytes is masked out.
+                let up = |n: usize| {
+                    let down = _mm256_srl_epi16(fifth, _mm_cvtsi32_si128(n as i32));
+                    _mm256_and_si256(_mm256_slli_epi16::<4>(down), bit)
+                };
+                (_mm256_or_si256(low, up(2 * pair)), _mm256_or_si256(high, up(2 * pair + 1)))
+            })
+        }
+    }
+}
+
+impl Blocks for Q6K {
+    const SCALE: usize = 208;
+    #[inline(always)]
+    unsafe fn multiply<D: Dot, const T: usize>(block: *const u8, x: [Column; T]) -> [Lanes; T] {
+        // SAFETY: the caller keeps the trait's rules; all loads are within block and column.
+        unsafe {
+            let scales = _mm_loadu_si128(block.add(192).cast());
+            let all_scales = _mm256_cvtepi8_epi16(scales);
+            let mut dot = [_mm256_setzero_si256(); T];
+            let (low_mask, high_mask) = (_mm256_set1_epi8(15), _mm256_set1_epi8(48));
+            for half in 0..2 {
+                let low = [0, 32].map(|at| _mm256_loadu_si256(block.add(64 * half + at).cast()));
+                let high = _mm256_loadu_si256(block.add(128 + 32 * half).cast());
+                let highs = [
+                    _mm256_slli_epi16::<4>(high),
+                    _mm256_slli_epi16::<2>(high),
+                    high,
+                    _mm256_srli_epi16::<2>(high),
+                ];
+                for (i, high) in highs.into_iter().enumerate() {
+                    let low = low[i % 2];
+                    let low = if i < 2 { low } else { _mm256_srli_epi16::<4>(low) };
+                    let low = _mm256_and_si256(low, low_mask);
+                    let codes = _mm256_or_si256(low, _mm256_and_si256(high, high_mask));
+                    // The scales of 16 + 16 values, each repeated for its 8 pairs.
+                    let at = (half * 8 + 2 * i) as i64 * 0x0101_0101_0101_0101;
+                    let which = _mm_set_epi64x(at + 0x0101_0101_0101_0101, at);
+                    let scale = _mm256_cvtepi8_epi16(_mm_shuffle_epi8(scales, which));
+                    for (dot, x) in dot.iter_mut().zip(x) {
+                        let x = _mm256_loadu_si256(x.codes.add(128 * half + 32 * i).cast());
+                        *dot = D::words(*dot, _mm256_maddubs_epi16(codes, x), scale);
+                    }
+                }
+            }
+            let mut out = [Lanes { dot: _mm256_setzero_si256(), min: _mm_setzero_si128() }; T];
+            for t in 0..T {
+                let sums = _mm256_loadu_si256(x[t].sums.cast());
+                let offset = _mm256_slli_epi32::<5>(_mm256_madd_epi16(all_scales, sums));
+                out[t].dot = _mm256_sub_epi32(dot[t], offset);
+            }
+            out
+        }
+    }
+}
+
+/// Blocks with 6-bit scales and mins; `codes(pair)` gives groups `2 · pair` and `2 · pair + 1`.
+#[inline(always)]
+unsafe fn with_mins<D: Dot, const T: usize>(
+    block: *const u8,
+    x: [Column; T],
+    codes: impl Fn(usize) -> (__m256i, __m256i),
+) -> [Lanes; T] {
+    // SAFETY: `block` and the columns are whole; the caller has AVX2 and `D`.
+    unsafe {
+        let (scales, mins) = six_bit(std::slice::from_raw_parts(block.add(4), 12));
+        let scales = _mm_cvtepu8_epi16(_mm_cvtsi64_si128(scales as i64));
+        let scales = _mm256_broadcastsi128_si256(scales);
+        let mins = _mm_cvtepu8_epi16(_mm_cvtsi64_si128(mins as i64));
+        let mut dot = [_mm256_setzero_si256(); T];
+        for pair in 0..4 {
+            let (first, second) = codes(pair);
+            for (i, codes) in [first, second].into_iter().enumerate() {
+                let group = 2 * pair + i;
+                let which = _mm256_set1_epi16((2 * group + ((2 * group + 1) << 8)) as i16);
+                let scale = _mm256_shuffle_epi8(scales, which);
+                for (dot, x) in dot.iter_mut().zip(x) {
+                    let x = _mm256_loadu_si256(x.codes.add(32 * group).cast());
+                    *dot = D::words(*dot, _mm256_maddubs_epi16(codes, x), scale);
+                }
+            }
+        }
+        let mut out = [Lanes { dot: _mm256_setzero_si256(), min: _mm_setzero_si128() }; T];
+        for t in 0..T {
+            let sums = _mm_hadd_epi16(
+                _mm_loadu_si128(x[t].sums.cast()),
+                _mm_loadu_si128(x[t].sums.add(8).cast()),
+            );
+            out[t] = Lanes { dot: dot[t], min: _mm_madd_epi16(mins, sums) };
+        }
+        out
+    }
+}
+
+/// `n_rows` rows times `T` columns.
+///
+/// # Safety
+/// Inlined where AVX2, FMA, F16C and the instructions of `D` are enabled.
+#[inline(always)]
+pub(super) unsafe fn direct<F: Blocks, D: Dot, const T: usize>(
+    rows: &[u8],
+    n_rows: usize,
+    x: Codes<'_>,
+    out: &mut Strip,
+) {
+    let n_blocks = x.cols / 256;
+    assert!(n_rows <= DIRECT_ROWS && rows.len() == n_rows * n_blocks * F::BYTES);
+    assert!(x.codes.len() >= T * n_blocks * 256 && x.sums.len() >= T * n_blocks * 16);
+    assert!(x.pairs.len() >= T * n_blocks * 8);
+    // SAFETY: lengths are checked above.
+    unsafe {
+        for r in 0..n_rows {
+            row::<F, D, T>(rows, n_blocks, r, x, out);
+        }
+    }
+}
+
+/// Row `r`. Sums of a column are independent of the other columns.
+#[inline(always)]
+unsafe fn row<F: Blocks, D: Dot, const T: usize>(
+    rows: &[u8],
+    n_blocks: usize,
+    r: usize,
+    x: Codes<'_>,
+    out: &mut Strip,
+) {
+    // SAFETY: `direct` has checked that rows and columns have `n_blocks` blocks.
+    unsafe {
+        let mut acc = [_mm256_setzero_ps(); T];
+        let mut min = [_mm_setzero_ps(); T];
+        for b in 0..n_blocks {
+            let columns: [Column; T] = std::array::from_fn(|t| Column {
+                codes: x.codes.as_ptr().add((t * n_blocks + b) * 256),
+                sums: x.sums.as_ptr().add((t * n_blocks + b) * 16),
+            });
+            let block = rows.as_ptr().add((r * n_blocks + b) * F::BYTES);
+            for line in 0..F::BYTES.div_ceil(64) {
+                prefetch(block.wrapping_add(64 * line));
+            }
+            let lanes = F::multiply::<D, T>(block, columns);
+            let half = |at: usize| f16_to_f32(block.add(at).cast::<u16>().read_unaligned());
+            for t in 0..T {
+                let x_scale = x.pairs.get_unchecked((t * n_blocks + b) * 8)[0];
+                let scale = _mm256_set1_ps(half(F::SCALE) * x_scale);
+                acc[t] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(lanes[t].dot), scale, acc[t]);
+                if F::MINS {
+                    let scale = _mm_set1_ps(half(F::SCALE + 2) * x_scale);
+                    min[t] = _mm_fmadd_ps(_mm_cvtepi32_ps(lanes[t].min), scale, min[t]);
+                }
+            }
+        }
+        for t in 0..T {
+            out[t][r] = if F::MINS {
+                sum(_mm256_sub_ps(acc[t], _mm256_zextps128_ps256(min[t])))
+            } else {
+                sum(acc[t])
+            };
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! 8-bit dot products in 256-bit registers.
+
+use std::arch::x86_64::*;
+
+/// Instructions for dot products.
+pub(super) trait Dot {
+    /// Adds to each 32-bit lane the products of its four unsigned and signed bytes. Pairs of
+    /// products must fit in 16 bits.
+    ///
+    /// # Safety
+    /// The caller is compiled with the instruction set.
+    unsafe fn bytes(acc: __m256i, unsigned: __m256i, signed: __m256i) -> __m256i;
+
+    /// Adds to each 32-bit lane the products of its two 16-bit values.
+    ///
+    /// # Safety
+    /// As above.
+    unsafe fn words(acc: __m256i, a: __m256i, b: __m256i) -> __m256i;
+}
+
+/// AVX2.
+pub(super) struct Maddubs;
+
+impl Dot for Maddubs {
+    #[inline(always)]
+    unsafe fn bytes(acc: __m256i, unsigned: __m256i, signed: __m256i) -> __m256i {
+        // SAFETY: the caller has AVX2.
+        unsafe {
+            let pairs = _mm256_maddubs_epi16(unsigned, signed);
+            _mm256_add_epi32(acc, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn words(acc: __m256i, a: __m256i, b: __m256i) -> __m256i {
+        // SAFETY: the caller has AVX2.
+        unsafe { _mm256_add_epi32(acc, _mm256_madd_epi16(a, b)) }
+    }
+}
+
+/// AVX-512 VNNI with 256-bit registers.
+pub(super) struct Vnni;
+
+impl Dot for Vnni {
+    #[inline(always)]
+    unsafe fn bytes(acc: __m256i, unsigned: __m256i, signed: __m256i) -> __m256i {
+        // SAFETY: the caller has AVX-512 VNNI and VL.
+        unsafe { _mm256_dpbusd_epi32(acc, unsigned, signed) }
+    }
+
+    #[inline(always)]
+    unsafe fn words(acc: __m256i, a: __m256i, b: __m256i) -> __m256i {
+        // SAFETY: the caller has AVX-512 VNNI and VL.
+        unsafe { _mm256_dpwssd_epi32(acc, a, b) }
+    }
+}
+
+/// Signed bytes times signed bytes of magnitudes up to 127, in 32-bit lanes.
+///
+/// # Safety
+/// The caller is compiled with the instruction set of `D`.
+#[inline(always)]
+pub(super) unsafe fn signed<D: Dot>(acc: __m256i, a: __m256i, b: __m256i) -> __m256i {
+    // SAFETY: as asked.
+    unsafe { D::bytes(acc, _mm256_abs_epi8(a), _mm256_sign_epi8(b, a)) }
+}
+
+/// The sum of all lanes.
+///
+/// # Safety
+/// The caller has AVX2.
+#[inline(always)]
+pub(super) unsafe fn sum(v: __m256) -> f32 {
+    // SAFETY: as asked.
+    unsafe {
+        let v = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps::<1>(v));
+        let v = _mm_add_ps(v, _mm_movehl_ps(v, v));
+        _mm_cvtss_f32(_mm_add_ss(v, _mm_movehdup_ps(v)))
+    }
+}
+
+/// Asks for the cache line that a stream at `at` reaches soon; it may lie anywhere. Rows are read
+/// one after the other, so that weights are a single stream, which the processor's own prefetching
+/// follows too.
+#[inline(always)]
+pub(super) fn prefetch(at: *const u8) {
+    /// Far enough to hide main memory, near enough to stay within a chunk mostly.
+    const AHEAD: usize = 2 << 10;
+    // SAFETY: a prefetch of any address is harmless, and every x86-64 processor has it.
+    unsafe { _mm_prefetch::<_MM_HINT_T0>(at.wrapping_add(AHEAD).cast()) }
+}

@@ -1,0 +1,219 @@
+//! Kernels for x86-64.
+//!
+//! Each file has bodies, generic and `#[inline(always)]`, which become code where a function with
+//! the instruction set's `#[target_feature]` calls them.
+
+mod avx2_tile;
+mod avx512_tile;
+mod direct_float;
+mod direct_kquant;
+mod direct_legacy;
+mod dot;
+mod interleave;
+
+use std::arch::x86_64::{_mm_cvtph_ps, _mm_cvtsi32_si128, _mm_cvtss_f32};
+
+use super::activation::{Block, Codes, CodesMut, quantize_row};
+use super::formats::{FloatFormat, Format, Half, float, kquant, legacy};
+use super::kernels::{
+    CodeKernels, DIRECT_COLS, DirectCodes, FloatKernels, Floats, Kernels, Strip, Tile,
+};
+use super::panel::{self, Panel, Step};
+
+/// An instruction set's functions: the bodies compiled with its features.
+macro_rules! instruction_set {
+    ($module:ident, $features:literal, $dot:ty, $codes_tile:ident, $float_tile:ident) => {
+        mod $module {
+            use super::*;
+
+            /// Rows of a panel of codes, and of floats.
+            pub(super) const CODE_ROWS: usize = super::$codes_tile::CODE_ROWS;
+            pub(super) const FLOAT_ROWS: usize = super::$float_tile::FLOAT_ROWS;
+
+            /// The conversion of a half float.
+            #[inline]
+            #[target_feature(enable = $features)]
+            fn f16c() -> impl Half {
+                |half| _mm_cvtss_f32(_mm_cvtph_ps(_mm_cvtsi32_si128(i32::from(half))))
+            }
+
+            #[target_feature(enable = $features)]
+            pub(super) fn quantize(x: &[f32], block: Block, out: CodesMut<'_>) {
+                quantize_row(x, block, out);
+            }
+
+            #[target_feature(enable = $features)]
+            pub(super) fn unpack<F: Format>(
+                rows: &[u8],
+                n_rows: usize,
+                cols: usize,
+                panel: &mut Panel,
+            ) {
+                let interleave = |step: &Step<CODE_ROWS>, out: &mut [u8]| {
+                    // SAFETY: this function's features are enough.
+                    unsafe { super::$codes_tile::interleave(step, out) }
+                };
+                panel::unpack::<F, CODE_ROWS>(f16c(), rows, n_rows, cols, panel, interleave);
+            }
+
+            #[target_feature(enable = $features)]
+            pub(super) fn tile<F: Format, const T: usize>(
+                panel: &Panel,
+                x: Codes<'_>,
+                out: &mut Tile,
+            ) {
+                // SAFETY: this function's features are enough.
+                unsafe { super::$codes_tile::codes::<F, T>(panel, x, out) }
+            }
+
+            #[target_feature(enable = $features)]
+            pub(super) fn legacy<F: direct_legacy::Blocks, const T: usize>(
+                rows: &[u8],
+                n_rows: usize,
+                x: Codes<'_>,
+                out: &mut Strip,
+            ) {
+                // SAFETY: this function's features are enough.
+                unsafe { direct_legacy::direct::<F, $dot, T>(rows, n_rows, x, out) }
+            }
+
+            #[target_feature(enable = $features)]
+            pub(super) fn kquant<F: direct_kquant::Blocks, const T: usize>(
+                rows: &[u8],
+                n_rows: usize,
+                x: Codes<'_>,
+                out: &mut Strip,
+            ) {
+                // SAFETY: this function's features are enough.
+                unsafe { direct_kquant::direct::<F, $dot, T>(rows, n_rows, x, out) }
+            }
+
+            #[target_feature(enable = $features)]
+            pub(super) fn unpack_floats<F: FloatFormat>(
+                rows: &[u8],
+                n_rows: usize,
+                cols: usize,
+                panel: &mut Panel,
+            ) {
+                let interleave = |step: &Step<FLOAT_ROWS>, out: &mut [u8]| {
+                    // SAFETY: this function's features are enough.
+                    unsafe { super::$float_tile::interleave(step, out) }
+                };
+                panel::unpack_floats::<F, FLOAT_ROWS>(
+                    f16c(),
+                    rows,
+                    n_rows,
+                    cols,
+                    panel,
+                    interleave,
+                );
+            }
+
+            #[target_feature(enable = $features)]
+            pub(super) fn float_tile<const T: usize>(panel: &Panel, x: Floats<'_>, out: &mut Tile) {
+                // SAFETY: this function's features are enough.
+                unsafe { super::$float_tile::floats::<T>(panel, x, out) }
+            }
+
+            #[target_feature(enable = $features)]
+            pub(super) fn float_direct<F: direct_float::Loads, const T: usize>(
+                rows: &[u8],
+                n_rows: usize,
+                x: Floats<'_>,
+                out: &mut Strip,
+            ) {
+                // SAFETY: this function's features are enough.
+                unsafe { direct_float::direct::<F, T>(rows, n_rows, x, out) }
+            }
+
+            const fn code_kernels<F: Format>(direct: [DirectCodes; DIRECT_COLS]) -> CodeKernels {
+                CodeKernels {
+                    ty: F::TY,
+                    activations: F::ACTIVATIONS,
+                    panel_rows: CODE_ROWS,
+                    panel_cols: super::$codes_tile::CODE_COLS,
+                    unpack: unpack::<F>,
+                    tile: [
+                        tile::<F, 1>,
+                        tile::<F, 2>,
+                        tile::<F, 3>,
+                        tile::<F, 4>,
+                        tile::<F, 5>,
+                        tile::<F, 6>,
+                    ],
+                    direct,
+                }
+            }
+
+            const fn legacy_kernels<F: direct_legacy::Blocks>() -> CodeKernels {
+                code_kernels::<F>([legacy::<F, 1>, legacy::<F, 2>, legacy::<F, 3>, legacy::<F, 4>])
+            }
+
+            const fn kquant_kernels<F: direct_kquant::Blocks>() -> CodeKernels {
+                code_kernels::<F>([kquant::<F, 1>, kquant::<F, 2>, kquant::<F, 3>, kquant::<F, 4>])
+            }
+
+            const fn float_kernels<F: direct_float::Loads>() -> FloatKernels {
+                FloatKernels {
+                    ty: F::TY,
+                    panel_rows: FLOAT_ROWS,
+                    panel_cols: super::$float_tile::FLOAT_COLS,
+                    unpack: unpack_floats::<F>,
+                    tile: [
+                        float_tile::<1>,
+                        float_tile::<2>,
+                        float_tile::<3>,
+                        float_tile::<4>,
+                        float_tile::<5>,
+                        float_tile::<6>,
+                    ],
+                    direct: [
+                        float_direct::<F, 1>,
+                        float_direct::<F, 2>,
+                        float_direct::<F, 3>,
+                        float_direct::<F, 4>,
+                    ],
+                }
+            }
+
+            pub(in super::super) static KERNELS: Kernels = Kernels {
+                quantize,
+                codes: &[
+                    legacy_kernels::<super::legacy::Q4_0>(),
+                    legacy_kernels::<super::legacy::Q4_1>(),
+                    legacy_kernels::<super::legacy::Q5_0>(),
+                    legacy_kernels::<super::legacy::Q5_1>(),
+                    legacy_kernels::<super::legacy::Q8_0>(),
+                    kquant_kernels::<super::kquant::Q4K>(),
+                    kquant_kernels::<super::kquant::Q5K>(),
+                    kquant_kernels::<super::kquant::Q6K>(),
+                ],
+                floats: &[
+                    float_kernels::<float::F32>(),
+                    float_kernels::<float::F16>(),
+                    float_kernels::<float::Bf16>(),
+                ],
+            };
+        }
+    };
+}
+
+instruction_set!(avx2, "avx2,fma,f16c", dot::Maddubs, avx2_tile, avx2_tile);
+instruction_set!(
+    avx512,
+    "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl",
+    dot::Maddubs,
+    avx2_tile,
+    avx512_tile
+);
+instruction_set!(
+    avx512_vnni,
+    "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni",
+    dot::Vnni,
+    avx512_tile,
+    avx512_tile
+);
+
+pub(super) use avx2::KERNELS as AVX2;
+pub(super) use avx512::KERNELS as AVX512;
+pub(super) use avx512_vnni::KERNELS as AVX512_VNNI;

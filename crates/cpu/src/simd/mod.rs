@@ -1,0 +1,119 @@
+//! Vectors of `f32`, one implementation per width.
+//!
+//! A kernel is written once, generic over [`Simd`], with `#[inline(always)]` on all its parts;
+//! [`Level::run`] inlines it into a function that carries the target features.
+
+mod math;
+mod portable;
+#[cfg(target_arch = "x86_64")]
+mod x86;
+
+pub use math::{exp, sigmoid, tanh};
+
+use crate::isa::Isa;
+
+/// Vector operations. A value of an implementing type proves that the processor has them.
+pub trait Simd: Copy {
+    /// A vector of [`Self::LANES`] values.
+    type V: Copy;
+    /// Sums in `f64`.
+    type Sum: Copy;
+    /// Values per vector: 8 or 16.
+    const LANES: usize;
+    /// Most rows that a product of tiles keeps in registers.
+    const TILE_ROWS: usize;
+
+    fn splat(self, x: f32) -> Self::V;
+    /// The first `LANES` values.
+    fn load(self, x: &[f32]) -> Self::V;
+    /// Fewer than `LANES` values; zeros for the others.
+    fn load_partial(self, x: &[f32]) -> Self::V;
+    /// To the first `LANES` values.
+    fn store(self, v: Self::V, x: &mut [f32]);
+    /// To fewer than `LANES` values.
+    fn store_partial(self, v: Self::V, x: &mut [f32]);
+    /// The first `LANES` half floats.
+    fn load_f16(self, x: &[u16]) -> Self::V;
+    /// Rounded to nearest even, to the first `LANES` half floats.
+    fn store_f16(self, v: Self::V, x: &mut [u16]);
+    /// Rounded to half floats.
+    #[inline(always)]
+    fn round_f16(self, v: Self::V) -> Self::V {
+        let mut halves = [0; 16];
+        self.store_f16(v, &mut halves);
+        self.load_f16(&halves)
+    }
+
+    fn add(self, a: Self::V, b: Self::V) -> Self::V;
+    fn sub(self, a: Self::V, b: Self::V) -> Self::V;
+    fn mul(self, a: Self::V, b: Self::V) -> Self::V;
+    fn div(self, a: Self::V, b: Self::V) -> Self::V;
+    /// `a * b + c`.
+    fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    /// The greater; `b` where either is NaN.
+    fn max(self, a: Self::V, b: Self::V) -> Self::V;
+    /// The lesser; `b` where either is NaN.
+    fn min(self, a: Self::V, b: Self::V) -> Self::V;
+    /// To the nearest integer, ties to even.
+    fn round(self, v: Self::V) -> Self::V;
+    /// `v · 2^n` for integers `n` in -252..=254, rounded once or twice.
+    fn scale2(self, v: Self::V, n: Self::V) -> Self::V;
+    /// `a < b ? x : y`, lane by lane.
+    fn select_lt(self, a: Self::V, b: Self::V, x: Self::V, y: Self::V) -> Self::V;
+    /// Swaps neighbours: lanes 1, 0, 3, 2, …
+    fn swap_pairs(self, v: Self::V) -> Self::V;
+    fn reduce_add(self, v: Self::V) -> f32;
+    fn reduce_max(self, v: Self::V) -> f32;
+
+    fn sum_zero(self) -> Self::Sum;
+    /// `sum + v²`, in `f64`.
+    fn sum_squares(self, sum: Self::Sum, v: Self::V) -> Self::Sum;
+    fn sum_total(self, sum: Self::Sum) -> f64;
+
+    /// Runs a kernel as a function of its own. Inlined into a larger one, the registers of an inner
+    /// loop compete with all that is live around it.
+    fn outline<K: Kernel>(self, kernel: K) -> K::Output;
+}
+
+/// Code to run at some vector width.
+pub trait Kernel {
+    type Output;
+    /// Must be `#[inline(always)]`, as must all that it calls on the way to vector operations.
+    fn run<S: Simd>(self, s: S) -> Self::Output;
+}
+
+/// An instruction set that the processor is known to have.
+#[derive(Debug, Clone, Copy)]
+pub struct Level(Isa);
+
+impl Level {
+    /// # Panics
+    /// Where the processor lacks the instruction set.
+    pub fn new(isa: Isa) -> Self {
+        assert!(isa <= Isa::detect(), "this processor has no {isa}");
+        Self(isa)
+    }
+
+    pub fn isa(self) -> Isa {
+        self.0
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    pub fn run<K: Kernel>(self, kernel: K) -> K::Output {
+        match self.0 {
+            // SAFETY: `new` has checked that the processor has the instruction set.
+            Isa::Avx512 | Isa::Avx512Vnni => unsafe { x86::run_avx512(kernel) },
+            // SAFETY: as above.
+            Isa::Avx2 => unsafe { x86::run_avx2(kernel) },
+            Isa::Scalar => kernel.run(portable::Portable),
+        }
+    }
+
+    #[cfg(not(target_arch = "x86_64"))]
+    pub fn run<K: Kernel>(self, kernel: K) -> K::Output {
+        kernel.run(portable::Portable)
+    }
+}
+
+#[cfg(test)]
+mod tests;

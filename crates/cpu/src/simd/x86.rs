@@ -1,0 +1,352 @@
+//! AVX2 and AVX-512.
+
+use std::arch::x86_64::*;
+
+use super::{Kernel, Simd};
+
+/// AVX2, FMA and F16C.
+#[derive(Clone, Copy)]
+pub struct Avx2(());
+
+/// AVX-512 F, BW, DQ and VL.
+#[derive(Clone, Copy)]
+pub struct Avx512(());
+
+/// Runs a kernel on 8 lanes.
+#[target_feature(enable = "avx2,fma,f16c")]
+#[inline(never)]
+pub fn run_avx2<K: Kernel>(kernel: K) -> K::Output {
+    kernel.run(Avx2(()))
+}
+
+/// Runs a kernel on 16 lanes.
+#[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl")]
+#[inline(never)]
+pub fn run_avx512<K: Kernel>(kernel: K) -> K::Output {
+    kernel.run(Avx512(()))
+}
+
+const NEAREST: i32 = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
+
+/// A window of eight from `8 - n` has `n` lanes set.
+static LANE_MASKS: [i32; 16] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0];
+
+/// Calls intrinsics that only need the features proven by `self`.
+macro_rules! vector {
+    ($body:expr) => {
+        // SAFETY: values of these types exist only below `run_avx2` and `run_avx512`, whose callers
+        // have checked the processor; slices are checked to be long enough before their pointers
+        // are used.
+        unsafe { $body }
+    };
+}
+
+#[inline(always)]
+fn avx2_mask(n: usize) -> __m256i {
+    let window = &LANE_MASKS[8 - n..16 - n];
+    vector!(_mm256_loadu_si256(window.as_ptr().cast()))
+}
+
+impl Simd for Avx2 {
+    type V = __m256;
+    type Sum = [__m256d; 2];
+    const LANES: usize = 8;
+    const TILE_ROWS: usize = 6;
+
+    #[inline(always)]
+    fn splat(self, x: f32) -> __m256 {
+        vector!(_mm256_set1_ps(x))
+    }
+
+    #[inline(always)]
+    fn load(self, x: &[f32]) -> __m256 {
+        assert!(x.len() >= 8);
+        vector!(_mm256_loadu_ps(x.as_ptr()))
+    }
+
+    #[inline(always)]
+    fn load_partial(self, x: &[f32]) -> __m256 {
+        vector!(_mm256_maskload_ps(x.as_ptr(), avx2_mask(x.len())))
+    }
+
+    #[inline(always)]
+    fn store(self, v: __m256, x: &mut [f32]) {
+        assert!(x.len() >= 8);
+        vector!(_mm256_storeu_ps(x.as_mut_ptr(), v))
+    }
+
+    #[inline(always)]
+    fn store_partial(self, v: __m256, x: &mut [f32]) {
+        vector!(_mm256_maskstore_ps(x.as_mut_ptr(), avx2_mask(x.len()), v))
+    }
+
+    #[inline(always)]
+    fn load_f16(self, x: &[u16]) -> __m256 {
+        assert!(x.len() >= 8);
+        vector!(_mm256_cvtph_ps(_mm_loadu_si128(x.as_ptr().cast())))
+    }
+
+    #[inline(always)]
+    fn store_f16(self, v: __m256, x: &mut [u16]) {
+        assert!(x.len() >= 8);
+        vector!(_mm_storeu_si128(
+            x.as_mut_ptr().cast(),
+            _mm256_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(v)
+        ))
+    }
+
+    #[inline(always)]
+    fn add(self, a: __m256, b: __m256) -> __m256 {
+        vector!(_mm256_add_ps(a, b))
+    }
+
+    #[inline(always)]
+    fn sub(self, a: __m256, b: __m256) -> __m256 {
+        vector!(_mm256_sub_ps(a, b))
+    }
+
+    #[inline(always)]
+    fn mul(self, a: __m256, b: __m256) -> __m256 {
+        vector!(_mm256_mul_ps(a, b))
+    }
+
+    #[inline(always)]
+    fn div(self, a: __m256, b: __m256) -> __m256 {
+        vector!(_mm256_div_ps(a, b))
+    }
+
+    #[inline(always)]
+    fn mul_add(self, a: __m256, b: __m256, c: __m256) -> __m256 {
+        vector!(_mm256_fmadd_ps(a, b, c))
+    }
+
+    #[inline(always)]
+    fn max(self, a: __m256, b: __m256) -> __m256 {
+        vector!(_mm256_max_ps(a, b))
+    }
+
+    #[inline(always)]
+    fn min(self, a: __m256, b: __m256) -> __m256 {
+        vector!(_mm256_min_ps(a, b))
+    }
+
+    #[inline(always)]
+    fn round(self, v: __m256) -> __m256 {
+        vector!(_mm256_round_ps::<NEAREST>(v))
+    }
+
+    #[inline(always)]
+    fn scale2(self, v: __m256, n: __m256) -> __m256 {
+        vector!({
+            let bias = _mm256_set1_epi32(127);
+            let power = |n| _mm256_castsi256_ps(_mm256_slli_epi32::<23>(_mm256_add_epi32(n, bias)));
+            let n = _mm256_cvtps_epi32(n);
+            let half = _mm256_srai_epi32::<1>(n);
+            _mm256_mul_ps(_mm256_mul_ps(v, power(half)), power(_mm256_sub_epi32(n, half)))
+        })
+    }
+
+    #[inline(always)]
+    fn select_lt(self, a: __m256, b: __m256, x: __m256, y: __m256) -> __m256 {
+        vector!(_mm256_blendv_ps(y, x, _mm256_cmp_ps::<_CMP_LT_OQ>(a, b)))
+    }
+
+    #[inline(always)]
+    fn swap_pairs(self, v: __m256) -> __m256 {
+        vector!(_mm256_permute_ps::<0b10_11_00_01>(v))
+    }
+
+    #[inline(always)]
+    fn reduce_add(self, v: __m256) -> f32 {
+        vector!({
+            let v = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps::<1>(v));
+            let v = _mm_add_ps(v, _mm_movehl_ps(v, v));
+            _mm_cvtss_f32(_mm_add_ss(v, _mm_movehdup_ps(v)))
+        })
+    }
+
+    #[inline(always)]
+    fn reduce_max(self, v: __m256) -> f32 {
+        vector!({
+            let v = _mm_max_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps::<1>(v));
+            let v = _mm_max_ps(v, _mm_movehl_ps(v, v));
+            _mm_cvtss_f32(_mm_max_ss(v, _mm_movehdup_ps(v)))
+        })
+    }
+
+    #[inline(always)]
+    fn sum_zero(self) -> Self::Sum {
+        vector!([_mm256_setzero_pd(); 2])
+    }
+
+    #[inline(always)]
+    fn sum_squares(self, [low, high]: Self::Sum, v: __m256) -> Self::Sum {
+        vector!({
+            let a = _mm256_cvtps_pd(_mm256_castps256_ps128(v));
+            let b = _mm256_cvtps_pd(_mm256_extractf128_ps::<1>(v));
+            [_mm256_fmadd_pd(a, a, low), _mm256_fmadd_pd(b, b, high)]
+        })
+    }
+
+    #[inline(always)]
+    fn sum_total(self, [low, high]: Self::Sum) -> f64 {
+        vector!({
+            let v = _mm256_add_pd(low, high);
+            let v = _mm_add_pd(_mm256_castpd256_pd128(v), _mm256_extractf128_pd::<1>(v));
+            _mm_cvtsd_f64(_mm_add_sd(v, _mm_unpackhi_pd(v, v)))
+        })
+    }
+
+    #[inline(always)]
+    fn outline<K: Kernel>(self, kernel: K) -> K::Output {
+        vector!(run_avx2(kernel))
+    }
+}
+
+#[inline(always)]
+fn avx512_mask(n: usize) -> __mmask16 {
+    assert!(n < 16);
+    (1 << n) - 1
+}
+
+impl Simd for Avx512 {
+    type V = __m512;
+    type Sum = [__m512d; 2];
+    const LANES: usize = 16;
+    const TILE_ROWS: usize = 6;
+
+    #[inline(always)]
+    fn splat(self, x: f32) -> __m512 {
+        vector!(_mm512_set1_ps(x))
+    }
+
+    #[inline(always)]
+    fn load(self, x: &[f32]) -> __m512 {
+        assert!(x.len() >= 16);
+        vector!(_mm512_loadu_ps(x.as_ptr()))
+    }
+
+    #[inline(always)]
+    fn load_partial(self, x: &[f32]) -> __m512 {
+        vector!(_mm512_maskz_loadu_ps(avx512_mask(x.len()), x.as_ptr()))
+    }
+
+    #[inline(always)]
+    fn store(self, v: __m512, x: &mut [f32]) {
+        assert!(x.len() >= 16);
+        vector!(_mm512_storeu_ps(x.as_mut_ptr(), v))
+    }
+
+    #[inline(always)]
+    fn store_partial(self, v: __m512, x: &mut [f32]) {
+        vector!(_mm512_mask_storeu_ps(x.as_mut_ptr(), avx512_mask(x.len()), v))
+    }
+
+    #[inline(always)]
+    fn load_f16(self, x: &[u16]) -> __m512 {
+        assert!(x.len() >= 16);
+        vector!(_mm512_cvtph_ps(_mm256_loadu_si256(x.as_ptr().cast())))
+    }
+
+    #[inline(always)]
+    fn store_f16(self, v: __m512, x: &mut [u16]) {
+        assert!(x.len() >= 16);
+        vector!(_mm256_storeu_si256(x.as_mut_ptr().cast(), _mm512_cvtps_ph::<NEAREST>(v)))
+    }
+
+    #[inline(always)]
+    fn add(self, a: __m512, b: __m512) -> __m512 {
+        vector!(_mm512_add_ps(a, b))
+    }
+
+    #[inline(always)]
+    fn sub(self, a: __m512, b: __m512) -> __m512 {
+        vector!(_mm512_sub_ps(a, b))
+    }
+
+    #[inline(always)]
+    fn mul(self, a: __m512, b: __m512) -> __m512 {
+        vector!(_mm512_mul_ps(a, b))
+    }
+
+    #[inline(always)]
+    fn div(self, a: __m512, b: __m512) -> __m512 {
+        vector!(_mm512_div_ps(a, b))
+    }
+
+    #[inline(always)]
+    fn mul_add(self, a: __m512, b: __m512, c: __m512) -> __m512 {
+        vector!(_mm512_fmadd_ps(a, b, c))
+    }
+
+    #[inline(always)]
+    fn max(self, a: __m512, b: __m512) -> __m512 {
+        vector!(_mm512_max_ps(a, b))
+    }
+
+    #[inline(always)]
+    fn min(self, a: __m512, b: __m512) -> __m512 {
+        vector!(_mm512_min_ps(a, b))
+    }
+
+    #[inline(always)]
+    fn round(self, v: __m512) -> __m512 {
+        vector!(_mm512_roundscale_ps::<NEAREST>(v))
+    }
+
+    #[inline(always)]
+    fn scale2(self, v: __m512, n: __m512) -> __m512 {
+        vector!(_mm512_scalef_ps(v, n))
+    }
+
+    #[inline(always)]
+    fn select_lt(self, a: __m512, b: __m512, x: __m512, y: __m512) -> __m512 {
+        vector!(_mm512_mask_blend_ps(_mm512_cmp_ps_mask::<_CMP_LT_OQ>(a, b), y, x))
+    }
+
+    #[inline(always)]
+    fn swap_pairs(self, v: __m512) -> __m512 {
+        vector!(_mm512_permute_ps::<0b10_11_00_01>(v))
+    }
+
+    #[inline(always)]
+    fn reduce_add(self, v: __m512) -> f32 {
+        let high = vector!(_mm512_extractf32x8_ps::<1>(v));
+        Avx2(()).reduce_add(vector!(_mm256_add_ps(_mm512_castps512_ps256(v), high)))
+    }
+
+    #[inline(always)]
+    fn reduce_max(self, v: __m512) -> f32 {
+        let high = vector!(_mm512_extractf32x8_ps::<1>(v));
+        Avx2(()).reduce_max(vector!(_mm256_max_ps(_mm512_castps512_ps256(v), high)))
+    }
+
+    #[inline(always)]
+    fn sum_zero(self) -> Self::Sum {
+        vector!([_mm512_setzero_pd(); 2])
+    }
+
+    #[inline(always)]
+    fn sum_squares(self, [low, high]: Self::Sum, v: __m512) -> Self::Sum {
+        vector!({
+            let a = _mm512_cvtps_pd(_mm512_castps512_ps256(v));
+            let b = _mm512_cvtps_pd(_mm512_extractf32x8_ps::<1>(v));
+            [_mm512_fmadd_pd(a, a, low), _mm512_fmadd_pd(b, b, high)]
+        })
+    }
+
+    #[inline(always)]
+    fn sum_total(self, [low, high]: Self::Sum) -> f64 {
+        vector!({
+            let v = _mm512_add_pd(low, high);
+            let v = _mm256_add_pd(_mm512_castpd512_pd256(v), _mm512_extractf64x4_pd::<1>(v));
+            let v = _mm_add_pd(_mm256_castpd256_pd128(v), _mm256_extractf128_pd::<1>(v));
+            _mm_cvtsd_f64(_mm_add_sd(v, _mm_unpackhi_pd(v, v)))
+        })
+    }
+
+    #[inline(always)]
+    fn outline<K: Kernel>(self, kernel: K) -> K::Output {
+        vector!(run_avx512(kernel))
+    }
+}

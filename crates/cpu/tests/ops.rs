@@ -1,0 +1,533 @@
+//! Every operation against the `reference` backend, on every instruction set of this machine and
+//! several numbers of threads.
+
+use backend::{
+    Activation, AttentionParams, Backend, Experts, Gating, KvSpec, KvType, Linear, Mask, PAGE,
+    RopeLayout, Routing, Span, Tensor, TensorType, Vector, Weight,
+};
+use cpu::isa::Isa;
+use cpu::{Cpu, CpuOptions};
+use reference::Reference;
+
+/// A small generator: xorshift64*.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 16
+    }
+
+    fn below(&mut self, n: usize) -> usize {
+        (self.next() % n as u64) as usize
+    }
+
+    /// Roughly normal values.
+    fn values(&mut self, n: usize) -> Vec<f32> {
+        let mut uniform = || (self.next() & 0xffff) as f32 / 32768.0 - 1.0;
+        (0..n).map(|_| (uniform() + uniform() + uniform()) * 1.2).collect()
+    }
+}
+
+fn download(b: &mut dyn Backend, t: Tensor) -> Vec<f32> {
+    let mut out = vec![0.0; t.rows() * t.cols()];
+    b.download(t, &mut out);
+    out
+}
+
+/// Runs `case` on the judge and on all others. Results may differ by `relative` times the
+/// greatest expected value of a vector of `group`, and by `absolute`; numbers of threads make no difference at all.
+fn compare(
+    name: &str,
+    group: usize,
+    [relative, absolute]: [f32; 2],
+    case: impl Fn(&mut dyn Backend) -> Vec<f32>,
+) {
+    let expected = case(&mut Reference::new());
+    assert!(!expected.is_empty());
+    for isa in Isa::available() {
+        let mut first: Option<Vec<f32>> = None;
+        for threads in 1..=3 {
+            let options = CpuOptions { threads: Some(threads), isa: Some(isa) };
+            let found = case(&mut Cpu::new(options));
+            let bits = |v: &[f32]| v.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+            match &first {
+                Some(first) => {
+                    assert!(bits(first) == bits(&found), "{name}, {isa}: {threads} threads differ");
+                }
+                None => {
+                    assert_eq!(found.len(), expected.len());
+                    let groups = expected.chunks(group).zip(found.chunks(group)).enumerate();
+                    for (i, (expected, found)) in groups {
+                        let most = expected.iter().fold(0f32, |m, v| m.max(v.abs()));
+                        for (e, f) in expected.iter().zip(found) {
+                            let bound = relative * most + absolute;
+                            assert!((e - f).abs() <= bound, "{name}, {isa}: {f} for {e} in {i}");
+                        }
+                    }
+                    first = Some(found);
+                }
+            }
+        }
+    }
+}
+
+/// Odd shapes, and one that is given to several threads.
+const SHAPES: [(usize, usize); 6] = [(1, 1), (1, 576), (3, 17), (5, 64), (2, 100), (67, 1031)];
+
+#[test]
+fn elementwise_of_dense_and_strided_operands() {
+    for (rows, cols) in SHAPES {
+        let mut random = Random(7 + cols as u64);
+        let a = random.values(rows * (cols + 3));
+        let b = random.values(rows * (cols + 5));
+        let factors = random.values(rows);
+        compare(&format!("elementwise {rows}x{cols}"), 1, [1e-6, 1e-9], |backend| {
+            let a = backend.upload(&a, cols + 3);
+            let b = backend.upload(&b, cols + 5);
+            let (inner, other) = (a.columns(1..cols + 1), b.columns(4..cols + 4));
+            backend.add_assign(inner, other);
+            let mut out = download(backend, a);
+            backend.mul_assign(inner, other);
+            out.extend(download(backend, a));
+            backend.mul_assign(other, inner.row_range(rows - 1..rows));
+            out.extend(download(backend, b));
+            backend.mul_assign(inner, inner);
+            backend.add_assign(other, other);
+            backend.scale(other, 0.3);
+            backend.scale_rows(inner, &factors);
+            out.extend(download(backend, a));
+            out.extend(download(backend, b));
+            // Columns of one tensor.
+            let half = cols / 2;
+            backend.add_assign(a.columns(0..half), a.columns(half..2 * half));
+            backend.mul_assign(b.columns(half..2 * half), b.columns(0..half));
+            out.extend(download(backend, a));
+            out.extend(download(backend, b));
+            out
+        });
+    }
+}
+
+#[test]
+fn activations_and_gated_units() {
+    let kinds = [Activation::Silu, Activation::GeluTanh, Activation::Relu, Activation::Sigmoid];
+    for (rows, cols) in SHAPES {
+        let mut random = Random(cols as u64 + 1);
+        let x: Vec<f32> = random.values(rows * 2 * cols).iter().map(|v| v * v * v).collect();
+        let largest = x.iter().fold(0f32, |largest, v| largest.max(v.abs()));
+        for kind in kinds {
+            // GELU is rounded to half floats: an error beyond the last bit may cost one of theirs,
+            // 2^-10 or at least 2^-24, times the other factor.
+            let limits = match kind {
+                Activation::GeluTanh => [2f32.powi(-10), largest * 2f32.powi(-24)],
+                _ => [2e-6, 1e-9],
+            };
+            compare(&format!("{kind:?} {rows}x{cols}"), 1, limits, |backend| {
+                let x = backend.upload(&x, 2 * cols);
+                let (gate, up) = (x.columns(0..cols), x.columns(cols..2 * cols));
+                let y = backend.glu(gate, up, kind);
+                backend.activate(up, kind);
+                let mut out = download(backend, x);
+                out.extend(download(backend, y));
+                out
+            });
+        }
+        compare(&format!("softcap {rows}x{cols}"), 1, [1e-6, 1e-9], |backend| {
+            let x = backend.upload(&x, 2 * cols);
+            backend.softcap(x.columns(1..cols + 1), 3.0);
+            download(backend, x)
+        });
+    }
+}
+
+#[test]
+fn rms_norm_of_rows_and_groups() {
+    for (rows, groups, group) in
+        [(1, 1, 576), (1, 9, 64), (3, 5, 17), (2, 2, 1), (4, 3, 80), (130, 3, 128)]
+    {
+        let mut random = Random(group as u64);
+        let x = random.values(rows * (groups * group + 2));
+        let weight = Vector::new(random.values(group));
+        for weight in [None, Some(&weight)] {
+            compare(&format!("rms_norm {rows}x{groups}x{group}"), 1, [1e-6, 1e-9], |backend| {
+                let x = backend.upload(&x, groups * group + 2).columns(1..groups * group + 1);
+                let y = backend.rms_norm(x, group, weight, 1e-5);
+                download(backend, y)
+            });
+        }
+    }
+}
+
+#[test]
+fn scaled_addition() {
+    for (rows, cols) in SHAPES {
+        let mut random = Random(19 + cols as u64);
+        let x = random.values(rows * (2 * cols + 1));
+        compare(&format!("scaled addition {rows}x{cols}"), cols, [1e-6, 1e-6], |backend| {
+            let x = backend.upload(&x, 2 * cols + 1);
+            let (a, b) = (x.columns(0..cols), x.columns(cols + 1..2 * cols + 1));
+            backend.add_scaled(a, b, -0.4);
+            backend.add_scaled(b, b, 0.5);
+            let dense = backend.concat(&[b]);
+            backend.add_scaled(dense, a, 0.7);
+            let all = backend.concat(&[x, dense]);
+            download(backend, all)
+        });
+    }
+}
+
+#[test]
+fn products_with_parameters_and_concatenation() {
+    for (rows, cols) in SHAPES {
+        let mut random = Random(21 + cols as u64);
+        let a = random.values(rows * (cols + 3));
+        let b = random.values(rows * 2);
+        let weight = Vector::new(random.values(cols));
+        compare(&format!("parameters {rows}x{cols}"), 1, [1e-6, 0.0], |backend| {
+            let a = backend.upload(&a, cols + 3).columns(2..cols + 2);
+            let b = backend.upload(&b, 2);
+            let product = backend.mul_vector(a, &weight);
+            let both = backend.concat(&[product, b, a]);
+            download(backend, both)
+        });
+    }
+}
+
+#[test]
+fn streams_mixed_by_rows() {
+    for (rows, width) in SHAPES {
+        for (m, n) in [(4, 4), (1, 4), (4, 1), (3, 2)] {
+            let mut random = Random((23 + width * m + n) as u64);
+            let x = random.values(rows * (m * width + 1));
+            let coefs = random.values(rows * (n * m + 2));
+            let name = format!("{m} to {n} streams {rows}x{width}");
+            compare(&name, width, [2e-6, 1e-6], |backend| {
+                let x = backend.upload(&x, m * width + 1).columns(1..m * width + 1);
+                let coefs = backend.upload(&coefs, n * m + 2).columns(0..n * m);
+                let mixed = backend.mix_streams(x, coefs, width);
+                download(backend, mixed)
+            });
+        }
+    }
+}
+
+#[test]
+fn lengths_of_groups_and_sparsity_of_rows() {
+    for (rows, cols) in SHAPES {
+        let mut random = Random(29 + cols as u64);
+        let mut x = random.values(rows * (3 * cols + 1));
+        x[1..cols + 1].fill(0.0);
+        let target = random.values(rows * (cols + 2));
+        compare(&format!("length {rows}x{cols}"), cols, [1e-6, 1e-9], |backend| {
+            let x = backend.upload(&x, 3 * cols + 1).columns(1..3 * cols + 1);
+            let target = backend.upload(&target, cols + 2).columns(2..cols + 2);
+            backend.match_length(x, target);
+            download(backend, x)
+        });
+        compare(&format!("sparsity {rows}x{cols}"), 3 * cols, [1e-6, 1e-6], |backend| {
+            let x = backend.upload(&x, 3 * cols + 1).columns(0..3 * cols);
+            backend.gaussian_top(x, 1.2);
+            download(backend, x)
+        });
+    }
+}
+
+#[test]
+fn rope_of_parts_of_heads() {
+    for (rows, heads, head_dim, turned) in [
+        (1, 9, 64, 64),
+        (3, 2, 48, 48),
+        (2, 3, 20, 10),
+        (5, 1, 7, 2),
+        (3, 2, 256, 256),
+        (2, 1, 320, 300),
+        (70, 4, 128, 128),
+    ] {
+        let mut random = Random(head_dim as u64);
+        let x = random.values(rows * (heads * head_dim + 1));
+        let angles: Vec<f32> = random
+            .values(rows * turned / 2)
+            .into_iter()
+            .flat_map(|angle| [angle.cos(), angle.sin()])
+            .collect();
+        for layout in [RopeLayout::Norm, RopeLayout::Neox] {
+            let name = format!("{layout:?} {rows}x{heads}x{head_dim}, {turned} turned");
+            compare(&name, heads * head_dim + 1, [1e-6, 1e-9], |backend| {
+                let table = backend.upload(&angles, turned);
+                let x = backend.upload(&x, heads * head_dim + 1);
+                backend.rope(x.columns(1..heads * head_dim + 1), head_dim, table, layout);
+                download(backend, x)
+            });
+        }
+    }
+}
+
+#[test]
+fn embed_and_gather() {
+    let mut random = Random(3);
+    let (rows, cols) = (50, 96);
+    let table = weight(&mut random, TensorType::Q8_0, [cols, rows, 1]);
+    for n in [1, 7, 400] {
+        let ids: Vec<u32> = (0..n).map(|_| random.below(rows) as u32).collect();
+        let picks: Vec<usize> = (0..n).map(|_| random.below(n)).collect();
+        compare("embed", 1, [0.0, 1e-9], |backend| {
+            let x = backend.embed(&table, &ids);
+            let y = backend.gather(x.columns(3..cols), &picks);
+            let mut out = download(backend, x);
+            out.extend(download(backend, y));
+            out
+        });
+    }
+}
+
+/// A stack of matrices of random values.
+fn weight(random: &mut Random, ty: TensorType, [cols, rows, count]: [usize; 3]) -> Weight {
+    let mut bytes = vec![0; ty.row_bytes(cols).unwrap() * rows * count];
+    let encode = ty.info().encode.unwrap();
+    encode(&random.values(cols * rows * count), None, &mut bytes);
+    Weight::new("weight", ty, [cols, rows, count], bytes.into()).unwrap()
+}
+
+#[test]
+fn linear_side_by_side() {
+    // Integer types also round the input, to 8 bits.
+    for (ty, tolerance) in [(TensorType::F32, 1e-6), (TensorType::Q8_0, 1e-2)] {
+        for (rows, cols) in [(1, 576), (3, 64), (70, 96)] {
+            let mut random = Random(rows as u64);
+            let x = random.values(rows * (cols + 1));
+            let first = Linear::plain(weight(&mut random, ty, [cols, 130, 1]));
+            let second = Linear {
+                weight: weight(&mut random, ty, [cols, 7, 1]),
+                bias: Some(Vector::new(random.values(7))),
+                scale: 0.7,
+            };
+            compare(&format!("linear {ty} {rows}x{cols}"), 137, [tolerance, 0.0], |backend| {
+                let x = backend.upload(&x, cols + 1).columns(1..cols + 1);
+                let y = backend.linear(x, &[&first, &second]);
+                download(backend, y)
+            });
+        }
+    }
+}
+
+#[test]
+fn mixtures_of_experts() {
+    let (n_expert, n_embd, n_ff, ty) = (6, 64, 96, TensorType::F32);
+    for (rows, gated, weigh_input) in
+        [(1, true, false), (1, true, true), (5, false, false), (40, true, true), (40, true, false)]
+    {
+        let mut random = Random(rows as u64);
+        let x = random.values(rows * n_embd);
+        let logits = random.values(rows * n_expert);
+        let mut factors = || Some(Vector::new(random.values(n_expert)));
+        let (up_scale, down_scale) = (factors(), factors());
+        let gate_scale = if gated { factors() } else { None };
+        let gate = gated.then(|| weight(&mut random, ty, [n_embd, n_ff, n_expert]));
+        let experts = Experts {
+            gate,
+            up: weight(&mut random, ty, [n_embd, n_ff, n_expert]),
+            down: weight(&mut random, ty, [n_ff, n_embd, n_expert]),
+            gate_scale,
+            up_scale,
+            down_scale,
+            activation: Activation::Silu,
+        };
+        let routing = Routing {
+            n_used: 3,
+            gating: Gating::Softmax,
+            selection_bias: None,
+            normalize: true,
+            scale: 1.5,
+            weigh_input,
+        };
+        let name = format!("moe {rows} rows, gated {gated}, weigh_input {weigh_input}");
+        compare(&name, n_embd, [3e-6, 0.0], |backend| {
+            let x = backend.upload(&x, n_embd);
+            let logits = backend.upload(&logits, n_expert);
+            let y = backend.moe(x, logits, &routing, &experts);
+            download(backend, y)
+        });
+    }
+}
+
+/// Sequences of these lengths, of which the last rows are in the batch.
+struct AttentionCase {
+    lengths: Vec<(usize, usize)>,
+    n_head: usize,
+    n_head_kv: usize,
+    head_dim: usize,
+    head_dim_v: usize,
+    ty: KvType,
+    params: AttentionParams,
+    /// Positions are written in several batches of at most this.
+    batch: usize,
+}
+
+impl AttentionCase {
+    fn check(&self, seed: u64) {
+        let Self { n_head, n_head_kv, head_dim, head_dim_v, ty, ref params, .. } = *self;
+        let name = format!(
+            "attention {:?} {n_head}/{n_head_kv}x{head_dim}/{head_dim_v} {ty:?} {:?} cap {} sinks {}",
+            self.lengths,
+            params.mask,
+            params.softcap,
+            params.sinks.is_some()
+        );
+        let mut random = Random(seed);
+        let mut pages: Vec<u32> = (0..64).collect();
+        (0..pages.len()).for_each(|i| pages.swap(i, i + random.below(64 - i)));
+        let mut pages = pages.chunks(12);
+        let sequences: Vec<_> = self
+            .lengths
+            .iter()
+            .map(|&(len, rows)| {
+                let k = random.values(len * n_head_kv * head_dim);
+                let v = random.values(len * n_head_kv * head_dim_v);
+                let q = random.values(rows * n_head * head_dim);
+                (len, rows, k, v, q, pages.next().unwrap())
+            })
+            .collect();
+        compare(&name, head_dim_v, [3e-6, 3e-7], |backend| {
+            let spec = KvSpec { n_head_kv, head_dim, head_dim_v, n_pages: 65, ty };
+            let kv = backend.kv_create(spec).unwrap();
+            for (len, _, k, v, _, pages) in &sequences {
+                for pos in (0..*len).step_by(self.batch) {
+                    let n = self.batch.min(len - pos);
+                    let (wk, wv) = (n_head_kv * head_dim, n_head_kv * head_dim_v);
+                    let k = backend.upload(&k[pos * wk..(pos + n) * wk], wk);
+                    let v = backend.upload(&v[pos * wv..(pos + n) * wv], wv);
+                    backend.kv_write(kv, k, v, &[Span { rows: 0..n, pos, pages }]);
+                }
+            }
+            // A copied page is as good as its origin.
+            let first = sequences[0].5[0];
+            backend.kv_copy_page(kv, first, 64);
+            let copied: Vec<u32> =
+                [64].into_iter().chain(sequences[0].5[1..].iter().copied()).collect();
+            let mut row = 0;
+            let mut q_values = Vec::new();
+            let mut batch = Vec::new();
+            for (i, (len, rows, _, _, q, pages)) in sequences.iter().enumerate() {
+                let pages = if i == 0 { &copied } else { *pages };
+                let pages = &pages[..len.div_ceil(PAGE)];
+                batch.push(Span { rows: row..row + rows, pos: len - rows, pages });
+                row += rows;
+                q_values.extend_from_slice(q);
+            }
+            let q = backend.upload(&q_values, n_head * head_dim);
+            let out = backend.attention(q, kv, &batch, params);
+            download(backend, out)
+        });
+    }
+}
+
+const LENGTHS: [usize; 6] = [1, 63, 64, 65, 200, 600];
+
+#[test]
+fn attention_over_shapes_masks_and_lengths() {
+    let heads = [(1, 1, 64, 64), (9, 3, 64, 64), (8, 2, 128, 128), (4, 4, 48, 48), (7, 1, 96, 80)];
+    let masks = [Mask::Causal, Mask::Sliding(70), Mask::Chunked(96), Mask::Full];
+    let mut seed = 1;
+    for (n_head, n_head_kv, head_dim, head_dim_v) in heads {
+        for mask in masks {
+            for ty in [KvType::F16, KvType::F32] {
+                for rows in [1, 3, 1000] {
+                    seed += 1;
+                    // A different length each time, alone or beside others.
+                    let at = seed as usize % LENGTHS.len();
+                    let take = if rows == 1000 { 1 + at % 2 } else { 3 };
+                    let lengths = LENGTHS.iter().cycle().skip(at).take(take);
+                    AttentionCase {
+                        lengths: lengths.map(|&len| (len, rows.min(len))).collect(),
+                        n_head,
+                        n_head_kv,
+                        head_dim,
+                        head_dim_v,
+                        ty,
+                        params: AttentionParams {
+                            n_head,
+                            scale: 1.0 / (head_dim as f32).sqrt(),
+                            softcap: 0.0,
+                            mask,
+                            sinks: None,
+                        },
+                        batch: 37,
+                    }
+                    .check(seed);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn attention_with_caps_and_sinks() {
+    let mut random = Random(5);
+    for (n_head, n_head_kv, head_dim) in [(4, 2, 256), (3, 3, 1), (16, 1, 16), (64, 1, 20)] {
+        for rows in [1, 40] {
+            let sinks = Some(Vector::new(random.values(n_head)));
+            for (softcap, sinks) in [(5.0, None), (0.0, sinks.clone()), (2.0, sinks)] {
+                AttentionCase {
+                    lengths: vec![(150, rows), (64, rows)],
+                    n_head,
+                    n_head_kv,
+                    head_dim,
+                    head_dim_v: head_dim,
+                    ty: KvType::F16,
+                    params: AttentionParams {
+                        n_head,
+                        scale: 1.0 / (head_dim as f32).sqrt(),
+                        softcap,
+                        mask: Mask::Sliding(100),
+                        sinks,
+                    },
+                    batch: 150,
+                }
+                .check(random.next());
+            }
+        }
+    }
+}
+
+#[test]
+fn stale_cells_of_a_page_are_not_seen() {
+    let spec = KvSpec { n_head_kv: 1, head_dim: 16, head_dim_v: 16, n_pages: 1, ty: KvType::F16 };
+    for isa in Isa::available() {
+        let mut cpu = Cpu::new(CpuOptions { threads: Some(1), isa: Some(isa) });
+        let kv = cpu.kv_create(spec).unwrap();
+        let nan = cpu.upload(&[f32::NAN; 16 * 20], 16);
+        cpu.kv_write(kv, nan, nan, &[Span { rows: 0..20, pos: 0, pages: &[0] }]);
+        let ones = cpu.upload(&[1.0; 16 * 3], 16);
+        let batch = [Span { rows: 0..3, pos: 0, pages: &[0] }];
+        cpu.kv_write(kv, ones, ones, &batch);
+        let params = AttentionParams {
+            n_head: 1,
+            scale: 1.0,
+            softcap: 0.0,
+            mask: Mask::Causal,
+            sinks: None,
+        };
+        let out = cpu.attention(ones, kv, &batch, &params);
+        assert_eq!(download(&mut cpu, out), [1.0; 48], "{isa}");
+    }
+}
+
+#[test]
+fn absurd_stores_are_refused() {
+    let mut cpu = Cpu::new(CpuOptions { threads: Some(1), isa: None });
+    for n_pages in [usize::MAX / 2, usize::MAX / 4096] {
+        let spec = KvSpec { n_head_kv: 2, head_dim: 3, head_dim_v: 3, n_pages, ty: KvType::F16 };
+        assert!(cpu.kv_create(spec).is_err());
+    }
+}
+
+#[test]
+fn it_describes_itself() {
+    let cpu = Cpu::new(CpuOptions { threads: Some(1), isa: Some(Isa::Scalar) });
+    assert_eq!(cpu.describe(), "cpu (scalar, 1 thread)");
+    let best = Cpu::new(CpuOptions { threads: Some(2), isa: None });
+    assert_eq!(best.describe(), format!("cpu ({}, 2 threads)", Isa::detect()));
+}

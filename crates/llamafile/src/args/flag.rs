@@ -1,0 +1,107 @@
+//! The shape of one command-line flag.
+
+use crate::settings::Settings;
+
+/// One flag: everything that parsing, help and environment need to know about it.
+pub struct Flag {
+    /// Every spelling, the one to show first.
+    pub names: &'static [&'static str],
+    /// What it takes and does.
+    pub action: Action,
+    /// Environment variable that sets it, as in llama.cpp.
+    pub env: Option<&'static str>,
+    /// Where the help shows it.
+    pub group: Group,
+    /// One or two sentences.
+    pub help: &'static str,
+}
+
+/// What a flag takes and does.
+pub enum Action {
+    /// Takes nothing.
+    Plain(fn(&mut Settings)),
+    /// Takes nothing, and has spellings that turn it off.
+    Switch {
+        /// Spellings that turn it off.
+        off: &'static [&'static str],
+        /// Sets it on or off.
+        set: fn(&mut Settings, bool),
+    },
+    /// Takes the next argument.
+    Value {
+        /// What the help calls the argument.
+        name: &'static str,
+        /// Stores the argument.
+        set: fn(&mut Settings, &str) -> Result<(), Invalid>,
+    },
+    /// Takes the next argument if that is `on`, `off` or `auto`, and is `on` otherwise.
+    Optional {
+        /// Spellings that turn it off.
+        off: &'static [&'static str],
+        /// Stores the argument.
+        set: fn(&mut Settings, &str) -> Result<(), Invalid>,
+    },
+}
+
+/// Headings of the help.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Group {
+    /// Model.
+    Model,
+    /// Prompt and conversation.
+    Prompt,
+    /// Choosing tokens.
+    Sampling,
+    /// Speed and memory.
+    Engine,
+    /// Output.
+    Output,
+    /// Accepted for command lines written for other versions.
+    Compatibility,
+}
+
+impl Group {
+    /// All groups, in the order of the help.
+    pub const ALL: [Self; 6] = [
+        Self::Model,
+        Self::Prompt,
+        Self::Sampling,
+        Self::Engine,
+        Self::Output,
+        Self::Compatibility,
+    ];
+
+    /// Its heading.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Model => "Model",
+            Self::Prompt => "Prompt and conversation",
+            Self::Sampling => "Choosing tokens",
+            Self::Engine => "Speed and memory",
+            Self::Output => "Output",
+            Self::Compatibility => "Accepted for compatibility",
+        }
+    }
+}
+
+/// Why a flag refused its argument.
+#[derive(Debug)]
+pub struct Invalid {
+    /// What is wrong, such as `expected a number, not "x"`.
+    pub cause: String,
+    /// What to do instead.
+    pub remedy: Option<String>,
+}
+
+impl Invalid {
+    /// The argument is not of the `wanted` kind.
+    pub fn expected(wanted: &str, got: &str) -> Self {
+        Self { cause: format!("expected {wanted}, not \"{got}\""), remedy: None }
+    }
+
+    /// Adds what to do instead.
+    pub fn hint(mut self, remedy: impl Into<String>) -> Self {
+        self.remedy = Some(remedy.into());
+        self
+    }
+}

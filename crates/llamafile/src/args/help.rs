@@ -1,0 +1,125 @@
+//! The help, made from the table of flags.
+
+use std::fmt::Write;
+
+use super::flag::{Action, Flag, Group};
+use super::table::FLAGS;
+use crate::models::KNOWN;
+use crate::terminal::Style;
+
+const INDENT: usize = 28;
+const WIDTH: usize = 96;
+
+const EXAMPLES: &[(&str, &str)] = &[
+    ("llamafile", "chat with the default model"),
+    ("llamafile -p \"Why is the sky blue?\"", "one answer, then exit"),
+    ("llamafile -m model.gguf", "chat with a model of yours"),
+    ("llamafile -m model.gguf -f notes.txt", "the prompt from a file"),
+    ("git diff | llamafile -sys \"Review this.\"", "the prompt from a pipe"),
+    ("llamafile -no-cnv -p \"Once upon a time\"", "plain text, continued"),
+    ("llamafile -p Hi --temp 0 -n 20 --timings", "repeatable, short, timed"),
+];
+
+const COMMANDS: &[(&str, &str)] = &[
+    ("llamafile [FLAGS]", "chat, or answer -p, -f or standard input"),
+    ("llamafile chat [MODEL]", "the same as -m MODEL --chat"),
+    ("llamafile run [MODEL] [PROMPT]", "the same as -m MODEL -p PROMPT"),
+    ("llamafile pull MODEL", "fetch a known model"),
+    ("llamafile help", "print this help"),
+    ("llamafile version", "print the version"),
+];
+
+/// The whole help.
+pub fn help(style: Style) -> String {
+    let mut text = String::from("llamafile runs language models from a single file.\n");
+    section(&mut text, style, "Examples");
+    pairs(&mut text, style, EXAMPLES, 44);
+    section(&mut text, style, "Commands");
+    pairs(&mut text, style, COMMANDS, 44);
+    for group in Group::ALL {
+        section(&mut text, style, group.title());
+        for flag in FLAGS.iter().filter(|flag| flag.group == group) {
+            entry(&mut text, style, flag);
+        }
+    }
+    section(&mut text, style, "Known models");
+    for model in KNOWN {
+        let about = format!("{} ({} MB)", model.title, model.bytes / 1_000_000);
+        pairs(&mut text, style, &[(model.name, &about)], INDENT);
+    }
+    text
+}
+
+fn section(text: &mut String, style: Style, title: &str) {
+    let _ = writeln!(text, "\n{}", style.bold(title));
+}
+
+fn pairs(text: &mut String, style: Style, pairs: &[(&str, &str)], width: usize) {
+    for (left, right) in pairs {
+        let padding = " ".repeat(width.saturating_sub(left.len() + 2));
+        let _ = writeln!(text, "  {}{padding}{right}", style.accent(left));
+    }
+}
+
+fn entry(text: &mut String, style: Style, flag: &Flag) {
+    let (off, value): (&[&str], _) = match &flag.action {
+        Action::Plain(_) => (&[], String::new()),
+        Action::Switch { off, .. } => (off, String::new()),
+        Action::Value { name, .. } => (&[], format!(" {name}")),
+        Action::Optional { off, .. } => (off, " [on|off|auto]".into()),
+    };
+    let names: Vec<&str> = flag.names.iter().chain(off).copied().collect();
+    let head = format!("{}{value}", names.join(", "));
+    let mut about = flag.help.to_owned();
+    if let Some(variable) = flag.env {
+        let _ = write!(about, " [{variable}]");
+    }
+    let mut lines = wrap(&about, WIDTH - INDENT).into_iter();
+    if head.len() + 4 <= INDENT {
+        let padding = " ".repeat(INDENT - 2 - head.len());
+        let first = lines.next().unwrap_or_default();
+        let _ = writeln!(text, "  {}{padding}{first}", style.accent(&head));
+    } else {
+        let _ = writeln!(text, "  {}", style.accent(&head));
+    }
+    for line in lines {
+        let _ = writeln!(text, "{:INDENT$}{line}", "");
+    }
+}
+
+fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        let fits = lines
+            .last()
+            .is_some_and(|line| line.is_empty() || line.len() + 1 + word.len() <= width);
+        if !fits {
+            lines.push(String::new());
+        }
+        if let Some(line) = lines.last_mut() {
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_flag_is_in_the_help_and_no_line_is_too_long() {
+        let text = help(Style::plain());
+        for flag in FLAGS {
+            for name in flag.names {
+                assert!(text.contains(name), "{name}");
+            }
+        }
+        for line in text.lines() {
+            assert!(line.len() <= WIDTH, "{line}");
+        }
+    }
+}

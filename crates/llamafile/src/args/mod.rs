@@ -1,0 +1,309 @@
+//! From command line and environment to [`Settings`].
+
+mod flag;
+mod help;
+mod nearest;
+mod table;
+mod values;
+
+pub use help::help;
+pub use nearest::nearest;
+
+use crate::error::CliError;
+use crate::settings::{Command, Mode, Settings, Text};
+use flag::{Action, Flag, Invalid};
+use table::{FLAGS, NOT_YET};
+use values::on_off_auto;
+
+const SEE_HELP: &str = "'llamafile --help' lists every flag, with examples";
+const COMMANDS: [&str; 5] = ["chat", "run", "pull", "help", "version"];
+
+/// Reads the environment through `variable`, then the arguments, which win.
+pub fn parse(
+    arguments: Vec<String>,
+    variable: impl Fn(&str) -> Option<String>,
+) -> Result<Settings, CliError> {
+    let mut settings = Settings::default();
+    for flag in FLAGS {
+        if let Some((name, value)) = flag.env.and_then(|name| Some((name, variable(name)?))) {
+            from_environment(&mut settings, flag, &value)
+                .map_err(|invalid| refuse(&format!("{name}={value}"), invalid))?;
+        }
+    }
+    let mut words = Vec::new();
+    let mut arguments = arguments.into_iter().peekable();
+    while let Some(argument) = arguments.next() {
+        if argument.len() < 2 || !argument.starts_with('-') {
+            words.push(argument);
+            continue;
+        }
+        let (name, attached) = split(&argument);
+        let Some((flag, on)) = find(&name) else {
+            return Err(unknown_flag(&argument, &name));
+        };
+        if attached.is_some() && matches!(flag.action, Action::Plain(_) | Action::Switch { .. }) {
+            return Err(CliError::new(format!("{name} takes no value")).hint(SEE_HELP));
+        }
+        match &flag.action {
+            Action::Plain(set) => set(&mut settings),
+            Action::Switch { set, .. } => set(&mut settings, on),
+            Action::Optional { set, .. } => {
+                let given = attached
+                    .or_else(|| arguments.next_if(|next| on && on_off_auto(next).is_ok()))
+                    .unwrap_or_else(|| if on { "on".into() } else { "off".into() });
+                set(&mut settings, &given).map_err(|invalid| refuse(&name, invalid))?;
+            }
+            Action::Value { name: value, set } => {
+                let given = attached
+                    .or_else(|| arguments.next_if(|next| find(next).is_none()))
+                    .ok_or_else(|| {
+                        CliError::new(format!("{name} needs a value: {name} {value}"))
+                            .hint(SEE_HELP)
+                    })?;
+                set(&mut settings, &given).map_err(|invalid| refuse(&name, invalid))?;
+            }
+        }
+        if settings.command != Command::Generate {
+            return Ok(settings);
+        }
+    }
+    apply_words(&mut settings, &words)?;
+    if settings.key_type != settings.value_type {
+        return Err(CliError::new("-ctk and -ctv differ, which is not supported yet")
+            .hint("give both the same type"));
+    }
+    Ok(settings)
+}
+
+/// Splits `--name=value`; in long names `_` means `-`, as in llama.cpp.
+fn split(argument: &str) -> (String, Option<String>) {
+    if !argument.starts_with("--") {
+        return (argument.to_owned(), None);
+    }
+    match argument.split_once('=') {
+        Some((name, value)) => (name.replace('_', "-"), Some(value.to_owned())),
+        None => (argument.replace('_', "-"), None),
+    }
+}
+
+/// The flag of that name, and whether the name turns it on.
+fn find(name: &str) -> Option<(&'static Flag, bool)> {
+    FLAGS.iter().find_map(|flag| {
+        if flag.names.contains(&name) {
+            return Some((flag, true));
+        }
+        let off: &[&str] = match flag.action {
+            Action::Switch { off, .. } | Action::Optional { off, .. } => off,
+            Action::Plain(_) | Action::Value { .. } => &[],
+        };
+        off.contains(&name).then_some((flag, false))
+    })
+}
+
+fn from_environment(settings: &mut Settings, flag: &Flag, value: &str) -> Result<(), Invalid> {
+    match &flag.action {
+        Action::Value { set, .. } | Action::Optional { set, .. } => set(settings, value),
+        Action::Plain(set) => {
+            if on_off_auto(value)? == Some(true) {
+                set(settings);
+            }
+            Ok(())
+        }
+        Action::Switch { set, .. } => {
+            if let Some(on) = on_off_auto(value)? {
+                set(settings, on);
+            }
+            Ok(())
+        }
+    }
+}
+
+/// Commands and their operands.
+fn apply_words(settings: &mut Settings, words: &[String]) -> Result<(), CliError> {
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match words[..] {
+        [] => {}
+        ["help", ..] => settings.command = Command::Help,
+        ["version"] => settings.command = Command::Version,
+        ["pull", name] => settings.command = Command::Pull(name.into()),
+        ["pull", ..] => {
+            return Err(CliError::new("pull needs the name of one model")
+                .hint("try: llamafile pull smollm2"));
+        }
+        ["chat"] => settings.mode = Mode::Chat,
+        ["chat", model] => {
+            settings.mode = Mode::Chat;
+            settings.model = Some(model.into());
+        }
+        ["run"] => {}
+        ["run", model] => settings.model = Some(model.into()),
+        ["run", model, ref prompt @ ..] => {
+            settings.model = Some(model.into());
+            settings.prompt = Some(Text::Typed(prompt.join(" ")));
+        }
+        [word, ..] => return Err(unexpected_word(word)),
+    }
+    Ok(())
+}
+
+fn refuse(flag: &str, invalid: Invalid) -> CliError {
+    CliError::new(format!("{flag}: {}", invalid.cause))
+        .hint(invalid.remedy.as_deref().unwrap_or(SEE_HELP))
+}
+
+fn unknown_flag(argument: &str, name: &str) -> CliError {
+    if let Some((_, why)) = NOT_YET.iter().find(|(names, _)| names.contains(&name)) {
+        return CliError::new(format!("{name} is not supported: {why}")).hint(SEE_HELP);
+    }
+    let error = CliError::new(format!("unknown flag {argument}"));
+    let names = || FLAGS.iter().flat_map(|flag| flag.names.iter().copied());
+    let glued = names().find(|short| {
+        let rest = name.strip_prefix(short).unwrap_or_default();
+        !short.starts_with("--") && !rest.is_empty() && rest.parse::<f32>().is_ok()
+    });
+    if let Some(short) = glued {
+        return error.hint(format!("write the value apart: {short} {}", &name[short.len()..]));
+    }
+    match nearest(name, names()) {
+        Some(near) => error.hint(format!("did you mean {near}?")),
+        None => error.hint(SEE_HELP),
+    }
+}
+
+fn unexpected_word(word: &str) -> CliError {
+    let error = CliError::new(format!("unexpected argument \"{word}\""));
+    if let Some(near) = nearest(word, COMMANDS.into_iter()) {
+        return error.hint(format!("did you mean 'llamafile {near}'?"));
+    }
+    if word.ends_with(".gguf") {
+        return error.hint(format!("a model is given with -m: llamafile -m {word}"));
+    }
+    error.hint("a prompt is given with -p \"…\" (in quotes), a model with -m")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::Color;
+
+    fn parsed(line: &[&str]) -> Result<Settings, CliError> {
+        parse(line.iter().map(|s| s.to_string()).collect(), |_| None)
+    }
+
+    fn refused(line: &[&str]) -> String {
+        match parsed(line) {
+            Ok(_) => panic!("accepted {line:?}"),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn names_are_unique() {
+        let mut seen = std::collections::HashSet::new();
+        for flag in FLAGS {
+            let off: &[&str] = match flag.action {
+                Action::Switch { off, .. } | Action::Optional { off, .. } => off,
+                _ => &[],
+            };
+            for name in flag.names.iter().chain(off) {
+                assert!(seen.insert(*name), "{name} twice");
+            }
+        }
+        for (names, _) in NOT_YET {
+            for name in *names {
+                assert!(seen.insert(*name), "{name} twice");
+            }
+        }
+    }
+
+    #[test]
+    fn flags_as_llama_cpp_users_type_them() {
+        let settings = parsed(&[
+            "-m",
+            "a.gguf",
+            "-p",
+            "hi\\n",
+            "-n",
+            "32",
+            "-c",
+            "512",
+            "-t",
+            "2",
+            "--temp",
+            "0",
+            "--top_k",
+            "1",
+            "--top-p=0.5",
+            "-sys",
+            "be brief",
+            "-ngl",
+            "0",
+            "--color",
+            "-s",
+            "7",
+        ])
+        .unwrap();
+        assert_eq!(settings.model.as_deref(), Some("a.gguf"));
+        assert_eq!(settings.prompt_text().as_deref(), Some("hi\n"));
+        assert_eq!(settings.system_text().as_deref(), Some("be brief"));
+        assert_eq!(settings.predict, Some(32));
+        assert_eq!(settings.context, Some(512));
+        assert_eq!(settings.threads, Some(2));
+        assert_eq!(settings.sampling.temperature, 0.0);
+        assert_eq!(settings.sampling.top_k, 1);
+        assert_eq!(settings.sampling.top_p, 0.5);
+        assert_eq!(settings.sampling.seed, Some(7));
+        assert_eq!(settings.color, Color::On);
+        assert!(settings.notes.is_empty());
+    }
+
+    #[test]
+    fn values_may_begin_with_a_dash_unless_they_are_flags() {
+        let settings = parsed(&["-p", "- one", "-n", "-1"]).unwrap();
+        assert_eq!(settings.prompt_text().as_deref(), Some("- one"));
+        assert_eq!(settings.predict, None);
+        assert!(refused(&["-m", "-p", "hi"]).contains("-m needs a value"));
+        assert!(refused(&["-p"]).contains("-p needs a value"));
+    }
+
+    #[test]
+    fn arguments_win_over_the_environment() {
+        let variable = |name: &str| match name {
+            "LLAMA_ARG_THREADS" => Some("3".into()),
+            "LLAMA_ARG_CTX_SIZE" => Some("64".into()),
+            "LLAMA_ARG_SHOW_TIMINGS" => Some("on".into()),
+            _ => None,
+        };
+        let settings = parse(vec!["-t".into(), "1".into()], variable).unwrap();
+        assert_eq!(settings.threads, Some(1));
+        assert_eq!(settings.context, Some(64));
+        assert!(settings.timings);
+        let broken = parse(Vec::new(), |name| (name == "LLAMA_ARG_TOP_P").then(|| "2".into()));
+        assert!(broken.unwrap_err().to_string().contains("LLAMA_ARG_TOP_P=2"));
+    }
+
+    #[test]
+    fn commands_and_their_operands() {
+        let pull = parsed(&["pull", "smollm2"]).unwrap();
+        assert_eq!(pull.command, Command::Pull("smollm2".into()));
+        let run = parsed(&["run", "smollm2", "say", "hi", "-n", "4"]).unwrap();
+        assert_eq!(run.model.as_deref(), Some("smollm2"));
+        assert_eq!(run.prompt_text().as_deref(), Some("say hi"));
+        assert_eq!(parsed(&["chat"]).unwrap().mode, Mode::Chat);
+        assert_eq!(parsed(&["-m", "x", "--help"]).unwrap().command, Command::Help);
+        assert!(refused(&["pul", "x"]).contains("llamafile pull"));
+        assert!(refused(&["x.gguf"]).contains("-m x.gguf"));
+    }
+
+    #[test]
+    fn mistakes_are_met_with_a_remedy() {
+        assert!(refused(&["--tmep", "1"]).contains("did you mean --temp?"));
+        assert!(refused(&["-t4"]).contains("-t 4"));
+        assert!(refused(&["-t", "0"]).contains("at least 1"));
+        assert!(refused(&["--temp", "x"]).contains("expected a number, not \"x\""));
+        assert!(refused(&["--server"]).contains("no server yet"));
+        assert!(refused(&["--gpu", "nvidia"]).contains("no GPU backend"));
+        assert!(refused(&["-ctk", "f32"]).contains("differ"));
+        assert_eq!(parsed(&["-ngl", "99"]).unwrap().notes.len(), 1);
+    }
+}

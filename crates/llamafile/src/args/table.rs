@@ -1,0 +1,561 @@
+//! The one table of flags: parsing, help and environment all read it.
+//!
+//! Spellings, defaults and environment variables are llama.cpp's, or llamafile's where llama.cpp
+//! has no such flag.
+
+use backend::KvType;
+
+use super::flag::{Action, Flag, Group, Invalid};
+use super::values::{file, number, on_off_auto, threads, whole, whole_or};
+use crate::settings::{Color, Command, Mode, Text};
+
+/// Every flag that has an effect or is harmless to accept.
+pub const FLAGS: &[Flag] = &[
+    // Model
+    Flag {
+        names: &["-m", "--model"],
+        action: Action::Value {
+            name: "FILE|NAME",
+            set: |s, v| {
+                s.model = Some(v.into());
+                Ok(())
+            },
+        },
+        env: Some("LLAMA_ARG_MODEL"),
+        group: Group::Model,
+        help: "GGUF file, or name of a known model (see 'llamafile pull'). \
+               Without it the default model is used, and fetched the first time.",
+    },
+    Flag {
+        names: &["--offline"],
+        action: Action::Plain(|s| s.offline = true),
+        env: Some("LLAMA_ARG_OFFLINE"),
+        group: Group::Model,
+        help: "Never use the network: known models must have been fetched before.",
+    },
+    Flag {
+        names: &["--chat-template"],
+        action: Action::Value {
+            name: "JINJA",
+            set: |s, v| {
+                s.template = Some(v.into());
+                Ok(())
+            },
+        },
+        env: Some("LLAMA_ARG_CHAT_TEMPLATE"),
+        group: Group::Model,
+        help: "Jinja source to use in place of the model's own chat template.",
+    },
+    Flag {
+        names: &["--chat-template-file"],
+        action: Action::Value {
+            name: "FILE",
+            set: |s, v| {
+                let (Text::Read(source) | Text::Typed(source)) = file(v)?;
+                s.template = Some(source);
+                Ok(())
+            },
+        },
+        env: Some("LLAMA_ARG_CHAT_TEMPLATE_FILE"),
+        group: Group::Model,
+        help: "The same, from a file.",
+    },
+    // Prompt and conversation
+    Flag {
+        names: &["-p", "--prompt"],
+        action: Action::Value {
+            name: "TEXT",
+            set: |s, v| {
+                s.prompt = Some(Text::Typed(v.into()));
+                Ok(())
+            },
+        },
+        env: None,
+        group: Group::Prompt,
+        help: "What to ask. Answers once and exits.",
+    },
+    Flag {
+        names: &["-f", "--file"],
+        action: Action::Value {
+            name: "FILE",
+            set: |s, v| {
+                s.prompt = Some(file(v)?);
+                Ok(())
+            },
+        },
+        env: None,
+        group: Group::Prompt,
+        help: "The same, from a file; - is standard input.",
+    },
+    Flag {
+        names: &["-sys", "--system-prompt"],
+        action: Action::Value {
+            name: "TEXT",
+            set: |s, v| {
+                s.system = Some(Text::Typed(v.into()));
+                Ok(())
+            },
+        },
+        env: None,
+        group: Group::Prompt,
+        help: "How the model shall behave, as the conversation's system message.",
+    },
+    Flag {
+        names: &["-sysf", "--system-prompt-file"],
+        action: Action::Value {
+            name: "FILE",
+            set: |s, v| {
+                s.system = Some(file(v)?);
+                Ok(())
+            },
+        },
+        env: None,
+        group: Group::Prompt,
+        help: "The same, from a file.",
+    },
+    Flag {
+        names: &["-cnv", "--conversation", "--chat", "-i", "--interactive"],
+        action: Action::Plain(|s| s.mode = Mode::Chat),
+        env: None,
+        group: Group::Prompt,
+        help: "Hold a conversation, with -p as its first message. \
+               This is what happens without a prompt.",
+    },
+    Flag {
+        names: &["-st", "--single-turn", "--cli"],
+        action: Action::Plain(|s| s.mode = Mode::Answer),
+        env: None,
+        group: Group::Prompt,
+        help: "Answer once and exit. This is what happens with a prompt.",
+    },
+    Flag {
+        names: &["-no-cnv", "--no-conversation"],
+        action: Action::Plain(|s| s.mode = Mode::Completion),
+        env: None,
+        group: Group::Prompt,
+        help: "Continue the prompt as plain text, without the chat template.",
+    },
+    Flag {
+        names: &["-e", "--escape"],
+        action: Action::Switch { off: &["--no-escape"], set: |s, on| s.escape = Some(on) },
+        env: None,
+        group: Group::Prompt,
+        help: "Let \\n, \\t, \\\" and the like in -p and -sys stand for the character they name \
+               (default: on).",
+    },
+    // Choosing tokens
+    Flag {
+        names: &["-n", "--predict", "--n-predict"],
+        action: Action::Value {
+            name: "N",
+            set: |s, v| {
+                s.predict = whole_or(v, 0, &["-1", "-2"])?;
+                Ok(())
+            },
+        },
+        env: Some("LLAMA_ARG_N_PREDICT"),
+        group: Group::Sampling,
+        help: "Most tokens to generate (default: -1, until the model ends its answer or the \
+               context is full).",
+    },
+    Flag {
+        names: &["-s", "--seed"],
+        action: Action::Value {
+            name: "N",
+            set: |s, v| {
+                s.sampling.seed = match v {
+                    "-1" | "4294967295" => None,
+                    v => Some(v.parse().map_err(|_| {
+                        Invalid::expected("a whole number from 0 to 4294967294 (or -1)", v)
+                    })?),
+                };
+                Ok(())
+            },
+        },
+        env: None,
+        group: Group::Sampling,
+        help: "Equal seeds repeat equal answers (default: -1, another one each time).",
+    },
+    Flag {
+        names: &["--temp", "--temperature"],
+        action: Action::Value {
+            name: "X",
+            set: |s, v| {
+                s.sampling.temperature = number(v, f32::MIN..=f32::MAX)?.max(0.0);
+                Ok(())
+            },
+        },
+        env: Some("LLAMA_ARG_TEMPERATURE"),
+        group: Group::Sampling,
+        help: "Higher is more surprising; 0 always takes the likeliest token (default: 0.8).",
+    },
+    Flag {
+        names: &["--top-k"],
+        action: Action::Value {
+            name: "N",
+            set: |s, v| {
+                s.sampling.top_k = whole_or(v, 0, &["-1"])?.unwrap_or(0);
+                Ok(())
+            },
+        },
+        env: Some("LLAMA_ARG_TOP_K"),
+        group: Group::Sampling,
+        help: "Choose among the N likeliest tokens (default: 40; 0: all).",
+    },
+    Flag {
+        names: &["--top-p"],
+        action: Action::Value {
+            name: "X",
+            set: |s, v| {
+                s.sampling.top_p = number(v, 0.0..=1.0)?;
+                Ok(())
+            },
+        },
+        env: Some("LLAMA_ARG_TOP_P"),
+        group: Group::Sampling,
+        help: "Choose among the likeliest tokens that together reach this probability \
+               (default: 0.95; 1: all).",
+    },
+    Flag {
+        names: &["--min-p"],
+        action: Action::Value {
+            name: "X",
+            set: |s, v| {
+                s.sampling.min_p = number(v, 0.0..=1.0)?;
+                Ok(())
+            },
+        },
+        env: Some("LLAMA_ARG_MIN_P"),
+        group: Group::Sampling,
+        help: "Drop tokens less likely than this share of the likeliest (default: 0.05; 0: none).",
+    },
+    Flag {
+        names: &["--repeat-penalty"],
+        action: Action::Value {
+            name: "X",
+            set: |s, v| {
+                s.sampling.repeat_penalty = number(v, f32::MIN_POSITIVE..=f32::MAX)
+                    .map_err(|_| Invalid::expected("a number above 0", v))?;
+                Ok(())
+            },
+        },
+        env: Some("LLAMA_ARG_REPEAT_PENALTY"),
+        group: Group::Sampling,
+        help: "Make recent tokens less likely by this factor (default: 1, off).",
+    },
+    Flag {
+        names: &["--repeat-last-n"],
+        action: Action::Value {
+            name: "N",
+            set: |s, v| {
+                s.sampling.repeat_last_n = whole(v, 0)?;
+                Ok(())
+            },
+        },
+        env: None,
+        group: Group::Sampling,
+        help: "How many tokens count as recent for the penalties (default: 64; 0: none).",
+    },
+    Flag {
+        names: &["--presence-penalty"],
+        action: Action::Value {
+            name: "X",
+            set: |s, v| {
+                s.sampling.presence_penalty = number(v, f32::MIN..=f32::MAX)?;
+                Ok(())
+            },
+        },
+        env: Some("LLAMA_ARG_PRESENCE_PENALTY"),
+        group: Group::Sampling,
+        help: "Taken once from the score of each recent token (default: 0).",
+    },
+    Flag {
+        names: &["--frequency-penalty"],
+        action: Action::Value {
+            name: "X",
+            set: |s, v| {
+                s.sampling.frequency_penalty = number(v, f32::MIN..=f32::MAX)?;
+                Ok(())
+            },
+        },
+        env: Some("LLAMA_ARG_FREQUENCY_PENALTY"),
+        group: Group::Sampling,
+        help: "Taken from the score of a recent token for each time it occurs (default: 0).",
+    },
+    // Speed and memory
+    Flag {
+        names: &["-c", "--ctx-size"],
+        action: Action::Value {
+            name: "N",
+            set: |s, v| {
+                s.context = Some(whole(v, 0)?).filter(|n| *n > 0);
+                Ok(())
+            },
+        },
+        env: Some("LLAMA_ARG_CTX_SIZE"),
+        group: Group::Engine,
+        help: "Tokens that prompt and answers may take together (default: 0, as the model says).",
+    },
+    Flag {
+        names: &["-t", "--threads"],
+        action: Action::Value {
+            name: "N",
+            set: |s, v| {
+                s.threads =
+                    threads(v).map_err(|e| e.hint("leave -t out to use every fast core"))?;
+                Ok(())
+            },
+        },
+        env: Some("LLAMA_ARG_THREADS"),
+        group: Group::Engine,
+        help: "Threads (default: -1, one for each fast core that may be used).",
+    },
+    Flag {
+        names: &["-b", "--batch-size"],
+        action: Action::Value {
+            name: "N",
+            set: |s, v| {
+                s.batch = Some(whole(v, 1)?);
+                Ok(())
+            },
+        },
+        env: Some("LLAMA_ARG_BATCH"),
+        group: Group::Engine,
+        help: "Most tokens of a prompt that are evaluated at once.",
+    },
+    Flag {
+        names: &["-ctk", "--cache-type-k"],
+        action: Action::Value {
+            name: "TYPE",
+            set: |s, v| {
+                s.key_type = kv_type(v)?;
+                Ok(())
+            },
+        },
+        env: Some("LLAMA_ARG_CACHE_TYPE_K"),
+        group: Group::Engine,
+        help: "Precision of keys kept in memory: f16 or f32 (default: f16).",
+    },
+    Flag {
+        names: &["-ctv", "--cache-type-v"],
+        action: Action::Value {
+            name: "TYPE",
+            set: |s, v| {
+                s.value_type = kv_type(v)?;
+                Ok(())
+            },
+        },
+        env: Some("LLAMA_ARG_CACHE_TYPE_V"),
+        group: Group::Engine,
+        help: "Precision of values kept in memory; for now it must equal that of the keys.",
+    },
+    // Output
+    Flag {
+        names: &["--display-prompt"],
+        action: Action::Switch {
+            off: &["--no-display-prompt"],
+            set: |s, on| s.display_prompt = Some(on),
+        },
+        env: None,
+        group: Group::Output,
+        help: "Repeat the prompt before the text (default: only with -no-cnv).",
+    },
+    Flag {
+        names: &["--timings", "--show-timings", "--perf"],
+        action: Action::Switch {
+            off: &["--no-timings", "--no-show-timings", "--no-perf"],
+            set: |s, on| s.timings = on,
+        },
+        env: Some("LLAMA_ARG_SHOW_TIMINGS"),
+        group: Group::Output,
+        help: "Report load time and speeds on standard error (default: off).",
+    },
+    Flag {
+        names: &["-co", "--color"],
+        action: Action::Optional {
+            off: &["--no-color"],
+            set: |s, v| {
+                s.color = match on_off_auto(v)? {
+                    Some(true) => Color::On,
+                    Some(false) => Color::Off,
+                    None => Color::Auto,
+                };
+                Ok(())
+            },
+        },
+        env: None,
+        group: Group::Output,
+        help: "Colours (default: auto, on a terminal unless NO_COLOR is set).",
+    },
+    Flag {
+        names: &["--simple-io"],
+        action: Action::Plain(|s| s.simple_io = true),
+        env: None,
+        group: Group::Output,
+        help: "Read the conversation line by line, without an editor.",
+    },
+    Flag {
+        names: &["-v", "--verbose", "--log-verbose"],
+        action: Action::Plain(|s| s.verbose = true),
+        env: None,
+        group: Group::Output,
+        help: "Report on standard error what is being done.",
+    },
+    Flag {
+        names: &["-h", "--help", "--usage"],
+        action: Action::Plain(|s| s.command = Command::Help),
+        env: None,
+        group: Group::Output,
+        help: "Print this help.",
+    },
+    Flag {
+        names: &["--version"],
+        action: Action::Plain(|s| s.command = Command::Version),
+        env: None,
+        group: Group::Output,
+        help: "Print the version.",
+    },
+    // Accepted for compatibility
+    Flag {
+        names: &["-ngl", "--gpu-layers", "--n-gpu-layers"],
+        action: Action::Value {
+            name: "N",
+            set: |s, v| {
+                let wanted = match v {
+                    "auto" => None,
+                    "all" => Some(usize::MAX),
+                    v => whole_or(v, 0, &["auto", "all", "-1"])?,
+                };
+                if wanted.is_some_and(|layers| layers > 0) {
+                    s.notes.push(format!(
+                        "-ngl {v} has no effect: there is no GPU backend yet, the CPU does the work"
+                    ));
+                }
+                Ok(())
+            },
+        },
+        env: Some("LLAMA_ARG_N_GPU_LAYERS"),
+        group: Group::Compatibility,
+        help: "Layers on a GPU. There is no GPU backend yet: says so and uses the CPU.",
+    },
+    Flag {
+        names: &["--gpu"],
+        action: Action::Value {
+            name: "WHICH",
+            set: |_, v| match v.to_ascii_lowercase().as_str() {
+                "auto" | "disable" | "disabled" | "none" | "off" => Ok(()),
+                _ => Err(Invalid {
+                    cause: format!("there is no GPU backend yet, so no \"{v}\""),
+                    remedy: Some("use --gpu auto or --gpu disable to run on the CPU".into()),
+                }),
+            },
+        },
+        env: None,
+        group: Group::Compatibility,
+        help: "auto or disable: both run on the CPU.",
+    },
+    Flag {
+        names: &["-fa", "--flash-attn"],
+        action: Action::Optional {
+            off: &[],
+            set: |s, v| {
+                if on_off_auto(v)? == Some(false) {
+                    s.notes.push("-fa off has no effect: there is one kind of attention".into());
+                }
+                Ok(())
+            },
+        },
+        env: Some("LLAMA_ARG_FLASH_ATTN"),
+        group: Group::Compatibility,
+        help: "Attention never builds its full score matrix here.",
+    },
+    Flag {
+        names: &["--jinja"],
+        action: Action::Switch {
+            off: &["--no-jinja"],
+            set: |s, on| {
+                if !on {
+                    s.notes
+                        .push("--no-jinja has no effect: chat templates are always Jinja".into());
+                }
+            },
+        },
+        env: Some("LLAMA_ARG_JINJA"),
+        group: Group::Compatibility,
+        help: "Chat templates are always Jinja here.",
+    },
+    Flag {
+        names: &["--mmap"],
+        action: Action::Switch {
+            off: &["--no-mmap"],
+            set: |s, on| {
+                if !on {
+                    s.notes.push("--no-mmap has no effect: model files are always mapped".into());
+                }
+            },
+        },
+        env: None,
+        group: Group::Compatibility,
+        help: "Model files are always mapped into memory.",
+    },
+    Flag {
+        names: &["--nobrowser", "--nologo", "--log-disable", "--no-warmup"],
+        action: Action::Plain(|_| {}),
+        env: None,
+        group: Group::Compatibility,
+        help: "What these turn off does not happen here.",
+    },
+];
+
+/// Flags of llama.cpp and llamafile that ask for something this version cannot do.
+pub const NOT_YET: &[(&[&str], &str)] = &[
+    (&["--server", "--v2", "--host", "--port", "--listen"], "there is no server yet"),
+    (&["--image", "--audio", "--video", "-mm", "--mmproj"], "models read only text yet"),
+    (
+        &["--grammar", "--grammar-file", "-j", "--json-schema", "-jf", "--json-schema-file"],
+        "answers cannot be held to a grammar yet",
+    ),
+    (
+        &["--lora", "--lora-scaled", "--control-vector", "--control-vector-scaled"],
+        "adapters cannot be applied yet",
+    ),
+    (
+        &["-hf", "-hfr", "--hf-repo", "-hff", "--hf-file", "-mu", "--model-url"],
+        "only known models can be fetched yet",
+    ),
+    (
+        &[
+            "--mirostat",
+            "--dry-multiplier",
+            "--xtc-probability",
+            "--typical",
+            "--typical-p",
+            "--top-nsigma",
+            "--top-n-sigma",
+            "--dynatemp-range",
+            "--samplers",
+            "-l",
+            "--logit-bias",
+            "--ignore-eos",
+        ],
+        "this way of choosing tokens is not there yet",
+    ),
+    (
+        &["-r", "--reverse-prompt", "--in-prefix", "--in-suffix"],
+        "the conversation's form comes from the chat template only, yet",
+    ),
+    (
+        &["--prompt-cache", "--keep", "--context-shift"],
+        "the context cannot be saved or shifted yet",
+    ),
+    (&["-md", "--model-draft", "--draft"], "there is no speculative decoding yet"),
+    (&["--embedding", "--embeddings"], "there are no embeddings yet"),
+];
+
+fn kv_type(text: &str) -> Result<KvType, Invalid> {
+    match text {
+        "f16" => Ok(KvType::F16),
+        "f32" => Ok(KvType::F32),
+        _ => Err(Invalid::expected("f16 or f32", text)),
+    }
+}

@@ -1,0 +1,197 @@
+//! A loaded model at work: prompts to tokens, tokens to text.
+
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use chat::{Message, Template};
+use engine::{Engine, Error, Finish, Options, Session};
+use sample::Sampler;
+
+use crate::error::CliError;
+use crate::settings::Settings;
+use crate::terminal::{Progress, Unit};
+
+const JINJA: &str = "give Jinja source, as in the tokenizer.chat_template of model files";
+const OTHER_TEMPLATE: &str = "give another with --chat-template, or -no-cnv for plain text";
+
+/// Maps the model file with the options that the settings ask for.
+pub fn load(path: &Path, settings: &Settings) -> Result<Engine, CliError> {
+    let default = Options::default();
+    let options = Options {
+        n_ctx: settings.context,
+        threads: settings.threads,
+        n_batch: settings.batch.unwrap_or(default.n_batch),
+        kv_type: settings.key_type,
+    };
+    let engine = Engine::load(path, &options).map_err(|error| match error {
+        // Errors of the file itself name it already.
+        Error::File(_) => explain(&error),
+        _ => explain(&error).within(path.display()),
+    })?;
+    if settings.verbose {
+        let info = engine.info();
+        eprintln!("model: {}", path.display());
+        eprintln!(
+            "loaded in {:.3} s: {}, architecture {}, {} parameters, {} tokens in the vocabulary",
+            engine.load_time().as_secs_f64(),
+            info.name,
+            info.architecture,
+            info.n_params,
+            info.n_vocab
+        );
+    }
+    Ok(engine)
+}
+
+/// The chat template of the flags or of the model, and whether it is a real one: models without
+/// were not trained to hold conversations.
+pub fn template(engine: &Engine, settings: &Settings) -> Result<(Template, bool), CliError> {
+    let Some(source) = &settings.template else {
+        let template = engine.template().map_err(|error| explain(&error).hint(OTHER_TEMPLATE))?;
+        let real = template.source() != chat::CHATML;
+        return Ok((template, real));
+    };
+    let tokenizer = engine.tokenizer();
+    let text = |id: Option<u32>| id.and_then(|id| tokenizer.token_text(id)).unwrap_or_default();
+    let template = Template::new(source, text(tokenizer.bos()), text(tokenizer.eos()))
+        .map_err(|error| CliError::new(format!("--chat-template: {error}")).hint(JINJA))?;
+    Ok((template, true))
+}
+
+/// One conversation with a loaded model.
+pub struct Generator<'e> {
+    engine: &'e Engine,
+    session: Session<'e>,
+    sampler: Sampler,
+    limit: Option<usize>,
+    verbose: bool,
+}
+
+impl<'e> Generator<'e> {
+    /// A generator that has seen nothing yet.
+    pub fn new(engine: &'e Engine, settings: &Settings) -> Result<Self, CliError> {
+        let session = engine.session().map_err(|error| explain(&error))?;
+        let sampler = Sampler::new(settings.sampling.clone());
+        if settings.verbose {
+            eprintln!("backend: {}", session.backend());
+            eprintln!("context: {} tokens, seed: {}", session.n_ctx(), sampler.seed());
+        }
+        let (limit, verbose) = (settings.predict, settings.verbose);
+        Ok(Self { engine, session, sampler, limit, verbose })
+    }
+
+    /// The model.
+    pub fn engine(&self) -> &'e Engine {
+        self.engine
+    }
+
+    /// The conversation as the engine sees it.
+    pub fn session(&self) -> &Session<'e> {
+        &self.session
+    }
+
+    /// Forgets the conversation.
+    pub fn clear(&mut self) {
+        self.session.clear();
+    }
+
+    /// The tokens of plain text.
+    pub fn text_tokens(&self, text: &str) -> Vec<u32> {
+        self.engine.tokenizer().encode(text, true, true)
+    }
+
+    /// The tokens of a conversation in which it is the model's turn.
+    pub fn chat_tokens(
+        &self,
+        template: &Template,
+        messages: &[Message],
+    ) -> Result<Vec<u32>, CliError> {
+        let text = template
+            .render(messages, true)
+            .map_err(|error| CliError::new(error).hint(OTHER_TEMPLATE))?;
+        if self.verbose {
+            eprintln!("prompt: {text:?}");
+        }
+        let tokenizer = self.engine.tokenizer();
+        let mut tokens = tokenizer.encode(&text, false, true);
+        // Many templates write the token that begins a text themselves.
+        if let Some(bos) = tokenizer.bos().filter(|_| tokenizer.add_bos())
+            && tokens.first() != Some(&bos)
+        {
+            tokens.insert(0, bos);
+        }
+        Ok(tokens)
+    }
+
+    /// Evaluates `tokens` and generates what follows them.
+    ///
+    /// `stop` is asked between batches of the prompt, and may break off; then the result is
+    /// [`Finish::Cancelled`], as it is when `on_text` breaks off.
+    pub fn run(
+        &mut self,
+        tokens: &[u32],
+        stop: &dyn Fn() -> bool,
+        on_text: &mut dyn FnMut(&str) -> ControlFlow<()>,
+    ) -> Result<Finish, CliError> {
+        let seen = self.session.tokens().len().min(tokens.len());
+        let mut progress = Progress::new("Reading", Unit::Tokens, seen as u64);
+        let complete = self
+            .session
+            .feed(tokens, &mut |done, total| {
+                progress.update(done as u64, total as u64);
+                if stop() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            })
+            .map_err(|error| explain(&error))?;
+        drop(progress);
+        if !complete {
+            return Ok(Finish::Cancelled);
+        }
+        self.session
+            .generate(&mut self.sampler, self.limit, on_text)
+            .map_err(|error| explain(&error))
+    }
+
+    /// Load time and speeds, one fact a line.
+    pub fn timings(&self) -> String {
+        let stats = self.session.stats();
+        let load = self.engine.load_time().as_secs_f64();
+        let reused = match stats.cached_tokens {
+            0 => String::new(),
+            n => format!(", {n} more were still in memory"),
+        };
+        format!(
+            "load    {load:8.3} s\n\
+             prompt  {:8.3} s  {:6} tokens  {:8.2} tokens/s{reused}\n\
+             answer  {:8.3} s  {:6} tokens  {:8.2} tokens/s",
+            stats.prompt_time.as_secs_f64(),
+            stats.prompt_tokens,
+            stats.prompt_speed(),
+            stats.generation_time.as_secs_f64(),
+            stats.generated_tokens,
+            stats.generation_speed(),
+        )
+    }
+}
+
+/// An error of the engine, with a remedy where its text names none.
+fn explain(error: &Error) -> CliError {
+    use model::Error as Model;
+    let cause = CliError::new(error);
+    match error {
+        Error::PromptTooLong { .. } => {
+            cause.hint("shorten the prompt, or give a larger context with -c")
+        }
+        Error::EmptyPrompt => cause.hint("give some text with -p"),
+        Error::NotGenerative { .. } => cause.hint("use a model that generates text"),
+        Error::File(_) => {
+            cause.hint("llamafile runs GGUF model files; without -m it uses a default model")
+        }
+        Error::Model(Model::UnknownArchitecture { .. }) => {
+            cause.hint("a newer llamafile may run such models; this one cannot")
+        }
+        Error::Model(
+            Model::Value { .. } | Model::MissingTensor { .. } | Model::TensorShape { .. },
+        ) => cause.hint("the file is damaged or was converted wrongly; fetch or convert it again"),
+        _ => cause,
+    }
+}

@@ -1,0 +1,169 @@
+//! What the command line and the environment ask for.
+
+use backend::KvType;
+use sample::Params;
+
+/// What `llamafile` shall do.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Command {
+    /// Answer a prompt or hold a conversation.
+    #[default]
+    Generate,
+    /// Fetch the named model.
+    Pull(String),
+    /// Print the help.
+    Help,
+    /// Print the version.
+    Version,
+}
+
+/// Whether text is generated as an answer, in a conversation, or raw.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Mode {
+    /// One answer when there is a prompt, a conversation otherwise.
+    #[default]
+    Auto,
+    /// A conversation, with the prompt (if any) as its first message.
+    Chat,
+    /// One answer.
+    Answer,
+    /// The prompt continued as plain text, without the chat template.
+    Completion,
+}
+
+/// When to colour the output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Color {
+    /// On a terminal, unless `NO_COLOR` is set.
+    #[default]
+    Auto,
+    /// Always.
+    On,
+    /// Never.
+    Off,
+}
+
+/// Everything a run needs to know.
+#[derive(Debug, Default)]
+pub struct Settings {
+    /// What to do.
+    pub command: Command,
+    /// Model file, or name of a known model; the default model when absent.
+    pub model: Option<String>,
+    /// Never use the network.
+    pub offline: bool,
+    /// The prompt as given, with escapes not yet replaced.
+    pub prompt: Option<Text>,
+    /// The system message.
+    pub system: Option<Text>,
+    /// Whether `\n` and the like in typed text stand for the character they name.
+    pub escape: Option<bool>,
+    /// Whether a raw completion repeats its prompt.
+    pub display_prompt: Option<bool>,
+    /// How text is generated.
+    pub mode: Mode,
+    /// Jinja source that replaces the model's own chat template.
+    pub template: Option<String>,
+    /// Most tokens to generate; `None` is no limit but the context.
+    pub predict: Option<usize>,
+    /// Context in tokens; `None` is the model's own.
+    pub context: Option<usize>,
+    /// Threads; `None` lets the engine choose.
+    pub threads: Option<usize>,
+    /// Most prompt tokens evaluated at once; `None` is the engine's default.
+    pub batch: Option<usize>,
+    /// Precision of keys in memory.
+    pub key_type: KvType,
+    /// Precision of values in memory.
+    pub value_type: KvType,
+    /// How tokens are chosen.
+    pub sampling: Params,
+    /// Report speeds at the end.
+    pub timings: bool,
+    /// Report what is being done.
+    pub verbose: bool,
+    /// Colours.
+    pub color: Color,
+    /// Read lines without an editor.
+    pub simple_io: bool,
+    /// Remarks on flags that have no effect here.
+    pub notes: Vec<String>,
+}
+
+/// A text and where it came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Text {
+    /// Typed on the command line: escapes may apply.
+    Typed(String),
+    /// Read from a file or standard input: taken as it is.
+    Read(String),
+}
+
+impl Settings {
+    /// The prompt with its escapes replaced.
+    pub fn prompt_text(&self) -> Option<String> {
+        self.prompt.as_ref().map(|text| self.unescaped(text))
+    }
+
+    /// The system message with its escapes replaced.
+    pub fn system_text(&self) -> Option<String> {
+        self.system.as_ref().map(|text| self.unescaped(text))
+    }
+
+    fn unescaped(&self, text: &Text) -> String {
+        match text {
+            Text::Typed(typed) if self.escape.unwrap_or(true) => unescape(typed),
+            Text::Typed(text) | Text::Read(text) => text.clone(),
+        }
+    }
+}
+
+/// Replaces `\n \r \t \' \" \\` and `\xHH`; every other backslash stays.
+fn unescape(text: &str) -> String {
+    let bytes = text.as_bytes();
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while at < bytes.len() {
+        let (byte, taken) = match &bytes[at..] {
+            [b'\\', b'n', ..] => (b'\n', 2),
+            [b'\\', b'r', ..] => (b'\r', 2),
+            [b'\\', b't', ..] => (b'\t', 2),
+            [b'\\', quoted @ (b'\'' | b'"' | b'\\'), ..] => (*quoted, 2),
+            [b'\\', b'x', high, low, ..] => match (hex(*high), hex(*low)) {
+                (Some(high), Some(low)) => (high << 4 | low, 4),
+                _ => (b'\\', 1),
+            },
+            rest => (rest[0], 1),
+        };
+        out.push(byte);
+        at += taken;
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+fn hex(digit: u8) -> Option<u8> {
+    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escapes_are_replaced_as_llama_cpp_does() {
+        assert_eq!(unescape(r"a\nb\t\\n \x41\x4 \q"), "a\nb\t\\n A\\x4 \\q");
+        assert_eq!(unescape(r"caf\xc3\xa9"), "café");
+        assert_eq!(unescape("tail\\"), "tail\\");
+    }
+
+    #[test]
+    fn text_read_from_a_file_keeps_its_backslashes() {
+        let settings = Settings {
+            prompt: Some(Text::Read(r"printf('\n')".into())),
+            system: Some(Text::Typed(r"a\nb".into())),
+            ..Settings::default()
+        };
+        assert_eq!(settings.prompt_text().as_deref(), Some(r"printf('\n')"));
+        assert_eq!(settings.system_text().as_deref(), Some("a\nb"));
+    }
+}

@@ -1,0 +1,109 @@
+//! One prompt, one answer.
+
+use std::fs;
+use std::io::Read;
+use std::process::Stdio;
+
+use crate::support::{folder, llamafile, model, run, run_with_input, stderr, stdout};
+
+const SKY: &str = "Why is the sky blue?";
+
+#[test]
+fn a_question_gets_a_sensible_answer_and_nothing_else() {
+    let output = run(&["-p", SKY, "--temp", "0", "-n", "60"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let text = stdout(&output);
+    assert!(text.contains("scatter"), "{text}");
+    assert!(!text.contains(SKY) && !text.contains("<|im_"), "{text}");
+    assert!(text.ends_with('\n'), "{text}");
+    assert_eq!(stderr(&output), "");
+}
+
+#[test]
+fn the_answer_ends_by_itself() {
+    let output = run(&["-p", "What is 2+2?", "--temp", "0"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(stdout(&output).contains('4'), "{}", stdout(&output));
+}
+
+#[test]
+fn greedy_answers_do_not_depend_on_threads_and_batches() {
+    let answer = |more: &[&str]| {
+        let mut arguments = vec!["-p", SKY, "--temp", "0", "-n", "24"];
+        arguments.extend(more);
+        stdout(&run(&arguments))
+    };
+    let first = answer(&["-t", "1"]);
+    assert!(!first.is_empty());
+    assert_eq!(first, answer(&["-t", "2"]));
+    assert_eq!(first, answer(&["-t", "1", "--seed", "5"]));
+}
+
+#[test]
+fn equal_seeds_repeat_the_answer_and_others_do_not() {
+    let answer = |seed: &str| stdout(&run(&["-p", "Tell me a story.", "-s", seed, "-n", "24"]));
+    let first = answer("7");
+    assert_eq!(first, answer("7"));
+    assert_ne!(first, answer("8"));
+}
+
+#[test]
+fn the_prompt_comes_from_a_pipe_or_a_file() {
+    let typed = stdout(&run(&["-p", SKY, "--temp", "0", "-n", "12"]));
+    let piped = run_with_input(&["--temp", "0", "-n", "12"], &format!("{SKY}\n"));
+    assert_eq!(stdout(&piped), typed);
+    let file = folder("prompt").join("prompt.txt");
+    fs::write(&file, format!("{SKY}\n")).unwrap();
+    let read = run(&["-f", file.to_str().unwrap(), "--temp", "0", "-n", "12"]);
+    assert_eq!(stdout(&read), typed);
+}
+
+#[test]
+fn a_completion_repeats_its_prompt_unless_told_not_to() {
+    let arguments = ["-no-cnv", "-p", "Once upon a time", "--temp", "0", "-n", "8"];
+    let whole = stdout(&run(&arguments));
+    assert!(whole.starts_with("Once upon a time"), "{whole}");
+    let mut quiet = arguments.to_vec();
+    quiet.push("--no-display-prompt");
+    let rest = stdout(&run(&quiet));
+    assert_eq!(whole, format!("Once upon a time{rest}"));
+}
+
+#[test]
+fn the_system_message_counts() {
+    let ask = |system: &str| {
+        stdout(&run(&["-sys", system, "-p", "Who are you?", "--temp", "0", "-n", "16"]))
+    };
+    assert_ne!(ask("You are a pirate."), ask("You are a doctor."));
+}
+
+#[test]
+fn timings_go_to_standard_error() {
+    let output = run(&["-p", "Hi", "-n", "4", "--timings"]);
+    assert!(stderr(&output).contains("tokens/s"), "{}", stderr(&output));
+    assert!(!stdout(&output).contains("tokens/s"));
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_the_run_quietly() {
+    let mut command = llamafile();
+    command.arg("-m").arg(model()).args(["-p", "Tell me a long story.", "--temp", "0"]);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut first = [0; 4];
+    child.stdout.take().unwrap().read_exact(&mut first).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(stderr(&output), "");
+}
+
+#[test]
+fn help_and_version_need_no_model() {
+    for arguments in [["--help"], ["help"]] {
+        let output = llamafile().args(arguments).output().unwrap();
+        assert!(output.status.success());
+        assert!(stdout(&output).contains("--temp"), "{}", stdout(&output));
+    }
+    let output = llamafile().arg("--version").output().unwrap();
+    assert_eq!(stdout(&output), concat!("llamafile ", env!("CARGO_PKG_VERSION"), "\n"));
+}

@@ -1,0 +1,11 @@
+//! The command as a user runs it, with the default model.
+//!
+//! The model is fetched with `llamafile pull` the first time and kept in the user's cache. Where
+//! neither Hugging Face nor pip can be reached, these tests fail and say so.
+
+mod answers;
+mod conversation;
+mod pull;
+mod reference;
+mod refusals;
+mod support;

@@ -1,0 +1,48 @@
+//! Reads the cut vocabularies of `tests/data`.
+
+use serde_json::Value;
+use tokenizer::{Error, Parts, Tokenizer};
+
+pub const BPE: [&str; 5] = ["gpt-2", "smollm", "llama-bpe", "qwen2", "falcon"];
+pub const SPM: [&str; 2] = ["llama-spm", "phi-3"];
+
+/// The keys of ids that the fixtures use.
+const ID_KEYS: [&str; 4] = ["bos", "eos", "unknown", "padding"];
+
+pub fn read(name: &str) -> Value {
+    let path = format!("{}/tests/data/{name}.json", env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+    serde_json::from_str(&text).expect("JSON")
+}
+
+pub fn tokenizer(name: &str) -> Tokenizer {
+    build(&read(name), |_| ()).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+/// Builds the tokenizer of a file after `change`.
+pub fn build(file: &Value, change: impl FnOnce(&mut Parts)) -> Result<Tokenizer, Error> {
+    let text = |key: &str| file[key].as_str().unwrap_or_default();
+    let list = |key: &str| file[key].as_array().map(Vec::as_slice).unwrap_or_default();
+    let bytes = |key: &str| list(key).iter().filter_map(Value::as_str).map(str::as_bytes).collect();
+    let ids = ID_KEYS.into_iter().filter_map(|key| Some((key, number(&file["token_ids"][key])?)));
+    let mut parts = Parts {
+        model: text("model"),
+        pre: text("pre"),
+        tokens: bytes("tokens"),
+        scores: list("scores").iter().filter_map(Value::as_f64).map(|x| x as f32).collect(),
+        types: list("types").iter().filter_map(|x| number(x)?.try_into().ok()).collect(),
+        merges: file.get("merges").map(|_| bytes("merges")),
+        ids: ids.collect(),
+        add_bos: file["add_bos"].as_bool(),
+        add_eos: file["add_eos"].as_bool(),
+        add_space_prefix: file["add_space_prefix"].as_bool(),
+        name: text("name"),
+        architecture: text("architecture"),
+    };
+    change(&mut parts);
+    Tokenizer::new(&parts)
+}
+
+fn number(value: &Value) -> Option<u32> {
+    value.as_u64()?.try_into().ok()
+}
