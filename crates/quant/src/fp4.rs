@@ -81,8 +81,10 @@ fn nearest_element(value: f32, scale: f32) -> u8 {
     nearest
 }
 
-/// Half of `2^(exponent - 127)`; the code for NaN is not special.
-fn half_of_e8m0(exponent: u8) -> f32 {
+/// Half of the E8M0 number `2^(exponent - 127)`, the scale of MXFP4's doubled elements; the code for
+/// NaN is not special.
+#[inline]
+pub fn half_of_e8m0(exponent: u8) -> f32 {
     match exponent {
         // Subnormal.
         0 => f32::from_bits(1 << 21),
@@ -91,8 +93,9 @@ fn half_of_e8m0(exponent: u8) -> f32 {
     }
 }
 
-/// Half the value of a scale; the sign is ignored and the code for NaN means 0.
-fn half_of_e4m3(scale: u8) -> f32 {
+/// Half of an unsigned E4M3 number, the scale of NVFP4's doubled elements; the sign is ignored and the code for NaN means 0.
+#[inline]
+pub fn half_of_e4m3(scale: u8) -> f32 {
     let (exponent, fraction) = ((scale >> 3) & 15, scale & 7);
     if scale == 0x7f {
         return 0.0;
