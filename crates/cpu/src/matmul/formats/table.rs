@@ -118,7 +118,8 @@ pub(in super::super) fn group_scales(bytes: &[u8]) -> [i8; 8] {
     let upper = u16_at(bytes);
     std::array::from_fn(|g| {
         let lower = bytes[2 + g / 2] >> (4 * (g % 2)) & 15;
-        (lower | (upper >> (2 * g) & 3) as u8 * 16) as i8 - 32
+        let upper = (upper >> (2 * g)) as u8 & 3;
+        (lower | upper << 4) as i8 - 32
     })
 }
 

@@ -114,7 +114,7 @@ fn digits<const N: usize>(bytes: &[u8], codes: &mut [u8]) {
     let mut power = 1u8;
     for codes in codes.as_chunks_mut::<N>().0 {
         for (code, byte) in codes.iter_mut().zip(bytes) {
-            *code = (u16::from(byte.wrapping_mul(power)) * 3 >> 8) as u8;
+            *code = ((3 * u16::from(byte.wrapping_mul(power))) >> 8) as u8;
         }
         power *= 3;
     }
