@@ -10,6 +10,7 @@
 
 use crate::block::{decode_blocks, encode_blocks, pack_nibbles};
 use crate::codebook::E2M1_DOUBLED;
+use crate::float::f16_to_f32;
 use crate::search::largest_magnitude;
 
 /// Values per scale of NVFP4.
@@ -85,24 +86,19 @@ fn nearest_element(value: f32, scale: f32) -> u8 {
 /// NaN is not special.
 #[inline]
 pub fn half_of_e8m0(exponent: u8) -> f32 {
-    match exponent {
-        // Subnormal.
-        0 => f32::from_bits(1 << 21),
-        1 => f32::from_bits(1 << 22),
-        _ => f32::from_bits(u32::from(exponent - 1) << 23),
-    }
+    let exponent = u32::from(exponent);
+    // The first two are subnormal. Either is computed and one chosen, without a branch.
+    let (subnormal, normal) = (1 << (21 + (exponent & 1)), exponent.wrapping_sub(1) << 23);
+    f32::from_bits(if exponent < 2 { subnormal } else { normal })
 }
 
-/// Half of an unsigned E4M3 number, the scale of NVFP4's doubled elements; the sign is ignored and the code for NaN means 0.
-#[inline]
-pub fn half_of_e4m3(scale: u8) -> f32 {
-    let (exponent, fraction) = ((scale >> 3) & 15, scale & 7);
+/// Half the value of a scale; the sign is ignored and the code for NaN means 0.
+fn half_of_e4m3(scale: u8) -> f32 {
     if scale == 0x7f {
         return 0.0;
     }
-    let (exponent, fraction) = if exponent == 0 { (1, fraction) } else { (exponent, fraction + 8) };
-    // Eighths, bias 7, and the half: 2^(exponent - 11).
-    f32::from(fraction) * f32::from_bits(u32::from(116 + exponent) << 23)
+    // As a half float its exponent is too small by 15 - 7.
+    f16_to_f32(u16::from(scale & 0x7f) << 7) * 128.0
 }
 
 /// The nearest scale, ties away from 0, but none above the largest subnormal one for values below

@@ -22,5 +22,5 @@ mod ternary;
 mod types;
 
 pub use float::{bf16_to_f32, f16_to_f32, f32_to_bf16, f32_to_f16};
-pub use fp4::{half_of_e4m3, half_of_e8m0};
+pub use fp4::half_of_e8m0;
 pub use types::{Decode, Encode, TensorType, TypeError, TypeInfo};

@@ -22,6 +22,26 @@ pub(in super::super) struct Iq1S;
 /// scales and a quarter of the scale.
 pub(in super::super) struct Iq1M;
 
+static IQ2_XXS: [u64; 256] = octets(&codebook::IQ2_XXS);
+static IQ2_XS: [u64; 512] = octets(&codebook::IQ2_XS);
+static IQ2_S: [u64; 1024] = octets(&codebook::IQ2_S);
+static IQ3_XXS: [u32; 256] = halves(&codebook::IQ3_XXS);
+static IQ3_S: [u32; 512] = halves(&codebook::IQ3_S);
+/// `8 · v + 16` for each value.
+static IQ1: [u64; 2048] = {
+    let mut points = codebook::IQ1;
+    let mut at = 0;
+    while at < 2048 {
+        let mut i = 0;
+        while i < 8 {
+            points[at][i] = 8 * points[at][i] + 16;
+            i += 1;
+        }
+        at += 1;
+    }
+    octets(&points)
+};
+
 impl Format for Iq2Xxs {
     const TY: TensorType = TensorType::IQ2_XXS;
     const LEN: usize = 256;
@@ -43,7 +63,7 @@ impl Format for Iq2Xxs {
         for ((part, codes), out) in parts.zip(scales) {
             let [a, b, c, d, word @ ..] = *part;
             let word = u32::from_le_bytes(word);
-            let points = [a, b, c, d].map(|index| octet(&codebook::IQ2_XXS[usize::from(index)]));
+            let points = [a, b, c, d].map(|index| point(&IQ2_XXS[usize::from(index)]));
             p.signed(points, even_signs(sevens(word)), Self::OFFSET, codes);
             *out = scale * odd(word >> 28);
         }
@@ -70,7 +90,7 @@ impl Format for Iq2Xs {
         for (words, codes) in octets {
             let words = words.as_chunks::<2>().0;
             let words = [0, 1, 2, 3].map(|i| u16::from_le_bytes(words[i]));
-            let points = words.map(|word| octet(&codebook::IQ2_XS[usize::from(word & 511)]));
+            let points = words.map(|word| point(&IQ2_XS[usize::from(word & 511)]));
             let signs = u32::from_le_bytes(words.map(|word| (word >> 9) as u8));
             p.signed(points, even_signs(signs), Self::OFFSET, codes);
         }
@@ -100,7 +120,7 @@ impl Format for Iq2S {
             let high = usize::from(block[66 + part]);
             let points = [0, 1, 2, 3].map(|i| {
                 let index = usize::from(low[i]) | (high << (8 - 2 * i)) & 0x300;
-                octet(&codebook::IQ2_S[index])
+                point(&IQ2_S[index])
             });
             let signs = u32::from_le_bytes([signs[0], signs[1], signs[2], signs[3]]);
             p.signed(points, signs, Self::OFFSET, codes);
@@ -130,8 +150,8 @@ impl Format for Iq3Xxs {
         let parts = block[2..66].as_chunks::<8>().0.iter().zip(words);
         for (((indices, word), codes), out) in parts.zip(codes.as_chunks_mut().0).zip(scales) {
             let word = u32::from_le_bytes(*word);
-            let half = |i: usize| &codebook::IQ3_XXS[usize::from(indices[i])];
-            let points = [0, 1, 2, 3].map(|i| halves(half(2 * i), half(2 * i + 1)));
+            let half = |i: usize| &IQ3_XXS[usize::from(indices[i])];
+            let points = [0, 1, 2, 3].map(|i| join(half(2 * i), half(2 * i + 1)));
             p.signed(points, even_signs(sevens(word)), Self::OFFSET, codes);
             *out = scale * odd(word >> 28);
         }
@@ -158,8 +178,8 @@ impl Format for Iq3S {
             let low = &block[2 + 8 * part..][..8];
             let high = usize::from(block[66 + part]);
             let signs = &block[74 + 4 * part..][..4];
-            let half = |i: usize| &codebook::IQ3_S[usize::from(low[i]) | (high << (8 - i)) & 0x100];
-            let points = [0, 1, 2, 3].map(|i| halves(half(2 * i), half(2 * i + 1)));
+            let half = |i: usize| &IQ3_S[usize::from(low[i]) | (high << (8 - i)) & 0x100];
+            let points = [0, 1, 2, 3].map(|i| join(half(2 * i), half(2 * i + 1)));
             let signs = u32::from_le_bytes([signs[0], signs[1], signs[2], signs[3]]);
             p.signed(points, signs, Self::OFFSET, codes);
         }
@@ -225,25 +245,53 @@ impl Format for Iq1M {
     }
 }
 
-#[inline(always)]
-fn octet(point: &[i8; 8]) -> u64 {
-    u64::from_le_bytes(point.map(i8::cast_unsigned))
+/// A codebook's points as words, which are aligned and read at once.
+const fn octets<const COUNT: usize>(points: &[[i8; 8]; COUNT]) -> [u64; COUNT] {
+    let mut words = [0; COUNT];
+    let mut at = 0;
+    while at < COUNT {
+        let mut i = 0;
+        while i < 8 {
+            words[at] |= (points[at][i] as u8 as u64) << (8 * i);
+            i += 1;
+        }
+        at += 1;
+    }
+    words
 }
 
-#[inline(always)]
-fn halves(first: &[i8; 4], second: &[i8; 4]) -> u64 {
-    let half = |point: &[i8; 4]| u64::from(u32::from_le_bytes(point.map(i8::cast_unsigned)));
-    half(first) | half(second) << 32
+/// As [`octets`], for half octets.
+const fn halves<const COUNT: usize>(points: &[[i8; 4]; COUNT]) -> [u32; COUNT] {
+    let mut words = [0; COUNT];
+    let mut at = 0;
+    while at < COUNT {
+        let point = points[at];
+        words[at] =
+            u32::from_le_bytes([point[0] as u8, point[1] as u8, point[2] as u8, point[3] as u8]);
+        at += 1;
+    }
+    words
 }
 
-/// Codes `8 · v + 16 ± 1` of eight ternary values: minus where the lowest bit of `negative` is set.
+/// Reads a point. Compilers gather four at a time, which is slower than one by one; they leave
+/// volatile reads alone.
+#[inline(always)]
+fn point<T: Copy>(word: &T) -> T {
+    // SAFETY: a reference is valid to read from.
+    unsafe { std::ptr::from_ref(word).read_volatile() }
+}
+
+/// Two half octets.
+#[inline(always)]
+fn join(first: &u32, second: &u32) -> u64 {
+    u64::from(point(first)) | u64::from(point(second)) << 32
+}
+
+/// Codes `8 · v + 16 ± 1` of eight ternary values: minus where `negative` is 1.
 #[inline(always)]
 fn ternary(low: u8, high: u32, negative: u32) -> [u8; 8] {
-    let values = octet(&codebook::IQ1[usize::from(low) | (high as usize & 7) << 8]);
-    let base = every_byte(17) - u64::from(negative) * every_byte(2);
-    // Bytes of -1 take 16 away after adding 8.
-    let codes = base + ((values & every_byte(1)) << 3) - ((values & every_byte(0x80)) >> 3);
-    codes.to_le_bytes()
+    let codes = point(&IQ1[usize::from(low) | (high as usize & 7) << 8]);
+    (codes + every_byte(1) - u64::from(negative) * every_byte(2)).to_le_bytes()
 }
 
 #[inline(always)]

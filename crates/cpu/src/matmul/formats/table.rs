@@ -1,7 +1,7 @@
 //! Types of 4-bit codes that number the values of a table: unevenly spaced levels (IQ4), or E2M1 floats.
 //! The first half of the values of a group is in the low nibbles, the second in the high nibbles.
 
-use quant::{TensorType, codebook, half_of_e4m3, half_of_e8m0};
+use quant::{TensorType, codebook, half_of_e8m0};
 
 use super::{Format, Primitives, u16_at};
 
@@ -58,8 +58,8 @@ impl Format for Iq4Xs {
     ) {
         lookup(p, &IQ4, &block[8..136], codes);
         let scale = p.half(u16_at(block));
-        for (out, group) in scales[..8].iter_mut().zip(group_scales(&block[2..8])) {
-            *out = scale * f32::from(group);
+        for (out, group) in scales[..8].iter_mut().zip(group_scales(&block[2..8]).to_le_bytes()) {
+            *out = scale * f32::from(group as i8 - 32);
         }
     }
 }
@@ -107,20 +107,32 @@ impl Format for Nvfp4 {
             codes.swap(1, 2);
         }
         for (out, &scale) in scales[..4].iter_mut().zip(block) {
-            *out = half_of_e4m3(scale);
+            *out = half_of_e4m3(p, scale);
         }
     }
 }
 
-/// Group scales of IQ4_XS, from the 6 bytes after the scale.
+/// Group scales of IQ4_XS, one per byte and 32 too large, from the 6 bytes after the scale.
 #[inline(always)]
-pub(in super::super) fn group_scales(bytes: &[u8]) -> [i8; 8] {
-    let upper = u16_at(bytes);
-    std::array::from_fn(|g| {
-        let lower = bytes[2 + g / 2] >> (4 * (g % 2)) & 15;
-        let upper = (upper >> (2 * g)) as u8 & 3;
-        (lower | upper << 4) as i8 - 32
-    })
+pub(in super::super) fn group_scales(bytes: &[u8]) -> u64 {
+    // Halves move apart until each has its byte.
+    let upper = u64::from(u16_at(bytes));
+    let upper = (upper | upper << 24) & 0x0000_00ff_0000_00ff;
+    let upper = (upper | upper << 12) & 0x000f_000f_000f_000f;
+    let upper = (upper | upper << 6) & 0x0303_0303_0303_0303;
+    let lower = u64::from(u32::from_le_bytes([bytes[2], bytes[3], bytes[4], bytes[5]]));
+    let lower = (lower | lower << 16) & 0x0000_ffff_0000_ffff;
+    let lower = (lower | lower << 8) & 0x00ff_00ff_00ff_00ff;
+    let lower = (lower | lower << 4) & 0x0f0f_0f0f_0f0f_0f0f;
+    lower | upper << 4
+}
+
+/// Half of an E4M3 number without sign; the code for NaN means 0.
+#[inline(always)]
+fn half_of_e4m3(p: impl Primitives, scale: u8) -> f32 {
+    // As a half float its exponent is too small by 15 - 7.
+    let half = p.half(u16::from(scale & 0x7f) << 7) * 128.0;
+    if scale == 0x7f { 0.0 } else { half }
 }
 
 #[inline(always)]

@@ -111,11 +111,13 @@ impl Format for Tq2_0 {
 /// Bytes are fractions of 256 in base 3: their first digits, then their second ones, and so on.
 #[inline(always)]
 fn digits<const N: usize>(bytes: &[u8], codes: &mut [u8]) {
-    let mut power = 1u8;
+    let mut fractions = [0; N];
+    fractions.copy_from_slice(bytes);
     for codes in codes.as_chunks_mut::<N>().0 {
-        for (code, byte) in codes.iter_mut().zip(bytes) {
-            *code = ((3 * u16::from(byte.wrapping_mul(power))) >> 8) as u8;
+        for (code, fraction) in codes.iter_mut().zip(&mut fractions) {
+            // What three times the fraction carries; 256 / 3 and 512 / 3 are not whole.
+            *code = u8::from(*fraction > 85) + u8::from(*fraction > 170);
+            *fraction = fraction.wrapping_mul(3);
         }
-        power *= 3;
     }
 }

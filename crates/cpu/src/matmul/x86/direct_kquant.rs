@@ -2,12 +2,16 @@
 
 use std::arch::x86_64::*;
 
+use quant::codebook;
+
 use super::super::activation::Codes;
 use super::super::formats::Format;
 use super::super::formats::kquant::{Q2K, Q3K, Q4K, Q5K, Q6K, six_bit, sixteen_six_bit};
+use super::super::formats::table::{Iq4Xs, group_scales};
 use super::super::half::f16_to_f32;
 use super::super::kernels::{DIRECT_ROWS, Strip};
 use super::dot::{Dot, prefetch, sum};
+use super::primitives::low_and_high;
 
 /// A column's part that meets one block.
 #[derive(Clone, Copy)]
@@ -142,6 +146,35 @@ impl Blocks for Q6K {
                 _mm256_or_si256(low, _mm256_and_si256(high, _mm256_set1_epi8(48)))
             });
             take_offset(&mut out, scales, x, 32);
+            out
+        }
+    }
+}
+
+impl Blocks for Iq4Xs {
+    const SCALE: usize = 0;
+    #[inline(always)]
+    unsafe fn multiply<D: Dot, const T: usize>(block: *const u8, x: [Column; T]) -> [Lanes; T] {
+        // SAFETY: the caller keeps the trait's rules; all loads are within block and column.
+        unsafe {
+            let scales = group_scales(std::slice::from_raw_parts(block.add(2), 6));
+            let scales = _mm_cvtepu8_epi16(_mm_cvtsi64_si128(scales as i64));
+            let scales = _mm256_broadcastsi128_si256(_mm_sub_epi16(scales, _mm_set1_epi16(32)));
+            let table = _mm_loadu_si128(codebook::IQ4.as_ptr().cast());
+            let table = _mm256_broadcastsi128_si256(table);
+            let mut out = [Lanes { dot: _mm256_setzero_si256(), min: _mm_setzero_si128() }; T];
+            for group in 0..8 {
+                let codes = low_and_high(block.add(8 + 16 * group));
+                let codes = _mm256_shuffle_epi8(table, codes);
+                let which = _mm256_set1_epi16((2 * group + ((2 * group + 1) << 8)) as i16);
+                let scale = _mm256_shuffle_epi8(scales, which);
+                for (out, x) in out.iter_mut().zip(x) {
+                    let x = _mm256_loadu_si256(x.codes.add(32 * group).cast());
+                    let pairs =
+                        _mm256_maddubs_epi16(_mm256_abs_epi8(codes), _mm256_sign_epi8(x, codes));
+                    out.dot = D::words(out.dot, pairs, scale);
+                }
+            }
             out
         }
     }

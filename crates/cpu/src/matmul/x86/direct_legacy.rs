@@ -2,9 +2,12 @@
 
 use std::arch::x86_64::*;
 
+use quant::{codebook, half_of_e8m0};
+
 use super::super::activation::Codes;
 use super::super::formats::Format;
 use super::super::formats::legacy::{Q4_0, Q4_1, Q5_0, Q5_1, Q8_0};
+use super::super::formats::table::{Iq4Nl, Mxfp4};
 use super::super::kernels::{DIRECT_ROWS, Strip};
 use super::dot::{Dot, prefetch, signed, sum};
 use super::primitives::{low_and_high, set_bits};
@@ -76,6 +79,41 @@ impl Blocks for Q8_0 {
     unsafe fn codes(block: *const u8) -> __m256i {
         // SAFETY: within the block.
         unsafe { _mm256_loadu_si256(block.add(2).cast()) }
+    }
+}
+
+impl Blocks for Iq4Nl {
+    const SIGNED: bool = true;
+    const MIN: f32 = 0.0;
+    #[inline(always)]
+    unsafe fn codes(block: *const u8) -> __m256i {
+        // SAFETY: within the block.
+        unsafe { lookup(&codebook::IQ4, low_and_high(block.add(2))) }
+    }
+}
+
+impl Blocks for Mxfp4 {
+    const SIGNED: bool = true;
+    const MIN: f32 = 0.0;
+    #[inline(always)]
+    unsafe fn codes(block: *const u8) -> __m256i {
+        // SAFETY: within the block.
+        unsafe { lookup(&codebook::E2M1_DOUBLED, low_and_high(block.add(1))) }
+    }
+    #[inline(always)]
+    unsafe fn scales(block: *const u8) -> __m128 {
+        // SAFETY: within the block.
+        unsafe { _mm_set1_ps(half_of_e8m0(*block)) }
+    }
+}
+
+/// The entries of a table.
+#[inline(always)]
+unsafe fn lookup(table: &[i8; 16], indices: __m256i) -> __m256i {
+    // SAFETY: the table is as long as the register, and the caller has AVX2.
+    unsafe {
+        let table = _mm256_broadcastsi128_si256(_mm_loadu_si128(table.as_ptr().cast()));
+        _mm256_shuffle_epi8(table, indices)
     }
 }
 

@@ -19,7 +19,7 @@ pub(super) unsafe fn direct<F: Format, D: Dot, const T: usize>(
     x: Codes<'_>,
     out: &mut Strip,
 ) {
-    const { assert!(!F::MINS) };
+    const { assert!(!F::MINS && F::LEN > 32) };
     let row_bytes = x.cols / F::LEN * F::BYTES;
     assert!(n_rows <= DIRECT_ROWS && rows.len() == n_rows * row_bytes);
     assert!(x.codes.len() >= T * x.cols && x.pairs.len() >= T * x.cols / 32);
@@ -29,7 +29,7 @@ pub(super) unsafe fn direct<F: Format, D: Dot, const T: usize>(
     let mut block = Block { codes: [0; 256], scales: [0.0; 16] };
     for (r, row) in rows.chunks_exact(row_bytes.max(1)).enumerate() {
         // SAFETY: the caller has AVX2.
-        let mut acc = unsafe { [_mm256_setzero_ps(); T] };
+        let mut acc = unsafe { [[_mm256_setzero_ps(); T]; 2] };
         for (b, bytes) in row.chunks_exact(F::BYTES).enumerate() {
             for line in 0..F::BYTES.div_ceil(64) {
                 prefetch(bytes.as_ptr().wrapping_add(64 * line));
@@ -39,9 +39,10 @@ pub(super) unsafe fn direct<F: Format, D: Dot, const T: usize>(
             // SAFETY: `b` is a block of `x`, whose lengths are checked above.
             unsafe { add_block::<F, D, T>(&block, x, b * F::LEN, &mut acc) };
         }
-        for (acc, out) in acc.into_iter().zip(out.iter_mut()) {
+        let [even, odd] = acc;
+        for t in 0..T {
             // SAFETY: the caller has AVX2.
-            out[r] = unsafe { sum(acc) };
+            out[t][r] = unsafe { sum(_mm256_add_ps(even[t], odd[t])) };
         }
     }
 }
@@ -63,7 +64,7 @@ unsafe fn add_block<F: Format, D: Dot, const T: usize>(
     block: &Block,
     x: Codes<'_>,
     first: usize,
-    acc: &mut [__m256; T],
+    acc: &mut [[__m256; T]; 2],
 ) {
     // SAFETY: as asked; a block has at most 256 values.
     unsafe {
@@ -82,7 +83,8 @@ unsafe fn add_block<F: Format, D: Dot, const T: usize>(
             } else {
                 _mm256_set_m128(group_scale(2 * part + 1), group_scale(2 * part))
             };
-            for (t, acc) in acc.iter_mut().enumerate() {
+            // Two sums by turns, not to wait for each other.
+            for (t, acc) in acc[part % 2].iter_mut().enumerate() {
                 let at = t * x.cols + first + 32 * part;
                 let values = _mm256_loadu_si256(x.codes.as_ptr().add(at).cast());
                 let dot = if F::BITS == 8 {
