@@ -1,12 +1,12 @@
 //! Direct products with types of 256-value blocks. Within a block all sums are integers.
 
 use std::arch::aarch64::*;
+use std::array::from_fn;
 
 use super::super::activation::Codes;
 use super::super::formats::Format;
 use super::super::formats::kquant::{Q4K, Q5K, Q6K, six_bit};
 use super::super::kernels::{DIRECT_ROWS, Strip};
-use super::direct_legacy::signed;
 use super::dot::{Dot, prefetch};
 use super::half;
 
@@ -15,11 +15,11 @@ pub(super) trait Blocks: Format {
     /// Offset of the scale in the block; a min scale follows if the format has mins.
     const SCALE: usize;
 
-    /// The codes of values from `32 · part`, less the format's offset.
+    /// The codes of values from `64 · part`, less the format's offset.
     ///
     /// # Safety
     /// As said of the trait.
-    unsafe fn codes(block: *const u8, part: usize) -> [int8x16_t; 2];
+    unsafe fn codes(block: *const u8, part: usize) -> [int8x16_t; 4];
 
     /// The integer scales of groups, `256 / GROUP` of them; and of formats with mins, which have
     /// eight groups, the integer mins.
@@ -32,9 +32,9 @@ pub(super) trait Blocks: Format {
 impl Blocks for Q4K {
     const SCALE: usize = 0;
     #[inline(always)]
-    unsafe fn codes(block: *const u8, part: usize) -> [int8x16_t; 2] {
+    unsafe fn codes(block: *const u8, part: usize) -> [int8x16_t; 4] {
         // SAFETY: within the block.
-        unsafe { signed::<Self>(nibbles(block.add(16), part)) }
+        unsafe { nibbles(block.add(16 + 32 * part)).map(|codes| vreinterpretq_s8_u8(codes)) }
     }
 
     #[inline(always)]
@@ -47,17 +47,17 @@ impl Blocks for Q4K {
 impl Blocks for Q5K {
     const SCALE: usize = 0;
     #[inline(always)]
-    unsafe fn codes(block: *const u8, part: usize) -> [int8x16_t; 2] {
+    unsafe fn codes(block: *const u8, part: usize) -> [int8x16_t; 4] {
         // SAFETY: within the block.
         unsafe {
-            let low = nibbles(block.add(48), part);
-            // Bit `part` of each byte moves to place 4.
-            let shift = vdupq_n_s8(4 - part as i8);
-            let fifth = |i: usize| {
-                let bits = vandq_u8(vld1q_u8(block.add(16 + 16 * i)), vdupq_n_u8(1 << part));
-                vshlq_u8(bits, shift)
-            };
-            signed::<Self>([vorrq_u8(low[0], fifth(0)), vorrq_u8(low[1], fifth(1))])
+            let low = nibbles(block.add(48 + 32 * part));
+            // Bits `2 part` and `2 part + 1` of each byte, brought to place 4.
+            let shift = vdupq_n_s8(4 - 2 * part as i8);
+            let next = vdupq_n_s8(3 - 2 * part as i8);
+            let [a, b] = [16, 32].map(|at| vld1q_u8(block.add(at)));
+            let fifth = |bits, shift| vandq_u8(vshlq_u8(bits, shift), vdupq_n_u8(16));
+            let fifth = [fifth(a, shift), fifth(b, shift), fifth(a, next), fifth(b, next)];
+            from_fn(|i| vreinterpretq_s8_u8(vorrq_u8(low[i], fifth[i])))
         }
     }
 
@@ -71,19 +71,21 @@ impl Blocks for Q5K {
 impl Blocks for Q6K {
     const SCALE: usize = 208;
     #[inline(always)]
-    unsafe fn codes(block: *const u8, part: usize) -> [int8x16_t; 2] {
+    unsafe fn codes(block: *const u8, part: usize) -> [int8x16_t; 4] {
         // SAFETY: within the block.
         unsafe {
-            let (half, quarter) = (part / 4, part % 4);
-            let codes = |at: usize| {
-                let low = vld1q_u8(block.add(64 * half + 32 * (quarter % 2) + at));
-                let low =
-                    if quarter < 2 { vandq_u8(low, vdupq_n_u8(15)) } else { vshrq_n_u8::<4>(low) };
-                let high = vld1q_u8(block.add(128 + 32 * half + at));
-                let high = vshlq_u8(high, vdupq_n_s8(4 - 2 * quarter as i8));
-                vorrq_u8(low, vandq_u8(high, vdupq_n_u8(48)))
+            // Of each half of the block, first the low nibbles and then the high ones of 64 bytes;
+            // with bit pairs of 32 bytes, from the lowest to the highest.
+            let (half, upper) = (part / 2, (part % 2) as i8);
+            let codes = |i: usize| {
+                let low = vld1q_u8(block.add(64 * half + 16 * i));
+                let low = vandq_u8(vshlq_u8(low, vdupq_n_s8(-4 * upper)), vdupq_n_u8(15));
+                let high = vld1q_u8(block.add(128 + 32 * half + 16 * (i % 2)));
+                let shift = 4 - 4 * upper - 2 * (i / 2) as i8;
+                let high = vandq_u8(vshlq_u8(high, vdupq_n_s8(shift)), vdupq_n_u8(48));
+                vsubq_s8(vreinterpretq_s8_u8(vorrq_u8(low, high)), vdupq_n_s8(32))
             };
-            signed::<Self>([codes(0), codes(16)])
+            from_fn(codes)
         }
     }
 
@@ -95,15 +97,14 @@ impl Blocks for Q6K {
     }
 }
 
-/// Groups of 32 values take turns in the low and high nibbles of 32 bytes.
+/// The low nibbles of 32 bytes, then the high ones.
 #[inline(always)]
-unsafe fn nibbles(at: *const u8, part: usize) -> [uint8x16_t; 2] {
-    // SAFETY: the caller points to 128 bytes.
+unsafe fn nibbles(at: *const u8) -> [uint8x16_t; 4] {
+    // SAFETY: the caller points to 32 bytes.
     unsafe {
-        [0, 16].map(|i| {
-            let bytes = vld1q_u8(at.add(part / 2 * 32 + i));
-            if part % 2 == 0 { vandq_u8(bytes, vdupq_n_u8(15)) } else { vshrq_n_u8::<4>(bytes) }
-        })
+        let [a, b] = [vld1q_u8(at), vld1q_u8(at.add(16))];
+        let mask = vdupq_n_u8(15);
+        [vandq_u8(a, mask), vandq_u8(b, mask), vshrq_n_u8::<4>(a), vshrq_n_u8::<4>(b)]
     }
 }
 
@@ -188,21 +189,18 @@ unsafe fn dots<F: Blocks, D: Dot, const T: usize>(
 ) -> [int32x4_t; T] {
     // SAFETY: `direct` has checked that the columns have block `b`.
     unsafe {
-        let zero = vdupq_n_s32(0);
-        let mut acc = [zero; T];
-        for part in 0..8 {
+        let mut acc = [vdupq_n_s32(0); T];
+        for part in 0..4 {
             let codes = F::codes(block, part);
+            let scales = &scales[part * (64 / F::GROUP)..][..64 / F::GROUP];
             for (t, acc) in acc.iter_mut().enumerate() {
-                let at = x.codes.as_ptr().add(t * x.cols + b * 256 + 32 * part);
-                let x = [vld1q_s8(at), vld1q_s8(at.add(16))];
-                let first = D::bytes(zero, codes[0], x[0]);
-                if F::GROUP == 32 {
-                    let both = D::bytes(first, codes[1], x[1]);
-                    *acc = vmlaq_n_s32(*acc, both, scales[part]);
-                } else {
-                    *acc = vmlaq_n_s32(*acc, first, scales[2 * part]);
-                    let second = D::bytes(zero, codes[1], x[1]);
-                    *acc = vmlaq_n_s32(*acc, second, scales[2 * part + 1]);
+                let at = x.codes.as_ptr().add(t * x.cols + b * 256 + 64 * part);
+                for (g, &scale) in scales.iter().enumerate() {
+                    let mut dot = vdupq_n_s32(0);
+                    for i in g * (F::GROUP / 16)..(g + 1) * (F::GROUP / 16) {
+                        dot = D::bytes(dot, codes[i], vld1q_s8(at.add(16 * i)));
+                    }
+                    *acc = vmlaq_n_s32(*acc, dot, scale);
                 }
             }
         }

@@ -59,12 +59,9 @@ impl Blocks for Q8_0 {
 }
 
 /// Takes a format's offset off.
-///
-/// # Safety
-/// None: NEON is part of the target.
 #[inline(always)]
-pub(super) unsafe fn signed<F: Format>(codes: [uint8x16_t; 2]) -> [int8x16_t; 2] {
-    // SAFETY: registers only.
+fn signed<F: Format>(codes: [uint8x16_t; 2]) -> [int8x16_t; 2] {
+    // SAFETY: NEON is part of the target.
     unsafe {
         let offset = vdupq_n_u8(F::OFFSET);
         codes.map(|codes| {

@@ -98,19 +98,31 @@ impl Dot for Dotprod {
         unsafe {
             let mut sums = [[vdupq_n_s32(0); 2]; T];
             for k in (0..len).step_by(16) {
-                let weights = load::<8>(weights.add(k * ROWS));
-                for (sums, x) in sums.iter_mut().zip(x) {
-                    let x = vld1q_s8(x.add(k));
-                    for (h, sum) in sums.iter_mut().enumerate() {
-                        *sum = vdotq_laneq_s32::<0>(*sum, weights[h], x);
-                        *sum = vdotq_laneq_s32::<1>(*sum, weights[2 + h], x);
-                        *sum = vdotq_laneq_s32::<2>(*sum, weights[4 + h], x);
-                        *sum = vdotq_laneq_s32::<3>(*sum, weights[6 + h], x);
-                    }
-                }
+                let weights = |i: usize| load(weights.add((k + 4 * i) * ROWS));
+                let x = x.map(|x| vld1q_s8(x.add(k)));
+                add_lane::<0, T>(&mut sums, weights(0), x);
+                add_lane::<1, T>(&mut sums, weights(1), x);
+                add_lane::<2, T>(&mut sums, weights(2), x);
+                add_lane::<3, T>(&mut sums, weights(3), x);
             }
             sums
         }
+    }
+}
+
+/// Adds the products of four values of each row and lane `LANE` of columns.
+#[inline(always)]
+unsafe fn add_lane<const LANE: i32, const T: usize>(
+    sums: &mut Sums<T>,
+    weights: [int8x16_t; 2],
+    x: [int8x16_t; T],
+) {
+    for (sums, x) in sums.iter_mut().zip(x) {
+        // SAFETY: registers only; the caller has the instruction.
+        *sums = unsafe {
+            let [a, b] = weights;
+            [vdotq_laneq_s32::<LANE>(sums[0], a, x), vdotq_laneq_s32::<LANE>(sums[1], b, x)]
+        };
     }
 }
 
@@ -131,16 +143,24 @@ impl Dot for I8mm {
             // Per pair of columns and pair of rows: sums of the first column, then of the second. A
             // last column without a second is multiplied twice.
             let mut squares = [[vdupq_n_s32(0); 4]; T];
+            let pairs = T.div_ceil(2);
             for k in (0..len).step_by(16) {
-                let weights = load::<8>(weights.add(k * ROWS));
-                for (pair, squares) in squares.iter_mut().enumerate().take(T.div_ceil(2)) {
-                    let [a, b] =
-                        columns(pair, T).map(|t| vreinterpretq_s64_s8(vld1q_s8(x[t].add(k))));
-                    let first = vreinterpretq_s8_s64(vzip1q_s64(a, b));
-                    let second = vreinterpretq_s8_s64(vzip2q_s64(a, b));
-                    for (rows, square) in squares.iter_mut().enumerate() {
-                        *square = vmmlaq_s32(*square, first, weights[rows]);
-                        *square = vmmlaq_s32(*square, second, weights[4 + rows]);
+                let weights = |i: usize| load::<4>(weights.add((k + 8 * i) * ROWS));
+                // Of each pair: values 0 to 7 of both columns, then values 8 to 15.
+                let mut first = [vdupq_n_s8(0); T];
+                let mut second = first;
+                for pair in 0..pairs {
+                    let columns = [2 * pair, (2 * pair + 1).min(T - 1)];
+                    let [a, b] = columns.map(|t| vreinterpretq_s64_s8(vld1q_s8(x[t].add(k))));
+                    first[pair] = vreinterpretq_s8_s64(vzip1q_s64(a, b));
+                    second[pair] = vreinterpretq_s8_s64(vzip2q_s64(a, b));
+                }
+                for (x, weights) in [(first, weights(0)), (second, weights(1))] {
+                    for (rows, weights) in weights.into_iter().enumerate() {
+                        for pair in 0..pairs {
+                            let square = &mut squares[pair][rows];
+                            *square = vmmlaq_s32(*square, x[pair], weights);
+                        }
                     }
                 }
             }
@@ -155,12 +175,6 @@ impl Dot for I8mm {
             })
         }
     }
-}
-
-/// The columns of a pair, the last one twice where there is no other.
-#[inline(always)]
-fn columns(pair: usize, n: usize) -> [usize; 2] {
-    [2 * pair, (2 * pair + 1).min(n - 1)]
 }
 
 /// `N` registers in a row.

@@ -99,7 +99,7 @@ unsafe fn some_columns<F: Format, D: Dot, const T: usize>(
 /// # Safety
 /// Within the lengths of `x`.
 #[inline(always)]
-pub(super) unsafe fn scaled_sum<F: Format>(x: Codes<'_>, first: usize) -> f32 {
+unsafe fn scaled_sum<F: Format>(x: Codes<'_>, first: usize) -> f32 {
     // SAFETY: as asked.
     unsafe {
         let [scale, sum] = x.pairs.as_ptr().add(first / 32).read();
@@ -119,16 +119,11 @@ pub(super) fn floats<const T: usize>(panel: &Panel, x: Floats<'_>, out: &mut Til
         let column = |t: usize| x.data.as_ptr().add(t * x.stride);
         let whole = x.cols / 4 * 4;
         for k in (0..whole).step_by(4) {
-            let rows: [_; 4] = from_fn(|i| rows(k + i));
-            for (t, acc) in acc.iter_mut().enumerate() {
-                let x = vld1q_f32(column(t).add(k));
-                for (h, acc) in acc.iter_mut().enumerate() {
-                    *acc = vfmaq_laneq_f32::<0>(*acc, rows[0][h], x);
-                    *acc = vfmaq_laneq_f32::<1>(*acc, rows[1][h], x);
-                    *acc = vfmaq_laneq_f32::<2>(*acc, rows[2][h], x);
-                    *acc = vfmaq_laneq_f32::<3>(*acc, rows[3][h], x);
-                }
-            }
+            let x: [_; T] = from_fn(|t| vld1q_f32(column(t).add(k)));
+            add_lane::<0, T>(&mut acc, rows(k), x);
+            add_lane::<1, T>(&mut acc, rows(k + 1), x);
+            add_lane::<2, T>(&mut acc, rows(k + 2), x);
+            add_lane::<3, T>(&mut acc, rows(k + 3), x);
         }
         for k in whole..x.cols {
             let rows = rows(k);
@@ -141,5 +136,18 @@ pub(super) fn floats<const T: usize>(panel: &Panel, x: Floats<'_>, out: &mut Til
             vst1q_f32(out.as_mut_ptr(), acc[0]);
             vst1q_f32(out.as_mut_ptr().add(4), acc[1]);
         }
+    }
+}
+
+/// Adds the products of one value of each row and lane `LANE` of columns.
+#[inline(always)]
+unsafe fn add_lane<const LANE: i32, const T: usize>(
+    acc: &mut [[float32x4_t; 2]; T],
+    rows: [float32x4_t; 2],
+    x: [float32x4_t; T],
+) {
+    for (acc, x) in acc.iter_mut().zip(x) {
+        // SAFETY: registers only.
+        *acc = unsafe { from_fn(|h| vfmaq_laneq_f32::<LANE>(acc[h], rows[h], x)) };
     }
 }
