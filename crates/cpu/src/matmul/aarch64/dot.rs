@@ -155,14 +155,8 @@ impl Dot for I8mm {
                     first[pair] = vreinterpretq_s8_s64(vzip1q_s64(a, b));
                     second[pair] = vreinterpretq_s8_s64(vzip2q_s64(a, b));
                 }
-                for (x, weights) in [(first, weights(0)), (second, weights(1))] {
-                    for (rows, weights) in weights.into_iter().enumerate() {
-                        for pair in 0..pairs {
-                            let square = &mut squares[pair][rows];
-                            *square = vmmlaq_s32(*square, x[pair], weights);
-                        }
-                    }
-                }
+                add_squares(&mut squares, weights(0), first);
+                add_squares(&mut squares, weights(1), second);
             }
             from_fn(|t| {
                 let [a, b, c, d] = squares[t / 2].map(|square| vreinterpretq_s64_s32(square));
@@ -174,6 +168,27 @@ impl Dot for I8mm {
                 rows.map(|rows| vreinterpretq_s32_s64(rows))
             })
         }
+    }
+}
+
+/// Adds the products of eight values of each row and of pairs of columns.
+#[inline(always)]
+unsafe fn add_squares<const T: usize>(
+    squares: &mut [[int32x4_t; 4]; T],
+    weights: [int8x16_t; 4],
+    x: [int8x16_t; T],
+) {
+    for (squares, x) in squares.iter_mut().zip(x).take(T.div_ceil(2)) {
+        // SAFETY: registers only; the caller has the instruction.
+        *squares = unsafe {
+            let [a, b, c, d] = weights;
+            [
+                vmmlaq_s32(squares[0], x, a),
+                vmmlaq_s32(squares[1], x, b),
+                vmmlaq_s32(squares[2], x, c),
+                vmmlaq_s32(squares[3], x, d),
+            ]
+        };
     }
 }
 
