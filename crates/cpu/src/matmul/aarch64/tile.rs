@@ -70,7 +70,7 @@ unsafe fn some_columns<F: Format, D: Dot, const T: usize>(
             let start = |t: usize| (first + t) * x.cols + g * F::GROUP;
             let columns: [_; T] = from_fn(|t| x.codes.as_ptr().add(start(t)));
             let dot = D::outer(weights.add(g * F::GROUP * ROWS), columns, F::GROUP);
-            let load = |data: &[f32]| [0, 4].map(|at| vld1q_f32(data.as_ptr().add(g * ROWS + at)));
+            let load = |data: &[f32]| eight(data.as_ptr().add(g * ROWS));
             let scales = load(&panel.scales);
             for t in 0..T {
                 let [x_scale, _] = x.pairs.as_ptr().add(start(t) / 32).read();
@@ -115,7 +115,7 @@ pub(super) fn floats<const T: usize>(panel: &Panel, x: Floats<'_>, out: &mut Til
     unsafe {
         let mut acc = [[vdupq_n_f32(0.0); 2]; T];
         let weights = panel.elements().as_ptr().cast::<f32>();
-        let rows = |k: usize| [0, 4].map(|at| vld1q_f32(weights.add(k * ROWS + at)));
+        let rows = |k: usize| eight(weights.add(k * ROWS));
         let column = |t: usize| x.data.as_ptr().add(t * x.stride);
         let whole = x.cols / 4 * 4;
         for k in (0..whole).step_by(4) {
@@ -150,4 +150,11 @@ unsafe fn add_lane<const LANE: i32, const T: usize>(
         // SAFETY: registers only.
         *acc = unsafe { from_fn(|h| vfmaq_laneq_f32::<LANE>(acc[h], rows[h], x)) };
     }
+}
+
+/// Not by `map`, which compilers leave as a call.
+#[inline(always)]
+unsafe fn eight(at: *const f32) -> [float32x4_t; 2] {
+    // SAFETY: the caller points to 8 values.
+    unsafe { [vld1q_f32(at), vld1q_f32(at.add(4))] }
 }
