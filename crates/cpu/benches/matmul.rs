@@ -10,23 +10,9 @@ use backend::{Linear, TensorType, Weight};
 use cpu::isa::Isa;
 use cpu::matmul::{Rows, Scratch, linear};
 use cpu::pool::Pool;
-use quant::TensorType::{self as T};
 
 /// Weights `[rows][cols]` of SmolLM2-135M, and one of a larger model.
 const SHAPES: [(usize, usize); 3] = [(1536, 576), (576, 1536), (4096, 4096)];
-const TYPES: [TensorType; 11] = [
-    T::F32,
-    T::F16,
-    T::BF16,
-    T::Q4_0,
-    T::Q4_1,
-    T::Q5_0,
-    T::Q5_1,
-    T::Q8_0,
-    T::Q4_K,
-    T::Q5_K,
-    T::Q6_K,
-];
 const COLUMNS: [usize; 8] = [1, 2, 4, 5, 7, 8, 32, 512];
 /// More than any cache.
 const STREAM_BYTES: usize = 256 << 20;
@@ -42,7 +28,9 @@ fn main() {
     let only = std::env::var(cpu::isa::ENV).map(|_| Isa::from_env().expect("an instruction set"));
     let all = Isa::available().filter(|isa| only.as_ref().map_or(true, |only| only == isa));
     for isa in all.collect::<Vec<_>>().into_iter().rev() {
-        for ty in TYPES.into_iter().filter(|ty| ty.name().contains(filter)) {
+        for ty in
+            TensorType::all().filter(|ty| cpu::matmul::supports(*ty) && ty.name().contains(filter))
+        {
             for (rows, cols) in SHAPES {
                 report(&pool, isa, ty, rows, cols, [bandwidth, peak]);
             }
@@ -71,7 +59,7 @@ fn report(pool: &Pool, isa: Isa, ty: TensorType, rows: usize, cols: usize, machi
     });
     let stream = (rows * row_bytes) as f64 / stream;
     print!(
-        "{isa:<12} {ty:<5} {rows:>5}x{cols:<5} {stream:5.1} GB/s {:3.0}% |",
+        "{isa:<12} {ty:<7} {rows:>5}x{cols:<5} {stream:5.1} GB/s {:3.0}% |",
         100.0 * stream / bandwidth
     );
     for m in COLUMNS {
@@ -86,8 +74,8 @@ fn report(pool: &Pool, isa: Isa, ty: TensorType, rows: usize, cols: usize, machi
 
 fn weight(ty: TensorType, rows: usize, cols: usize) -> Weight {
     let len = rows * ty.row_bytes(cols).expect("whole blocks");
-    // Half floats of any two such bytes are small and finite.
-    let bytes: Vec<u8> = (0..len).map(|i| (i * 29 % 0x33) as u8).collect();
+    // Scales of such bytes are small, finite and, in any form, not subnormal.
+    let bytes: Vec<u8> = (0..len).map(|i| 0x18 + (i * 29 % 0x1b) as u8).collect();
     Weight::new("bench", ty, [cols, rows, 1], bytes.into()).expect("a fitting weight")
 }
 

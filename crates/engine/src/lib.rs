@@ -16,6 +16,7 @@ use gguf::Gguf;
 use model::{Model, OutputKind};
 use tokenizer::Tokenizer;
 
+pub use cpu::isa::Isa;
 pub use error::Error;
 pub use session::{Finish, Session, Stats};
 
@@ -26,6 +27,8 @@ pub struct Options {
     pub n_ctx: Option<usize>,
     /// Threads; `None` for the physical performance cores that the process may use.
     pub threads: Option<usize>,
+    /// Instruction set; `None` for the best of the processor.
+    pub isa: Option<Isa>,
     /// Prompt tokens evaluated at once.
     pub n_batch: usize,
     /// Format of stored keys and values.
@@ -34,7 +37,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { n_ctx: None, threads: None, n_batch: 512, kv_type: KvType::F16 }
+        Self { n_ctx: None, threads: None, isa: None, n_batch: 512, kv_type: KvType::F16 }
     }
 }
 

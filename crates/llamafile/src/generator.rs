@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use chat::{Message, Template};
-use engine::{Engine, Error, Finish, Options, Session};
+use engine::{Engine, Error, Finish, Isa, Options, Session};
 use sample::Sampler;
 
 use crate::error::CliError;
@@ -20,6 +20,7 @@ pub fn load(path: &Path, settings: &Settings) -> Result<Engine, CliError> {
     let options = Options {
         n_ctx: settings.context,
         threads: settings.threads,
+        isa: Some(Isa::from_env().map_err(CliError::new)?),
         n_batch: settings.batch.unwrap_or(default.n_batch),
         kv_type: settings.key_type,
     };

@@ -6,6 +6,7 @@ mod args;
 mod conversation;
 mod error;
 mod generator;
+mod measuring;
 mod models;
 mod pull;
 mod settings;
@@ -37,6 +38,8 @@ fn run() -> Result<(), CliError> {
     match &settings.command {
         Command::Generate => generate(&settings),
         Command::Pull(name) => pull::pull(name).map(|path| println!("{}", path.display())),
+        Command::Bench => measuring::bench(&settings.bench),
+        Command::Synth => measuring::synth(&settings.synth),
         Command::Help => {
             let style = Style::new(settings.color, io::stdout().is_terminal());
             print(&args::help(style))
@@ -59,7 +62,8 @@ fn generate(settings: &Settings) -> Result<(), CliError> {
         return Err(CliError::new("there is no prompt")
             .hint("give one with -p \"…\", with -f FILE, or through a pipe"));
     }
-    let engine = generator::load(&models::resolve(settings)?, settings)?;
+    let model = models::resolve(settings.model.as_deref(), settings.offline)?;
+    let engine = generator::load(&model, settings)?;
     match prompt {
         Some(prompt) if settings.mode != Mode::Chat => answer::answer(&engine, settings, &prompt),
         first => conversation::chat(&engine, settings, first),

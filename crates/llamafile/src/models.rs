@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use crate::args::nearest;
 use crate::error::CliError;
 use crate::pull;
-use crate::settings::Settings;
 
 /// A model that can be fetched by name.
 pub struct KnownModel {
@@ -45,9 +44,10 @@ pub fn known(name: &str) -> Option<&'static KnownModel> {
     KNOWN.iter().find(|model| model.name.eq_ignore_ascii_case(name))
 }
 
-/// The model file to load: as given, or of a known model, which is fetched if need be.
-pub fn resolve(settings: &Settings) -> Result<PathBuf, CliError> {
-    let model = match settings.model.as_deref() {
+/// The model file to load: as given, or of a known model, which is fetched if need be and not
+/// `offline`. Without a name it is the default model.
+pub fn resolve(given: Option<&str>, offline: bool) -> Result<PathBuf, CliError> {
+    let model = match given {
         Some(given) if Path::new(given).exists() => return Ok(given.into()),
         Some(given) => known(given).ok_or_else(|| missing(given))?,
         None => &KNOWN[0],
@@ -55,12 +55,12 @@ pub fn resolve(settings: &Settings) -> Result<PathBuf, CliError> {
     if let Some(path) = pull::cached(model)? {
         return Ok(path);
     }
-    if settings.offline {
+    if offline {
         return Err(CliError::new(format!("model {} has not been fetched yet", model.name)).hint(
             format!("leave out --offline, or run 'llamafile pull {}' while online", model.name),
         ));
     }
-    if settings.model.is_none() {
+    if given.is_none() {
         eprintln!(
             "No model given with -m: using the default model, {} ({}).",
             model.name, model.title

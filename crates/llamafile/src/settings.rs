@@ -1,7 +1,11 @@
 //! What the command line and the environment ask for.
 
+use std::path::PathBuf;
+
 use backend::KvType;
 use sample::Params;
+use tools::bench::{Format, Plan};
+use tools::synth::{Recipe, Shape};
 
 /// What `llamafile` shall do.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -11,6 +15,10 @@ pub enum Command {
     Generate,
     /// Fetch the named model.
     Pull(String),
+    /// Measure models.
+    Bench,
+    /// Write a model of random weights.
+    Synth,
     /// Print the help.
     Help,
     /// Print the version.
@@ -88,6 +96,34 @@ pub struct Settings {
     pub simple_io: bool,
     /// Remarks on flags that have no effect here.
     pub notes: Vec<String>,
+    /// What `llamafile bench` does.
+    pub bench: Bench,
+    /// What `llamafile synth` does.
+    pub synth: Synth,
+}
+
+/// What `llamafile bench` does.
+#[derive(Debug, Default)]
+pub struct Bench {
+    /// Model files, or names of known models; the default model when empty.
+    pub models: Vec<String>,
+    /// What to measure of each.
+    pub plan: Plan,
+    /// How to print the results.
+    pub format: Format,
+}
+
+/// What `llamafile synth` does.
+#[derive(Debug, Default)]
+pub struct Synth {
+    /// Shape of the model.
+    pub shape: Option<&'static Shape>,
+    /// Types of its weights.
+    pub recipe: Recipe,
+    /// File to write.
+    pub output: Option<PathBuf>,
+    /// Equal seeds make equal files.
+    pub seed: u64,
 }
 
 /// A text and where it came from.

@@ -44,3 +44,26 @@ pub(crate) fn f16_at(block: &[u8], at: usize) -> f32 {
 pub(crate) fn put_f16(block: &mut [u8], at: usize, value: f32) {
     block[at..at + 2].copy_from_slice(&f32_to_f16(value).to_le_bytes());
 }
+
+/// Packs levels of four bits: byte `i` holds level `i` low and level `i + n` high, where `n` is the
+/// number of bytes.
+pub(crate) fn pack_nibbles(levels: &[u8], bytes: &mut [u8]) {
+    let (low, high) = levels.split_at(bytes.len());
+    for ((byte, low), high) in bytes.iter_mut().zip(low).zip(high) {
+        *byte = (low & 15) | (high << 4);
+    }
+}
+
+/// Unpacks levels of two bits of a super-block from 64 bytes: bits `2 s` of byte `32 h + i` are level
+/// `128 h + 32 s + i`.
+pub(crate) fn unpack_pairs(bytes: &[u8]) -> [u8; 256] {
+    std::array::from_fn(|i| (bytes[i / 128 * 32 + i % 32] >> (i % 128 / 32 * 2)) & 3)
+}
+
+/// The inverse of [`unpack_pairs`]; only the lower two bits of a level count.
+pub(crate) fn pack_pairs(levels: &[u8; 256]) -> [u8; 64] {
+    std::array::from_fn(|at| {
+        let levels = &levels[at / 32 * 128 + at % 32..];
+        (0..4).fold(0, |byte, s| byte | (levels[32 * s] & 3) << (2 * s))
+    })
+}

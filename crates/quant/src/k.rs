@@ -1,4 +1,15 @@
-//! Super-blocks of 256 values with quantised scales: Q4_K, Q5_K, Q6_K.
+//! Super-blocks of 256 values with quantised scales: Q2_K, Q3_K, Q4_K, Q5_K, Q6_K.
+//!
+//! Q2_K: 16 bytes with a scale in the low and a minimum in the high nibble, for 16 values each, 64
+//! bytes of bit pairs, then `d`, `dmin` f16; value = `d · scale · q - dmin · minimum`.
+//!
+//! Q3_K: 32 bytes of third bits, bit `g` of byte `i` for value `32 g + i`; 64 bytes of bit pairs; 16
+//! scales of 6 bits in 12 bytes, one for 16 values each; `d` f16; value =
+//! `d · (scale - 32) · (q - 4)`. Scales: low halves of the first eight in low nibbles, of the others
+//! in high nibbles, then upper pairs, those of scale `s` in byte `s % 4` at bit `2 (s / 4)`.
+//!
+//! Bit pairs, per half of 128 values 32 bytes: byte `i` holds values `i`, `i + 32`, `i + 64` and
+//! `i + 96` of the half, the first lowest.
 //!
 //! Q4_K and Q5_K: `d`, `dmin` f16, then eight pairs of 6-bit scale and minimum in 12 bytes, one
 //! pair for 32 values each; value = `d · scale · q - dmin · minimum`. Q5_K then has the fifth bits:
@@ -8,9 +19,14 @@
 //! Q6_K: per half of 128 values, 64 bytes of low nibbles (all halves first), 32 bytes of upper bit
 //! pairs, then 16 scales of i8, one for 16 values each, and `d` f16; value = `d · scale · (q - 32)`.
 
-use crate::block::{decode_blocks, encode_blocks, f16_at, put_f16};
+use crate::block::{
+    decode_blocks, encode_blocks, f16_at, pack_nibbles, pack_pairs, put_f16, unpack_pairs,
+};
 use crate::float::{f16_to_f32, f32_to_f16};
-use crate::search::{Grid, ZERO, fit_affine, fit_symmetric, importance_weights, nearest};
+use crate::search::{
+    Grid, ZERO, descend_symmetric, extreme, fit_affine, fit_positive, fit_symmetric,
+    importance_weights, mean_square, nearest, square,
+};
 
 /// Values per super-block.
 const LEN: usize = 256;
@@ -20,6 +36,33 @@ const GROUP: usize = 32;
 
 /// Bytes of the packed scales and minimums.
 const SCALES: usize = 12;
+
+pub(crate) fn decode_q2_k(src: &[u8], dst: &mut [f32]) {
+    decode_blocks(src, dst, |block: &[u8; 84], out: &mut [f32; LEN]| {
+        let (d, dmin) = (f16_at(block, 80), f16_at(block, 82));
+        let levels = unpack_pairs(&block[16..80]);
+        for (g, (out, levels)) in out.chunks_exact_mut(16).zip(levels.chunks_exact(16)).enumerate()
+        {
+            let (scale, min) = (d * f32::from(block[g] & 15), dmin * f32::from(block[g] >> 4));
+            for (out, level) in out.iter_mut().zip(levels) {
+                *out = scale * f32::from(*level) - min;
+            }
+        }
+    });
+}
+
+pub(crate) fn decode_q3_k(src: &[u8], dst: &mut [f32]) {
+    decode_blocks(src, dst, |block: &[u8; 110], out: &mut [f32; LEN]| {
+        let d = f16_at(block, 108);
+        let scales = unpack_sixes(&block[96..108]);
+        let low = unpack_pairs(&block[32..96]);
+        for (i, out) in out.iter_mut().enumerate() {
+            let level = low[i] | ((block[i % 32] >> (i / 32)) & 1) << 2;
+            let scale = d * f32::from(scales[i / 16] as i8 - 32);
+            *out = scale * f32::from(level as i8 - 4);
+        }
+    });
+}
 
 pub(crate) fn decode_q4_k(src: &[u8], dst: &mut [f32]) {
     decode_blocks(src, dst, |block: &[u8; 144], out: &mut [f32; LEN]| {
@@ -70,11 +113,90 @@ pub(crate) fn decode_q6_k(src: &[u8], dst: &mut [f32]) {
     });
 }
 
+pub(crate) fn encode_q2_k(src: &[f32], importance: Option<&[f32]>, dst: &mut [u8]) {
+    encode_blocks(src, importance, dst, |values: &[f32; LEN], importance, block: &mut [u8; 84]| {
+        let mut weights = values.map(f32::abs);
+        if let Some(importance) = importance {
+            importance_weights(values, importance, mean_square(values), &mut weights);
+        }
+        let weights = weights.as_chunks::<16>().0;
+        let mut levels = [0; LEN];
+        let (mut scales, mut mins) = ([0f32; 16], [0f32; 16]);
+        let groups = values.as_chunks::<16>().0.iter().zip(levels.as_chunks_mut::<16>().0);
+        for (g, (values, levels)) in groups.enumerate() {
+            let (scale, min) = if importance.is_some() {
+                const GRID: Grid = Grid { start: -0.9, step: 0.05, steps: 36 };
+                fit_affine(values, &weights[g], 3, GRID, square, levels)
+            } else {
+                const GRID: Grid = Grid { start: -0.5, step: 0.1, steps: 15 };
+                fit_affine(values, &weights[g], 3, GRID, f32::abs, levels)
+            };
+            (scales[g], mins[g]) = (scale, -min);
+        }
+        let quantise = |values: [f32; 16]| {
+            if importance.is_none() {
+                return quantise_positive(values, 15);
+            }
+            let mut levels = [0; 16];
+            (fit_positive(&values, &sums(weights), 15, &mut levels), levels)
+        };
+        let ((d, scales), (dmin, mins)) = (quantise(scales), quantise(mins));
+        for (byte, (scale, min)) in block.iter_mut().zip(scales.into_iter().zip(mins)) {
+            *byte = scale | min << 4;
+        }
+        put_f16(block, 80, d);
+        put_f16(block, 82, dmin);
+        let (d, dmin) = (f16_at(block, 80), f16_at(block, 82));
+        for (g, levels) in levels.as_chunks_mut::<16>().0.iter_mut().enumerate() {
+            let (scale, min) = (d * f32::from(scales[g]), dmin * f32::from(mins[g]));
+            requantise(&values[16 * g..][..16], scale, min, 3, levels);
+        }
+        block[16..80].copy_from_slice(&pack_pairs(&levels));
+    });
+}
+
+pub(crate) fn encode_q3_k(src: &[f32], importance: Option<&[f32]>, dst: &mut [u8]) {
+    encode_blocks(src, importance, dst, |values, importance, block: &mut [u8; 110]| {
+        block.fill(0);
+        let mut weights = values.map(square);
+        if let Some(importance) = importance {
+            importance_weights(values, importance, 2.0 * mean_square(values), &mut weights);
+        }
+        let weights = weights.as_chunks::<16>().0;
+        let mut levels = [0; LEN];
+        let mut fitted = [0f32; 16];
+        let groups = values.as_chunks::<16>().0.iter().zip(levels.as_chunks_mut::<16>().0);
+        for (g, (values, levels)) in groups.enumerate() {
+            fitted[g] = match importance {
+                Some(_) => fit_symmetric(values, &weights[g], 4, levels),
+                None => descend_symmetric(values, &weights[g], 4, levels),
+            };
+        }
+        if extreme(&fitted).abs() < ZERO {
+            return;
+        }
+        let (d, scales) = if importance.is_some() {
+            let mut levels = [0; 16];
+            let d = fit_symmetric(&fitted, &sums(weights), 32, &mut levels);
+            (d, levels.map(|level| level as i8 - 32))
+        } else {
+            quantise_symmetric(fitted, 32)
+        };
+        requantise_symmetric(values, d, scales, 4, &mut levels);
+        for (i, level) in levels.iter().enumerate() {
+            block[i % 32] |= (level >> 2) << (i / 32);
+        }
+        block[32..96].copy_from_slice(&pack_pairs(&levels));
+        pack_sixes(scales.map(|scale| (scale + 32) as u8), &mut block[96..108]);
+        put_f16(block, 108, d);
+    });
+}
+
 pub(crate) fn encode_q4_k(src: &[f32], importance: Option<&[f32]>, dst: &mut [u8]) {
     const GRID: Grid = Grid { start: -1.0, step: 0.1, steps: 20 };
     encode_blocks(src, importance, dst, |values, importance, block: &mut [u8; 144]| {
         let levels = affine(values, importance, 15, GRID, &mut block[..16]);
-        pack_nibbles(&levels, &mut block[16..]);
+        pack_nibble_pairs(&levels, &mut block[16..]);
     });
 }
 
@@ -89,14 +211,26 @@ pub(crate) fn encode_q5_k(src: &[f32], importance: Option<&[f32]>, dst: &mut [u8
                 *byte |= (level >> 4) << g;
             }
         }
-        pack_nibbles(&levels, nibbles);
+        pack_nibble_pairs(&levels, nibbles);
     });
 }
 
 pub(crate) fn encode_q6_k(src: &[f32], importance: Option<&[f32]>, dst: &mut [u8]) {
     encode_blocks(src, importance, dst, |values, importance, block: &mut [u8; 210]| {
         block.fill(0);
-        let (d, scales, levels) = symmetric(values, importance);
+        let squares = values.map(square);
+        let weights = importance.unwrap_or(&squares).as_chunks::<16>().0;
+        let mut levels = [0; LEN];
+        let mut fitted = [0f32; 16];
+        let groups = values.as_chunks::<16>().0.iter().zip(levels.as_chunks_mut::<16>().0);
+        for (g, (values, levels)) in groups.enumerate() {
+            fitted[g] = fit_symmetric(values, &weights[g], 32, levels);
+        }
+        if extreme(&fitted).abs() < ZERO {
+            return;
+        }
+        let (d, scales) = quantise_symmetric(fitted, 128);
+        requantise_symmetric(values, d, scales, 32, &mut levels);
         put_f16(block, 208, d);
         let (low, rest) = block.split_at_mut(128);
         let (high, rest) = rest.split_at_mut(64);
@@ -150,12 +284,11 @@ fn pack_scales(scales: [u8; 8], mins: [u8; 8], packed: &mut [u8]) {
     }
 }
 
-fn pack_nibbles(levels: &[u8; LEN], nibbles: &mut [u8]) {
-    let pairs = levels.as_chunks::<{ 2 * GROUP }>().0;
-    for (bytes, levels) in nibbles.as_chunks_mut::<GROUP>().0.iter_mut().zip(pairs) {
-        for (i, byte) in bytes.iter_mut().enumerate() {
-            *byte = (levels[i] & 15) | (levels[i + GROUP] & 15) << 4;
-        }
+/// Packs two groups at a time.
+fn pack_nibble_pairs(levels: &[u8; LEN], nibbles: &mut [u8]) {
+    let pairs = levels.chunks_exact(2 * GROUP);
+    for (bytes, levels) in nibbles.chunks_exact_mut(GROUP).zip(pairs) {
+        pack_nibbles(levels, bytes);
     }
 }
 
@@ -194,34 +327,45 @@ fn affine(
         let mut weights = [0.0; GROUP];
         match importance {
             Some(importance) => {
-                importance_weights(values, &importance[g * GROUP..][..GROUP], &mut weights);
+                let importance = &importance[g * GROUP..][..GROUP];
+                importance_weights(values, importance, mean_square(values), &mut weights);
             }
             None => size_weights(values, &mut weights),
         }
         let levels = &mut levels[g * GROUP..][..GROUP];
-        let (scale, min) = fit_affine(values, &weights, most, grid, levels);
+        let (scale, min) = fit_affine(values, &weights, most, grid, square, levels);
         (scales[g], mins[g]) = (scale, -min);
     }
 
-    let (max_scale, max_min) = (largest(&scales), largest(&mins));
-    let quantise = |values: [f32; 8], largest: f32| {
-        let inverse = if largest > 0.0 { 63.0 / largest } else { 0.0 };
-        values.map(|value| nearest(inverse * value).clamp(0, 63) as u8)
-    };
-    put_f16(head, 0, max_scale / 63.0);
-    put_f16(head, 2, max_min / 63.0);
-    pack_scales(quantise(scales, max_scale), quantise(mins, max_min), &mut head[4..]);
+    let (d, scales) = quantise_positive(scales, 63);
+    let (dmin, mins) = quantise_positive(mins, 63);
+    put_f16(head, 0, d);
+    put_f16(head, 2, dmin);
+    pack_scales(scales, mins, &mut head[4..]);
 
     let groups = Groups::read(head);
     for (g, values) in values.as_chunks::<GROUP>().0.iter().enumerate() {
         let (d, m) = groups.factors(g);
-        if d != 0.0 {
-            for (level, value) in levels[g * GROUP..].iter_mut().zip(values) {
-                *level = nearest((value + m) / d).clamp(0, i32::from(most)) as u8;
-            }
-        }
+        requantise(values, d, m, most, &mut levels[g * GROUP..][..GROUP]);
     }
     levels
+}
+
+/// Step and levels `0..=most` of values of which the largest gets the highest level.
+fn quantise_positive<const N: usize>(values: [f32; N], most: u8) -> (f32, [u8; N]) {
+    let largest = values.into_iter().fold(0.0, f32::max);
+    let inverse = if largest > 0.0 { f32::from(most) / largest } else { 0.0 };
+    let levels = values.map(|value| nearest(inverse * value).clamp(0, i32::from(most)) as u8);
+    (largest / f32::from(most), levels)
+}
+
+/// Levels `0..=most` for the scale and minimum as they are stored; kept where the scale is 0.
+fn requantise(values: &[f32], scale: f32, min: f32, most: u8, levels: &mut [u8]) {
+    if scale != 0.0 {
+        for (level, value) in levels.iter_mut().zip(values) {
+            *level = nearest((value + min) / scale).clamp(0, i32::from(most)) as u8;
+        }
+    }
 }
 
 /// Weights that favour large values, of which fewer get lost in the noise of the others.
@@ -236,41 +380,48 @@ fn size_weights(values: &[f32; GROUP], weights: &mut [f32; GROUP]) {
     }
 }
 
-fn largest(values: &[f32; 8]) -> f32 {
-    values.iter().copied().fold(0.0, f32::max)
+/// `d` and scales `-reach..reach`, of which the largest by magnitude gets `-reach`.
+fn quantise_symmetric(fitted: [f32; 16], reach: i32) -> (f32, [i8; 16]) {
+    let inverse = -(reach as f32) / extreme(&fitted);
+    let scales = fitted.map(|scale| nearest(inverse * scale).clamp(-reach, reach - 1) as i8);
+    (1.0 / inverse, scales)
 }
 
-/// `d`, scales and levels `0..64` of a Q6_K super-block.
-fn symmetric(values: &[f32; LEN], importance: Option<&[f32; LEN]>) -> (f32, [i8; 16], [u8; LEN]) {
-    let mut levels = [0; LEN];
-    let mut fitted = [0f32; 16];
-    for (g, values) in values.as_chunks::<16>().0.iter().enumerate() {
-        let weights = match importance {
-            Some(importance) => &importance[16 * g..][..16],
-            None => &values.map(|value| value * value),
-        };
-        fitted[g] = fit_symmetric(values, weights, 32, &mut levels[16 * g..][..16]);
-    }
-    let mut largest = 0f32;
-    for scale in fitted {
-        if scale.abs() > largest.abs() {
-            largest = scale;
-        }
-    }
-    if largest.abs() < ZERO {
-        return (0.0, [0; 16], [0; LEN]);
-    }
-    let inverse = -128.0 / largest;
-    let scales = fitted.map(|scale| nearest(inverse * scale).clamp(-128, 127) as i8);
-    let d = 1.0 / inverse;
+/// Levels `0..2 * zero`, where level `zero` means 0, for the scales as they are stored; kept where
+/// the scale is 0.
+fn requantise_symmetric(
+    values: &[f32; LEN],
+    d: f32,
+    scales: [i8; 16],
+    zero: i32,
+    levels: &mut [u8; LEN],
+) {
     let stored = f16_to_f32(f32_to_f16(d));
-    for (g, values) in values.as_chunks::<16>().0.iter().enumerate() {
-        let step = stored * f32::from(scales[g]);
+    for (i, (level, value)) in levels.iter_mut().zip(values).enumerate() {
+        let step = stored * f32::from(scales[i / 16]);
         if step != 0.0 {
-            for (level, value) in levels[16 * g..].iter_mut().zip(values) {
-                *level = (nearest(value / step).clamp(-32, 31) + 32) as u8;
-            }
+            *level = (nearest(value / step).clamp(-zero, zero - 1) + zero) as u8;
         }
     }
-    (d, scales, levels)
+}
+
+/// Sums of groups of 16.
+fn sums(weights: &[[f32; 16]]) -> [f32; 16] {
+    std::array::from_fn(|g| weights[g].iter().sum())
+}
+
+/// Scales of Q3_K.
+fn unpack_sixes(packed: &[u8]) -> [u8; 16] {
+    std::array::from_fn(|s| {
+        let low = (packed[s % 8] >> (4 * (s / 8))) & 15;
+        low | ((packed[8 + s % 4] >> (2 * (s / 4))) & 3) << 4
+    })
+}
+
+/// The inverse of [`unpack_sixes`]; `packed` is zeroed.
+fn pack_sixes(scales: [u8; 16], packed: &mut [u8]) {
+    for (s, scale) in scales.into_iter().enumerate() {
+        packed[s % 8] |= (scale & 15) << (4 * (s / 8));
+        packed[8 + s % 4] |= (scale >> 4) << (2 * (s / 4));
+    }
 }

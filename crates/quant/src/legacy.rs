@@ -11,8 +11,11 @@
 //! Byte `i` of the nibbles holds value `i` in its low half and value `i + 16` in its high half;
 //! bit `i` of the high bits (little-endian u32) belongs to value `i`.
 
-use crate::block::{decode_blocks, encode_blocks, f16_at, put_f16};
-use crate::search::{Grid, fit_affine, fit_symmetric, importance_weights};
+use crate::block::{decode_blocks, encode_blocks, f16_at, pack_nibbles, put_f16};
+use crate::search::{
+    Grid, fit_affine, fit_symmetric, importance_weights, inverse, largest_magnitude, mean_square,
+    square,
+};
 
 /// Values per block.
 const LEN: usize = 32;
@@ -73,7 +76,7 @@ pub(crate) fn encode_q4_0(src: &[f32], importance: Option<&[f32]>, dst: &mut [u8
     encode_blocks(src, importance, dst, |values, importance, block: &mut [u8; 18]| {
         let (d, levels) = symmetric(values, importance, 8);
         put_f16(block, 0, d);
-        pack4(&levels, &mut block[2..]);
+        pack_nibbles(&levels, &mut block[2..]);
     });
 }
 
@@ -82,7 +85,7 @@ pub(crate) fn encode_q4_1(src: &[f32], importance: Option<&[f32]>, dst: &mut [u8
         let (d, m, levels) = affine(values, importance, 15);
         put_f16(block, 0, d);
         put_f16(block, 2, m);
-        pack4(&levels, &mut block[4..]);
+        pack_nibbles(&levels, &mut block[4..]);
     });
 }
 
@@ -106,8 +109,7 @@ pub(crate) fn encode_q5_1(src: &[f32], importance: Option<&[f32]>, dst: &mut [u8
 /// Importance is not used: the scale of the largest value leaves too little to gain.
 pub(crate) fn encode_q8_0(src: &[f32], _importance: Option<&[f32]>, dst: &mut [u8]) {
     encode_blocks(src, None, dst, |values: &[f32; LEN], _, block: &mut [u8; 34]| {
-        let largest = values.iter().fold(0f32, |largest, value| largest.max(value.abs()));
-        let d = largest / 127.0;
+        let d = largest_magnitude(values) / 127.0;
         let inverse = inverse(d);
         put_f16(block, 0, d);
         for (byte, value) in block[2..].iter_mut().zip(values) {
@@ -121,7 +123,7 @@ pub(crate) fn encode_q8_0(src: &[f32], _importance: Option<&[f32]>, dst: &mut [u
 fn symmetric(values: &[f32; LEN], importance: Option<&[f32; LEN]>, zero: u8) -> (f32, [u8; LEN]) {
     if let Some(importance) = importance {
         let mut weights = [0.0; LEN];
-        importance_weights(values, importance, &mut weights);
+        importance_weights(values, importance, mean_square(values), &mut weights);
         let mut levels = [0; LEN];
         let d = fit_symmetric(values, &weights, i32::from(zero), &mut levels);
         return (d, levels);
@@ -142,9 +144,9 @@ fn symmetric(values: &[f32; LEN], importance: Option<&[f32; LEN]>, zero: u8) -> 
 fn affine(values: &[f32; LEN], importance: Option<&[f32; LEN]>, most: u8) -> (f32, f32, [u8; LEN]) {
     if let Some(importance) = importance {
         let mut weights = [0.0; LEN];
-        importance_weights(values, importance, &mut weights);
+        importance_weights(values, importance, mean_square(values), &mut weights);
         let mut levels = [0; LEN];
-        let (d, min) = fit_affine(values, &weights, most, GRID, &mut levels);
+        let (d, min) = fit_affine(values, &weights, most, GRID, square, &mut levels);
         return (d, min, levels);
     }
     let min = values.iter().copied().fold(f32::MAX, f32::min);
@@ -154,17 +156,6 @@ fn affine(values: &[f32; LEN], importance: Option<&[f32; LEN]>, most: u8) -> (f3
     (d, min, values.map(|value| (((value - min) * inverse + 0.5) as u8).min(most)))
 }
 
-fn inverse(d: f32) -> f32 {
-    if d == 0.0 { 0.0 } else { 1.0 / d }
-}
-
-fn pack4(levels: &[u8; LEN], nibbles: &mut [u8]) {
-    let (low, high) = levels.split_at(16);
-    for ((byte, low), high) in nibbles.iter_mut().zip(low).zip(high) {
-        *byte = (low & 15) | (high << 4);
-    }
-}
-
 /// High bits, then nibbles.
 fn pack5(levels: &[u8; LEN], bytes: &mut [u8]) {
     let mut high = 0u32;
@@ -172,7 +163,7 @@ fn pack5(levels: &[u8; LEN], bytes: &mut [u8]) {
         high |= u32::from(level >> 4) << i;
     }
     bytes[..4].copy_from_slice(&high.to_le_bytes());
-    pack4(levels, &mut bytes[4..]);
+    pack_nibbles(levels, &mut bytes[4..]);
 }
 
 fn unpack5(bytes: &[u8]) -> [u8; LEN] {

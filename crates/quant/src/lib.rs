@@ -8,11 +8,19 @@
 #![forbid(unsafe_code)]
 
 mod block;
+pub mod codebook;
 mod float;
+mod fp4;
+mod iq;
+mod iq1;
+mod iq4;
 mod k;
+mod lattice;
 mod legacy;
 mod search;
+mod ternary;
 mod types;
 
 pub use float::{bf16_to_f32, f16_to_f32, f32_to_bf16, f32_to_f16};
+pub use fp4::half_of_e8m0;
 pub use types::{Decode, Encode, TensorType, TypeError, TypeInfo};

@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use crate::{float, k, legacy};
+use crate::{float, fp4, iq, iq1, iq4, k, legacy, ternary};
 
 /// Decodes whole blocks: `src.len() / block_bytes * block_len == dst.len()`.
 pub type Decode = fn(src: &[u8], dst: &mut [f32]);
@@ -22,9 +22,9 @@ pub struct TypeInfo {
     pub block_len: usize,
     /// Bytes per block.
     pub block_bytes: usize,
-    /// Block decoder; `None` for types that never hold weights or are not implemented yet.
+    /// Block decoder; `None` for types that never hold weights.
     pub decode: Option<Decode>,
-    /// Block encoder.
+    /// Block encoder; there is one where there is a decoder.
     pub encode: Option<Encode>,
 }
 
@@ -81,33 +81,33 @@ tensor_types! {
     Q5_1    = 7,  "q5_1",    32 / 24,   Some(legacy::decode_q5_1), Some(legacy::encode_q5_1);
     Q8_0    = 8,  "q8_0",    32 / 34,   Some(legacy::decode_q8_0), Some(legacy::encode_q8_0);
     Q8_1    = 9,  "q8_1",    32 / 36,   None, None;
-    Q2_K    = 10, "q2_K",    256 / 84,  None, None;
-    Q3_K    = 11, "q3_K",    256 / 110, None, None;
+    Q2_K    = 10, "q2_K",    256 / 84,  Some(k::decode_q2_k), Some(k::encode_q2_k);
+    Q3_K    = 11, "q3_K",    256 / 110, Some(k::decode_q3_k), Some(k::encode_q3_k);
     Q4_K    = 12, "q4_K",    256 / 144, Some(k::decode_q4_k), Some(k::encode_q4_k);
     Q5_K    = 13, "q5_K",    256 / 176, Some(k::decode_q5_k), Some(k::encode_q5_k);
     Q6_K    = 14, "q6_K",    256 / 210, Some(k::decode_q6_k), Some(k::encode_q6_k);
     Q8_K    = 15, "q8_K",    256 / 292, None, None;
-    IQ2_XXS = 16, "iq2_xxs", 256 / 66,  None, None;
-    IQ2_XS  = 17, "iq2_xs",  256 / 74,  None, None;
-    IQ3_XXS = 18, "iq3_xxs", 256 / 98,  None, None;
-    IQ1_S   = 19, "iq1_s",   256 / 50,  None, None;
-    IQ4_NL  = 20, "iq4_nl",  32 / 18,   None, None;
-    IQ3_S   = 21, "iq3_s",   256 / 110, None, None;
-    IQ2_S   = 22, "iq2_s",   256 / 82,  None, None;
-    IQ4_XS  = 23, "iq4_xs",  256 / 136, None, None;
+    IQ2_XXS = 16, "iq2_xxs", 256 / 66,  Some(iq::decode_iq2_xxs), Some(iq::encode_iq2_xxs);
+    IQ2_XS  = 17, "iq2_xs",  256 / 74,  Some(iq::decode_iq2_xs), Some(iq::encode_iq2_xs);
+    IQ3_XXS = 18, "iq3_xxs", 256 / 98,  Some(iq::decode_iq3_xxs), Some(iq::encode_iq3_xxs);
+    IQ1_S   = 19, "iq1_s",   256 / 50,  Some(iq1::decode_iq1_s), Some(iq1::encode_iq1_s);
+    IQ4_NL  = 20, "iq4_nl",  32 / 18,   Some(iq4::decode_iq4_nl), Some(iq4::encode_iq4_nl);
+    IQ3_S   = 21, "iq3_s",   256 / 110, Some(iq::decode_iq3_s), Some(iq::encode_iq3_s);
+    IQ2_S   = 22, "iq2_s",   256 / 82,  Some(iq::decode_iq2_s), Some(iq::encode_iq2_s);
+    IQ4_XS  = 23, "iq4_xs",  256 / 136, Some(iq4::decode_iq4_xs), Some(iq4::encode_iq4_xs);
     I8      = 24, "i8",      1 / 1,     None, None;
     I16     = 25, "i16",     1 / 2,     None, None;
     I32     = 26, "i32",     1 / 4,     None, None;
     I64     = 27, "i64",     1 / 8,     None, None;
     F64     = 28, "f64",     1 / 8,     None, None;
-    IQ1_M   = 29, "iq1_m",   256 / 56,  None, None;
+    IQ1_M   = 29, "iq1_m",   256 / 56,  Some(iq1::decode_iq1_m), Some(iq1::encode_iq1_m);
     BF16    = 30, "bf16",    1 / 2,     Some(float::decode_bf16), Some(float::encode_bf16);
-    TQ1_0   = 34, "tq1_0",   256 / 54,  None, None;
-    TQ2_0   = 35, "tq2_0",   256 / 66,  None, None;
-    MXFP4   = 39, "mxfp4",   32 / 17,   None, None;
-    NVFP4   = 40, "nvfp4",   64 / 36,   None, None;
-    Q1_0    = 41, "q1_0",    128 / 18,  None, None;
-    Q2_0    = 42, "q2_0",    64 / 18,   None, None;
+    TQ1_0   = 34, "tq1_0",   256 / 54,  Some(ternary::decode_tq1_0), Some(ternary::encode_tq1_0);
+    TQ2_0   = 35, "tq2_0",   256 / 66,  Some(ternary::decode_tq2_0), Some(ternary::encode_tq2_0);
+    MXFP4   = 39, "mxfp4",   32 / 17,   Some(fp4::decode_mxfp4), Some(fp4::encode_mxfp4);
+    NVFP4   = 40, "nvfp4",   64 / 36,   Some(fp4::decode_nvfp4), Some(fp4::encode_nvfp4);
+    Q1_0    = 41, "q1_0",    128 / 18,  Some(ternary::decode_q1_0), Some(ternary::encode_q1_0);
+    Q2_0    = 42, "q2_0",    64 / 18,   Some(ternary::decode_q2_0), Some(ternary::encode_q2_0);
 }
 
 /// Ids that old files may carry: id, former name, replacement.

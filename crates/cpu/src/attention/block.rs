@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use backend::{AttentionParams, Mask, PAGE};
 
-use super::product::{Matrix, Product};
+use super::product::{Ahead, Matrix, Product};
 use super::store::{Element, PAD, Shape, Tiles};
 use crate::ops::{Rows, softcap};
 use crate::simd::{Kernel, Simd, exp};
@@ -130,14 +130,20 @@ impl<T: Element> Kernel for Block<'_, T> {
             let first = start - start % PAGE;
             let end = keys.end.min(first + PAGE);
             let tile = tiles.tile(queries.pages, start, queries.kv_head);
-            let k = &tiles.k[tile * shape.k_tile()..][..shape.k_tile()];
-            let v = &tiles.v[tile * shape.v_tile()..][..shape.v_tile()];
+            let (k, v) = (tiles.keys(tile), tiles.values(tile));
+            let next_k = match end {
+                end if end < keys.end => {
+                    tiles.keys(tiles.tile(queries.pages, end, queries.kv_head))
+                }
+                _ => &[],
+            };
             let cols = (end - first).next_multiple_of(PAD);
 
             let q = Matrix { data: &scratch.q, stride: shape.head_dim };
             let size = [count, cols, shape.head_dim];
             let k = Matrix { data: k, stride: PAGE };
-            tile_product(s, size, q, k, &mut scratch.k, &mut scratch.scores, PAGE, None);
+            let ahead = Ahead::new(v, shape.head_dim);
+            tile_product(s, size, q, k, &mut scratch.k, &mut scratch.scores, PAGE, None, ahead);
 
             for i in 0..count {
                 let visible = queries.visible(params.mask, i);
@@ -157,7 +163,9 @@ impl<T: Element> Kernel for Block<'_, T> {
             let weights = Matrix { data: &scratch.scores[start - first..], stride: PAGE };
             let v = Matrix { data: &v[(start - first) * shape.v_cols..], stride: shape.v_cols };
             let keep = Some(&scratch.keep[..]);
-            tile_product(s, size, weights, v, &mut scratch.v, out.values, shape.v_cols, keep);
+            let ahead = Ahead::new(next_k, end - start);
+            let (v_cols, converted) = (shape.v_cols, &mut scratch.v);
+            tile_product(s, size, weights, v, converted, out.values, v_cols, keep, ahead);
             start = end;
         }
         for (total, sums) in out.total.iter_mut().zip(scratch.totals.chunks_exact(PAD)) {
@@ -194,19 +202,22 @@ fn tile_product<S: Simd, T: Element>(
     c: &mut [f32],
     c_stride: usize,
     keep: Option<&[f32]>,
+    ahead: Ahead<'_, T>,
 ) {
     let [m, n, k] = size;
     if size_of::<T>() == size_of::<f32>() || m <= S::TILE_ROWS {
-        return s.outline(Product { size, a, b, c, c_stride, keep });
+        return s.outline(Product { size, a, b, c, c_stride, keep, ahead });
     }
     for row in 0..k {
+        ahead.fetch(s, row);
         for col in (0..n).step_by(S::LANES) {
             let at = row * b.stride + col;
             s.store(T::load(s, &b.data[at..]), &mut converted[at..]);
         }
     }
     let b = Matrix { data: &*converted, stride: b.stride };
-    s.outline(Product { size, a, b, c, c_stride, keep });
+    let ahead = Ahead::new(&[], 0);
+    s.outline(Product { size, a, b, c, c_stride, keep, ahead });
 }
 
 /// Caps one query's scores of a tile and hides what it doesn't see. Returns the greatest of them

@@ -29,6 +29,8 @@ const PART_ROWS: usize = 4;
 const INLINE_PRODUCTS: usize = 200_000;
 /// Rows from which other threads help to store keys and values.
 const PARALLEL_WRITE_ROWS: usize = 16;
+/// Chunks per head when they do.
+const WRITE_PARTS: usize = 8;
 
 /// Some rows of a span for one key/value head, and its parts along the keys.
 #[derive(Debug, Clone)]
@@ -299,7 +301,7 @@ impl Kernel for Merge<'_, '_> {
     }
 }
 
-/// Stores keys and values, one head per chunk.
+/// Stores keys and values, one head of some pages per chunk.
 fn write<T: Element>(
     pool: &Pool,
     level: Level,
@@ -310,18 +312,25 @@ fn write<T: Element>(
 ) {
     let shape = tiles.shape;
     let (k_tiles, v_tiles) = (SharedMut::new(&mut tiles.k), SharedMut::new(&mut tiles.v));
-    let task = |head| level.run(WriteHead { shape, head, k, v, batch, k_tiles, v_tiles });
-    if batch.iter().map(|span| span.rows.len()).sum::<usize>() < PARALLEL_WRITE_ROWS {
+    let few = batch.iter().map(|span| span.rows.len()).sum::<usize>() < PARALLEL_WRITE_ROWS;
+    let n_parts = if few { 1 } else { WRITE_PARTS };
+    let task = |chunk| {
+        let (head, part) = (chunk / n_parts, (chunk % n_parts, n_parts));
+        level.run(WriteHead { shape, head, part, k, v, batch, k_tiles, v_tiles });
+    };
+    if few {
         (0..shape.n_head_kv).for_each(task);
     } else {
-        pool.for_each(shape.n_head_kv, |_, head| task(head));
+        pool.for_each(shape.n_head_kv * n_parts, |_, chunk| task(chunk));
     }
 }
 
-/// Stores one head's keys and values of the batch.
+/// Stores one head's keys and values of the batch in those pages whose number, modulo the second of
+/// `part`, is the first.
 struct WriteHead<'a, 't, T> {
     shape: Shape,
     head: usize,
+    part: (usize, usize),
     k: Rows<'a>,
     v: Rows<'a>,
     batch: &'a [Span<'a>],
@@ -335,12 +344,17 @@ impl<T: Element> Kernel for WriteHead<'_, '_, T> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let Shape { n_head_kv, head_dim, head_dim_v, .. } = self.shape;
+        let (part, n_parts) = self.part;
         for span in self.batch {
             for (row, pos) in std::iter::zip(span.rows.clone(), span.pos..) {
-                let tile = span.pages[pos / PAGE] as usize * n_head_kv + self.head;
+                let page = span.pages[pos / PAGE] as usize;
+                if page % n_parts != part {
+                    continue;
+                }
+                let tile = page * n_head_kv + self.head;
                 let (k_len, v_len) = (self.shape.k_tile(), self.shape.v_tile());
-                // SAFETY: tiles of this head, which no other thread touches; the slices of the last
-                // position are gone.
+                // SAFETY: tiles of this head and page, which no other thread touches; the slices of
+                // the last position are gone.
                 let k_tile = unsafe { self.k_tiles.slice(tile * k_len, k_len) };
                 // SAFETY: as above.
                 let v_tile = unsafe { self.v_tiles.slice(tile * v_len, v_len) };

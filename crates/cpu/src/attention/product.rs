@@ -20,6 +20,32 @@ pub struct Product<'a, T> {
     pub c: &'a mut [f32],
     pub c_stride: usize,
     pub keep: Option<&'a [f32]>,
+    pub ahead: Ahead<'a, T>,
+}
+
+/// What will be read next. Tiles are shorter than what a processor needs to notice a stream, so it
+/// is asked for along with the rows of the tile at hand.
+#[derive(Clone, Copy)]
+pub struct Ahead<'a, T> {
+    data: &'a [T],
+    /// Elements per row of the tile at hand.
+    share: usize,
+}
+
+impl<'a, T> Ahead<'a, T> {
+    /// Spreads `data` over `rows` rows.
+    #[inline(always)]
+    pub fn new(data: &'a [T], rows: usize) -> Self {
+        Self { data, share: data.len().div_ceil(rows.max(1)) }
+    }
+
+    /// Asks for the share of row `row`.
+    #[inline(always)]
+    pub fn fetch<S: Simd>(self, s: S, row: usize) {
+        for at in (0..self.share).step_by(64 / size_of::<T>()) {
+            s.prefetch(self.data, row * self.share + at);
+        }
+    }
 }
 
 impl<T: Element> Kernel for Product<'_, T> {
@@ -27,7 +53,7 @@ impl<T: Element> Kernel for Product<'_, T> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Self { size: [m, n, k], a, b, c, c_stride, keep } = self;
+        let Self { size: [m, n, k], a, b, c, c_stride, keep, mut ahead } = self;
         debug_assert!(n.is_multiple_of(PAD));
         let mut col = 0;
         while col < n {
@@ -35,11 +61,12 @@ impl<T: Element> Kernel for Product<'_, T> {
             let c = &mut c[col..];
             // As many columns as leave registers for six rows: 4 vectors of 32, or 2 of 16.
             let vectors = match (n - col) / S::LANES {
-                4.. if S::LANES == 16 => strip::<S, T, 4>(s, m, k, a, b, c, c_stride, keep),
-                2.. => strip::<S, T, 2>(s, m, k, a, b, c, c_stride, keep),
-                _ => strip::<S, T, 1>(s, m, k, a, b, c, c_stride, keep),
+                4.. if S::LANES == 16 => strip::<S, T, 4>(s, m, k, a, b, c, c_stride, keep, ahead),
+                2.. => strip::<S, T, 2>(s, m, k, a, b, c, c_stride, keep, ahead),
+                _ => strip::<S, T, 1>(s, m, k, a, b, c, c_stride, keep, ahead),
             };
             col += vectors * S::LANES;
+            ahead = Ahead::new(&[], 0);
         }
     }
 }
@@ -55,6 +82,7 @@ fn strip<S: Simd, T: Element, const V: usize>(
     c: &mut [f32],
     c_stride: usize,
     keep: Option<&[f32]>,
+    mut ahead: Ahead<'_, T>,
 ) -> usize {
     let mut row = 0;
     while row < m {
@@ -62,12 +90,13 @@ fn strip<S: Simd, T: Element, const V: usize>(
         let c = &mut c[row * c_stride..];
         let keep = keep.map(|keep| &keep[row..]);
         row += match (m - row).min(S::TILE_ROWS) {
-            6.. => tile::<S, T, 6, V>(s, k, a, b, c, c_stride, keep),
-            4.. => tile::<S, T, 4, V>(s, k, a, b, c, c_stride, keep),
-            3 => tile::<S, T, 3, V>(s, k, a, b, c, c_stride, keep),
-            2 => tile::<S, T, 2, V>(s, k, a, b, c, c_stride, keep),
-            _ => tile::<S, T, 1, V>(s, k, a, b, c, c_stride, keep),
+            6.. => tile::<S, T, 6, V>(s, k, a, b, c, c_stride, keep, ahead),
+            4.. => tile::<S, T, 4, V>(s, k, a, b, c, c_stride, keep, ahead),
+            3 => tile::<S, T, 3, V>(s, k, a, b, c, c_stride, keep, ahead),
+            2 => tile::<S, T, 2, V>(s, k, a, b, c, c_stride, keep, ahead),
+            _ => tile::<S, T, 1, V>(s, k, a, b, c, c_stride, keep, ahead),
         };
+        ahead = Ahead::new(&[], 0);
     }
     V
 }
@@ -82,6 +111,7 @@ fn tile<S: Simd, T: Element, const R: usize, const V: usize>(
     c: &mut [f32],
     c_stride: usize,
     keep: Option<&[f32]>,
+    ahead: Ahead<'_, T>,
 ) -> usize {
     let mut a_rows = [&a.data[..0]; R];
     for (r, row) in a_rows.iter_mut().enumerate() {
@@ -97,6 +127,7 @@ fn tile<S: Simd, T: Element, const R: usize, const V: usize>(
         }
     }
     for (i, b) in b.data.chunks(b.stride).take(k).enumerate() {
+        ahead.fetch(s, i);
         let b = &b[..V * S::LANES];
         let mut columns = [s.splat(0.0); V];
         for (v, column) in columns.iter_mut().enumerate() {

@@ -97,6 +97,18 @@ impl<T: Element> Tiles<T> {
         self.v.copy_within(from * len..(from + 1) * len, to * len);
     }
 
+    /// A tile of keys.
+    #[inline(always)]
+    pub fn keys(&self, tile: usize) -> &[T] {
+        &self.k[tile * self.shape.k_tile()..][..self.shape.k_tile()]
+    }
+
+    /// A tile of values.
+    #[inline(always)]
+    pub fn values(&self, tile: usize) -> &[T] {
+        &self.v[tile * self.shape.v_tile()..][..self.shape.v_tile()]
+    }
+
     /// Index of a position's tile.
     #[inline(always)]
     pub fn tile(&self, pages: &[u32], pos: usize, head: usize) -> usize {

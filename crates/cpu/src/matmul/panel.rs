@@ -1,6 +1,6 @@
 //! Rows of a weight in the common form that tile kernels take.
 
-use super::formats::{FloatFormat, Format, Half};
+use super::formats::{FloatFormat, Format, Primitives};
 
 /// Up to `R` unpacked rows, interleaved; rows beyond those given are zero. Buffers are reused from
 /// panel to panel.
@@ -47,7 +47,7 @@ fn bytes_mut(lines: &mut Vec<Line>, len: usize) -> &mut [u8] {
 /// of 4-byte elements into `[element][R]`, as many as fill `out`: a multiple of 8.
 #[inline(always)]
 pub(super) fn unpack<F: Format, const R: usize>(
-    half: impl Half,
+    p: impl Primitives,
     rows: &[u8],
     n_rows: usize,
     cols: usize,
@@ -79,7 +79,7 @@ pub(super) fn unpack<F: Format, const R: usize>(
             let blocks = row.chunks_exact(F::BYTES).zip(codes.chunks_exact_mut(F::LEN));
             for (b, (block, codes)) in blocks.enumerate() {
                 let (mut scales, mut mins) = ([0.0; STEP / 16], [0.0; STEP / 16]);
-                F::unpack(half, block, codes, &mut scales[..groups], &mut mins[..groups]);
+                F::unpack(p, block, codes, &mut scales[..groups], &mut mins[..groups]);
                 for g in 0..groups {
                     let at = (b * groups + g) * R + r;
                     all_scales[at] = scales[g];
@@ -106,7 +106,7 @@ pub(super) fn interleave<const R: usize>(step: &Step<R>, out: &mut [u8]) {
 /// Converts `n_rows <= R` rows of `cols` float values that fill `rows`; see [`unpack`].
 #[inline(always)]
 pub(super) fn unpack_floats<F: FloatFormat, const R: usize>(
-    half: impl Half,
+    p: impl Primitives,
     rows: &[u8],
     n_rows: usize,
     cols: usize,
@@ -123,7 +123,7 @@ pub(super) fn unpack_floats<F: FloatFormat, const R: usize>(
             let row = &rows[r * row_bytes + start * F::BYTES..][..len * F::BYTES];
             let values = values.as_chunks_mut::<4>().0;
             for (bytes, value) in row.chunks_exact(F::BYTES).zip(values) {
-                *value = F::value(half, bytes).to_ne_bytes();
+                *value = F::value(p, bytes).to_ne_bytes();
             }
         }
         let out = &mut out[start * 4 * R..];

@@ -1,8 +1,7 @@
 //! Portable kernels, also the bodies of kernels for types without special ones.
 
 use super::activation::{self, Codes};
-use super::formats::{FloatFormat, Format, float, kquant, legacy};
-use super::half::f16_to_f32;
+use super::formats::{FloatFormat, Format, Portable, float, grid, kquant, legacy, table, ternary};
 use super::kernels::{
     CodeKernels, DIRECT_ROWS, FloatKernels, Floats, Kernels, Strip, TILE_COLS, Tile,
 };
@@ -22,9 +21,26 @@ pub(super) static KERNELS: Kernels = Kernels {
         codes::<legacy::Q5_0>(),
         codes::<legacy::Q5_1>(),
         codes::<legacy::Q8_0>(),
+        codes::<kquant::Q2K>(),
+        codes::<kquant::Q3K>(),
         codes::<kquant::Q4K>(),
         codes::<kquant::Q5K>(),
         codes::<kquant::Q6K>(),
+        codes::<table::Iq4Nl>(),
+        codes::<table::Iq4Xs>(),
+        codes::<table::Mxfp4>(),
+        codes::<table::Nvfp4>(),
+        codes::<grid::Iq1S>(),
+        codes::<grid::Iq1M>(),
+        codes::<grid::Iq2Xxs>(),
+        codes::<grid::Iq2Xs>(),
+        codes::<grid::Iq2S>(),
+        codes::<grid::Iq3Xxs>(),
+        codes::<grid::Iq3S>(),
+        codes::<ternary::Q1_0>(),
+        codes::<ternary::Q2_0>(),
+        codes::<ternary::Tq1_0>(),
+        codes::<ternary::Tq2_0>(),
     ],
     floats: &[floats::<float::F32>(), floats::<float::F16>(), floats::<float::Bf16>()],
 };
@@ -36,7 +52,7 @@ const fn codes<F: Format>() -> CodeKernels {
         panel_rows: ROWS,
         panel_cols: COLS,
         unpack: |rows, n_rows, cols, panel| {
-            panel::unpack::<F, ROWS>(f16_to_f32, rows, n_rows, cols, panel, panel::interleave)
+            panel::unpack::<F, ROWS>(Portable, rows, n_rows, cols, panel, panel::interleave)
         },
         tile: [
             tile::<F, 1>,
@@ -56,14 +72,7 @@ const fn floats<F: FloatFormat>() -> FloatKernels {
         panel_rows: ROWS,
         panel_cols: COLS,
         unpack: |rows, n_rows, cols, panel| {
-            panel::unpack_floats::<F, ROWS>(
-                f16_to_f32,
-                rows,
-                n_rows,
-                cols,
-                panel,
-                panel::interleave,
-            )
+            panel::unpack_floats::<F, ROWS>(Portable, rows, n_rows, cols, panel, panel::interleave)
         },
         tile: [
             float_tile::<1>,
@@ -113,7 +122,7 @@ pub(super) fn direct<F: Format, const T: usize>(
     for (r, row) in rows.chunks_exact(row_bytes.max(1)).enumerate() {
         let mut acc = [0f32; T];
         for (b, block) in row.chunks_exact(F::BYTES).enumerate() {
-            F::unpack(f16_to_f32, block, &mut codes, &mut scales, &mut mins);
+            F::unpack(Portable, block, &mut codes, &mut scales, &mut mins);
             for (t, acc) in acc.iter_mut().enumerate() {
                 let x_codes = &x.codes[t * x.cols + b * F::LEN..][..F::LEN];
                 for g in 0..groups {
@@ -165,8 +174,7 @@ fn float_direct<F: FloatFormat, const T: usize>(
     for (t, out) in out.iter_mut().enumerate().take(T) {
         let x = &x.data[t * x.stride..][..x.cols];
         for (row, out) in rows.chunks_exact((x.len() * F::BYTES).max(1)).zip(out) {
-            *out =
-                row.chunks_exact(F::BYTES).zip(x).map(|(w, x)| F::value(f16_to_f32, w) * x).sum();
+            *out = row.chunks_exact(F::BYTES).zip(x).map(|(w, x)| F::value(Portable, w) * x).sum();
         }
     }
 }

@@ -72,6 +72,9 @@ pub trait Simd: Copy {
     fn sum_squares(self, sum: Self::Sum, v: Self::V) -> Self::Sum;
     fn sum_total(self, sum: Self::Sum) -> f64;
 
+    /// Asks for the cache line of `x[at]`, or of where that would be.
+    fn prefetch<T>(self, x: &[T], at: usize);
+
     /// Runs a kernel as a function of its own. Inlined into a larger one, the registers of an inner
     /// loop compete with all that is live around it.
     fn outline<K: Kernel>(self, kernel: K) -> K::Output;

@@ -152,6 +152,9 @@ impl Simd for Portable {
         sum.into_iter().sum()
     }
 
+    #[inline(always)]
+    fn prefetch<T>(self, _: &[T], _: usize) {}
+
     #[inline(never)]
     fn outline<K: Kernel>(self, kernel: K) -> K::Output {
         kernel.run(self)

@@ -198,6 +198,11 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    fn prefetch<T>(self, x: &[T], at: usize) {
+        vector!(_mm_prefetch::<_MM_HINT_T0>(x.as_ptr().wrapping_add(at).cast()))
+    }
+
+    #[inline(always)]
     fn outline<K: Kernel>(self, kernel: K) -> K::Output {
         vector!(run_avx2(kernel))
     }
@@ -343,6 +348,11 @@ impl Simd for Avx512 {
             let v = _mm_add_pd(_mm256_castpd256_pd128(v), _mm256_extractf128_pd::<1>(v));
             _mm_cvtsd_f64(_mm_add_sd(v, _mm_unpackhi_pd(v, v)))
         })
+    }
+
+    #[inline(always)]
+    fn prefetch<T>(self, x: &[T], at: usize) {
+        vector!(_mm_prefetch::<_MM_HINT_T0>(x.as_ptr().wrapping_add(at).cast()))
     }
 
     #[inline(always)]

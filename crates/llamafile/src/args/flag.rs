@@ -58,17 +58,23 @@ pub enum Group {
     Output,
     /// Accepted for command lines written for other versions.
     Compatibility,
+    /// Of `llamafile bench`.
+    Bench,
+    /// Of `llamafile synth`.
+    Synth,
 }
 
 impl Group {
     /// All groups, in the order of the help.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::Model,
         Self::Prompt,
         Self::Sampling,
         Self::Engine,
         Self::Output,
         Self::Compatibility,
+        Self::Bench,
+        Self::Synth,
     ];
 
     /// Its heading.
@@ -80,6 +86,8 @@ impl Group {
             Self::Engine => "Speed and memory",
             Self::Output => "Output",
             Self::Compatibility => "Accepted for compatibility",
+            Self::Bench => "Flags of llamafile bench",
+            Self::Synth => "Flags of llamafile synth",
         }
     }
 }

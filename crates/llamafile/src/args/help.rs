@@ -2,10 +2,11 @@
 
 use std::fmt::Write;
 
+use super::TABLES;
 use super::flag::{Action, Flag, Group};
-use super::table::FLAGS;
 use crate::models::KNOWN;
 use crate::terminal::Style;
+use tools::synth::SHAPES;
 
 const INDENT: usize = 28;
 const WIDTH: usize = 96;
@@ -18,6 +19,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("git diff | llamafile -sys \"Review this.\"", "the prompt from a pipe"),
     ("llamafile -no-cnv -p \"Once upon a time\"", "plain text, continued"),
     ("llamafile -p Hi --temp 0 -n 20 --timings", "repeatable, short, timed"),
+    ("llamafile bench -m model.gguf", "how fast it is here"),
 ];
 
 const COMMANDS: &[(&str, &str)] = &[
@@ -25,6 +27,8 @@ const COMMANDS: &[(&str, &str)] = &[
     ("llamafile chat [MODEL]", "the same as -m MODEL --chat"),
     ("llamafile run [MODEL] [PROMPT]", "the same as -m MODEL -p PROMPT"),
     ("llamafile pull MODEL", "fetch a known model"),
+    ("llamafile bench [FLAGS]", "measure models as llama-bench does"),
+    ("llamafile synth SHAPE [FLAGS]", "write a model of random weights to measure"),
     ("llamafile help", "print this help"),
     ("llamafile version", "print the version"),
 ];
@@ -38,7 +42,7 @@ pub fn help(style: Style) -> String {
     pairs(&mut text, style, COMMANDS, 44);
     for group in Group::ALL {
         section(&mut text, style, group.title());
-        for flag in FLAGS.iter().filter(|flag| flag.group == group) {
+        for flag in TABLES.into_iter().flatten().filter(|flag| flag.group == group) {
             entry(&mut text, style, flag);
         }
     }
@@ -46,6 +50,10 @@ pub fn help(style: Style) -> String {
     for model in KNOWN {
         let about = format!("{} ({} MB)", model.title, model.bytes / 1_000_000);
         pairs(&mut text, style, &[(model.name, &about)], INDENT);
+    }
+    section(&mut text, style, "Shapes of llamafile synth");
+    for shape in SHAPES {
+        pairs(&mut text, style, &[(shape.name, shape.title)], INDENT);
     }
     text
 }
@@ -113,7 +121,7 @@ mod tests {
     #[test]
     fn every_flag_is_in_the_help_and_no_line_is_too_long() {
         let text = help(Style::plain());
-        for flag in FLAGS {
+        for flag in TABLES.into_iter().flatten() {
             for name in flag.names {
                 assert!(text.contains(name), "{name}");
             }

@@ -2,6 +2,7 @@
 
 mod flag;
 mod help;
+mod measuring;
 mod nearest;
 mod table;
 mod values;
@@ -12,34 +13,46 @@ pub use nearest::nearest;
 use crate::error::CliError;
 use crate::settings::{Command, Mode, Settings, Text};
 use flag::{Action, Flag, Invalid};
+use measuring::{BENCH, SYNTH};
 use table::{FLAGS, NOT_YET};
 use values::on_off_auto;
 
 const SEE_HELP: &str = "'llamafile --help' lists every flag, with examples";
-const COMMANDS: [&str; 5] = ["chat", "run", "pull", "help", "version"];
+const COMMANDS: [&str; 7] = ["chat", "run", "pull", "bench", "synth", "help", "version"];
 
-/// Reads the environment through `variable`, then the arguments, which win.
+/// Every table of flags: of generating text, and of the commands that have their own.
+const TABLES: [&[Flag]; 3] = [FLAGS, BENCH, SYNTH];
+
+/// Reads the environment through `variable`, then the arguments, which win. A command with flags of
+/// its own comes first.
 pub fn parse(
     arguments: Vec<String>,
     variable: impl Fn(&str) -> Option<String>,
 ) -> Result<Settings, CliError> {
     let mut settings = Settings::default();
-    for flag in FLAGS {
+    let mut arguments = arguments.into_iter().peekable();
+    let (command, flags) = match arguments.peek().map(String::as_str) {
+        Some("bench") => (Command::Bench, BENCH),
+        Some("synth") => (Command::Synth, SYNTH),
+        _ => (Command::Generate, FLAGS),
+    };
+    arguments.next_if(|_| command != Command::Generate);
+    settings.command = command.clone();
+    for flag in flags {
         if let Some((name, value)) = flag.env.and_then(|name| Some((name, variable(name)?))) {
             from_environment(&mut settings, flag, &value)
                 .map_err(|invalid| refuse(&format!("{name}={value}"), invalid))?;
         }
     }
     let mut words = Vec::new();
-    let mut arguments = arguments.into_iter().peekable();
     while let Some(argument) = arguments.next() {
         if argument.len() < 2 || !argument.starts_with('-') {
             words.push(argument);
             continue;
         }
         let (name, attached) = split(&argument);
-        let Some((flag, on)) = find(&name) else {
-            return Err(unknown_flag(&argument, &name));
+        let Some((flag, on)) = find(flags, &name) else {
+            return Err(unknown_flag(flags, &argument, &name));
         };
         if attached.is_some() && matches!(flag.action, Action::Plain(_) | Action::Switch { .. }) {
             return Err(CliError::new(format!("{name} takes no value")).hint(SEE_HELP));
@@ -55,7 +68,7 @@ pub fn parse(
             }
             Action::Value { name: value, set } => {
                 let given = attached
-                    .or_else(|| arguments.next_if(|next| find(next).is_none()))
+                    .or_else(|| arguments.next_if(|next| find(flags, next).is_none()))
                     .ok_or_else(|| {
                         CliError::new(format!("{name} needs a value: {name} {value}"))
                             .hint(SEE_HELP)
@@ -63,7 +76,7 @@ pub fn parse(
                 set(&mut settings, &given).map_err(|invalid| refuse(&name, invalid))?;
             }
         }
-        if settings.command != Command::Generate {
+        if settings.command != command {
             return Ok(settings);
         }
     }
@@ -87,8 +100,8 @@ fn split(argument: &str) -> (String, Option<String>) {
 }
 
 /// The flag of that name, and whether the name turns it on.
-fn find(name: &str) -> Option<(&'static Flag, bool)> {
-    FLAGS.iter().find_map(|flag| {
+fn find(flags: &'static [Flag], name: &str) -> Option<(&'static Flag, bool)> {
+    flags.iter().find_map(|flag| {
         if flag.names.contains(&name) {
             return Some((flag, true));
         }
@@ -120,6 +133,11 @@ fn from_environment(settings: &mut Settings, flag: &Flag, value: &str) -> Result
 
 /// Commands and their operands.
 fn apply_words(settings: &mut Settings, words: &[String]) -> Result<(), CliError> {
+    match settings.command {
+        Command::Bench => return measuring::apply_bench_words(&mut settings.bench, words),
+        Command::Synth => return measuring::apply_synth_words(&mut settings.synth, words),
+        _ => {}
+    }
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words[..] {
         [] => {}
@@ -141,6 +159,10 @@ fn apply_words(settings: &mut Settings, words: &[String]) -> Result<(), CliError
             settings.model = Some(model.into());
             settings.prompt = Some(Text::Typed(prompt.join(" ")));
         }
+        [command @ ("bench" | "synth"), ..] => {
+            return Err(CliError::new(format!("{command} must come before its flags"))
+                .hint(format!("llamafile {command} [FLAGS]")));
+        }
         [word, ..] => return Err(unexpected_word(word)),
     }
     Ok(())
@@ -151,12 +173,12 @@ fn refuse(flag: &str, invalid: Invalid) -> CliError {
         .hint(invalid.remedy.as_deref().unwrap_or(SEE_HELP))
 }
 
-fn unknown_flag(argument: &str, name: &str) -> CliError {
+fn unknown_flag(flags: &'static [Flag], argument: &str, name: &str) -> CliError {
     if let Some((_, why)) = NOT_YET.iter().find(|(names, _)| names.contains(&name)) {
         return CliError::new(format!("{name} is not supported: {why}")).hint(SEE_HELP);
     }
     let error = CliError::new(format!("unknown flag {argument}"));
-    let names = || FLAGS.iter().flat_map(|flag| flag.names.iter().copied());
+    let names = || flags.iter().flat_map(|flag| flag.names.iter().copied());
     let glued = names().find(|short| {
         let rest = name.strip_prefix(short).unwrap_or_default();
         !short.starts_with("--") && !rest.is_empty() && rest.parse::<f32>().is_ok()
@@ -199,18 +221,19 @@ mod tests {
 
     #[test]
     fn names_are_unique() {
-        let mut seen = std::collections::HashSet::new();
-        for flag in FLAGS {
-            let off: &[&str] = match flag.action {
-                Action::Switch { off, .. } | Action::Optional { off, .. } => off,
-                _ => &[],
-            };
-            for name in flag.names.iter().chain(off) {
-                assert!(seen.insert(*name), "{name} twice");
+        for flags in TABLES {
+            let mut seen = std::collections::HashSet::new();
+            for flag in flags {
+                let off: &[&str] = match flag.action {
+                    Action::Switch { off, .. } | Action::Optional { off, .. } => off,
+                    _ => &[],
+                };
+                for name in flag.names.iter().chain(off) {
+                    assert!(seen.insert(*name), "{name} twice");
+                }
             }
-        }
-        for (names, _) in NOT_YET {
-            for name in *names {
+            let unsupported = NOT_YET.iter().flat_map(|(names, _)| names.iter());
+            for name in unsupported.filter(|_| std::ptr::eq(flags, FLAGS)) {
                 assert!(seen.insert(*name), "{name} twice");
             }
         }

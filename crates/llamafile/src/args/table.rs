@@ -552,7 +552,8 @@ pub const NOT_YET: &[(&[&str], &str)] = &[
     (&["--embedding", "--embeddings"], "there are no embeddings yet"),
 ];
 
-fn kv_type(text: &str) -> Result<KvType, Invalid> {
+/// A format of keys and values.
+pub fn kv_type(text: &str) -> Result<KvType, Invalid> {
     match text {
         "f16" => Ok(KvType::F16),
         "f32" => Ok(KvType::F32),

@@ -27,6 +27,13 @@ pub fn whole_or(text: &str, least: usize, special: &[&str]) -> Result<Option<usi
     })
 }
 
+/// Whole numbers of at least `least`, separated by commas.
+pub fn whole_list(text: &str, least: usize) -> Result<Vec<usize>, Invalid> {
+    let wanted = format!("whole numbers of at least {least}, separated by commas");
+    let numbers = text.split(',').map(|part| part.trim().parse().ok().filter(|n| *n >= least));
+    numbers.collect::<Option<_>>().ok_or_else(|| Invalid::expected(&wanted, text))
+}
+
 /// A number of threads, or -1 for as many as there are fast cores.
 pub fn threads(text: &str) -> Result<Option<usize>, Invalid> {
     match whole_or(text, 1, &["-1"])? {
@@ -38,7 +45,7 @@ pub fn threads(text: &str) -> Result<Option<usize>, Invalid> {
 }
 
 /// As many as llama.cpp allows.
-const MAX_THREADS: usize = 512;
+pub const MAX_THREADS: usize = 512;
 
 /// A finite number within `range`.
 pub fn number(text: &str, range: RangeInclusive<f32>) -> Result<f32, Invalid> {
@@ -91,6 +98,9 @@ mod tests {
         assert_eq!(whole("3", 1).unwrap(), 3);
         assert!(whole("0", 1).is_err());
         assert!(whole("1.5", 1).is_err());
+        assert_eq!(whole_list("512, 0,7", 0).unwrap(), [512, 0, 7]);
+        assert!(whole_list("1,,2", 0).is_err() && whole_list("", 0).is_err());
+        assert!(whole_list("2,0", 1).is_err());
         assert_eq!(whole_or("-1", 1, &["-1"]).unwrap(), None);
         assert!(whole_or("-2", 1, &["-1"]).is_err());
         assert_eq!(number("0.5", 0.0..=1.0).unwrap(), 0.5);

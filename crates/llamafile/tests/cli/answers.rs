@@ -27,7 +27,7 @@ fn the_answer_ends_by_itself() {
 }
 
 #[test]
-fn greedy_answers_do_not_depend_on_threads_and_batches() {
+fn greedy_answers_do_not_depend_on_threads_and_seeds() {
     let answer = |more: &[&str]| {
         let mut arguments = vec!["-p", SKY, "--temp", "0", "-n", "24"];
         arguments.extend(more);
@@ -106,4 +106,19 @@ fn help_and_version_need_no_model() {
     }
     let output = llamafile().arg("--version").output().unwrap();
     assert_eq!(stdout(&output), concat!("llamafile ", env!("CARGO_PKG_VERSION"), "\n"));
+}
+
+#[test]
+fn the_environment_lowers_the_instruction_set() {
+    let run = |isa: &str| {
+        let mut command = llamafile();
+        command.env("LLAMAFILE_ISA", isa).arg("-m").arg(model());
+        command.args(["-p", "Hi", "-n", "1", "-v"]).output().unwrap()
+    };
+    let scalar = run("scalar");
+    assert!(scalar.status.success());
+    assert!(stderr(&scalar).contains("cpu (scalar, "), "{}", stderr(&scalar));
+    let unknown = run("sse9");
+    assert_eq!(unknown.status.code(), Some(1));
+    assert!(stderr(&unknown).contains("LLAMAFILE_ISA=sse9"), "{}", stderr(&unknown));
 }

@@ -5,6 +5,7 @@
 
 mod answers;
 mod conversation;
+mod measuring;
 mod pull;
 mod reference;
 mod refusals;

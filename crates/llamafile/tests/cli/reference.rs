@@ -1,20 +1,23 @@
-//! The default model against what llama.cpp b11434 says: token ids, rendered prompts, and greedy
-//! continuations up to the first near tie.
-
-use std::ops::ControlFlow;
+//! The default model against what llama.cpp b11434 says: token ids, rendered prompts, and the
+//! choices in greedy answers.
 
 use backend::KvType;
+use cpu::{Cpu, CpuOptions};
 use engine::{Engine, Options};
 use gguf::Gguf;
 use model::{Context, Outputs};
-use reference::Reference;
-use sample::{Params, Sampler};
 use serde_json::Value;
 
 use crate::support::model;
 
-/// Differences of logits below this are ties: rounding decides.
-const TIE: f64 = 0.05;
+// Both engines round activations to 8 bits, each in its own order of sums, and this small model
+// amplifies that: llama.cpp is 0.03 to 0.10 (rms of log probabilities) away from exact arithmetic,
+// and its own answers change with `-fa off`. Two such engines differ by up to 0.14.
+
+/// Greatest rms difference of log probabilities.
+const RMS: f64 = 0.25;
+/// Choices are close where the second best logit is within this of the best.
+const CLOSE: f64 = 1.0;
 
 fn reference() -> Value {
     serde_json::from_str(include_str!("data/smollm2.json")).expect("the reference is JSON")
@@ -61,45 +64,44 @@ fn conversations_have_the_same_prompts() {
     }
 }
 
-/// Where 8-bit activations and half-float attention round in other ways than llama.cpp's, a choice
-/// may fall otherwise although llama.cpp was not near a tie. Then exact arithmetic is the judge:
-/// with it our choice must be the right one.
+/// Each step of the reference's greedy answers, after its own tokens: our distribution must be close
+/// to its, and our choice the same unless its choice was a close one.
 #[test]
-fn greedy_answers_agree_up_to_the_first_tie() {
-    let (engine, reference) = (engine(), reference());
-    for entry in entries(&reference, "chat") {
+fn greedy_choices_agree() {
+    let gguf = Gguf::open(model()).expect("a readable file");
+    let model = model::load(&gguf).expect("a supported model");
+    let backend = Box::new(Cpu::new(CpuOptions { threads: Some(2), isa: None }));
+    let mut context = Context::new(model, backend, 512, KvType::F16).expect("memory");
+    for entry in entries(&reference(), "chat") {
+        let mut tokens = ids(&entry["prompt_tokens"]);
         let steps = entry["greedy"].as_array().expect("a list");
-        let gap = |step: &Value| step["gap"].as_f64().expect("a number");
-        let certain = steps.iter().take_while(|&step| gap(step) >= TIE).count();
-        let expected: Vec<u32> =
-            steps.iter().map(|step| step["id"].as_u64().expect("an id") as u32).collect();
-
-        let prompt = ids(&entry["prompt_tokens"]);
-        let mut session = engine.session().expect("memory");
-        let fed = session.feed(&prompt, &mut |_, _| ControlFlow::Continue(()));
-        assert!(fed.expect("a valid prompt"));
-        let mut sampler = Sampler::new(Params { temperature: 0.0, ..Params::default() });
-        let limit = Some(steps.len());
-        session.generate(&mut sampler, limit, &mut |_| ControlFlow::Continue(())).expect("tokens");
-
-        let found = &session.tokens()[prompt.len()..];
-        let equal = expected.iter().zip(found).take_while(|(e, f)| e == f).count();
-        let user = text(&entry["user"]);
-        println!("{user:60?} {equal} of {} equal, first tie at {certain}", steps.len());
-        if equal < certain {
-            let seen = [&prompt, &found[..equal]].concat();
-            assert_eq!(found[equal], exact_choice(&seen), "{user}: step {equal}, {expected:?}");
+        context.truncate(0);
+        let (mut equal, mut squares) = (0, 0.0);
+        for (at, step) in steps.iter().enumerate() {
+            let number = |key: &str| step[key].as_f64().expect("a number");
+            let id = step["id"].as_u64().expect("an id") as usize;
+            let logits = context.decode(&tokens[context.len()..], Outputs::Last).expect("logits");
+            let choice = argmax(logits);
+            equal += usize::from(choice == id);
+            let close = number("gap") < CLOSE;
+            assert!(choice == id || close, "step {at}: {choice}, not {id}");
+            squares += (log_probability(logits, id) - number("logprob")).powi(2);
+            tokens.push(id as u32);
         }
+        let rms = (squares / steps.len() as f64).sqrt();
+        let user = text(&entry["user"]);
+        println!("{user:72?} {equal} of {} equal, rms of logprobs {rms:.3}", steps.len());
+        assert!(rms < RMS, "{user}: log probabilities differ by {rms:.3} rms");
     }
 }
 
-/// The likeliest token after `tokens`, without any rounding but that of `f32` activations.
-fn exact_choice(tokens: &[u32]) -> u32 {
-    let gguf = Gguf::open(model()).expect("a readable file");
-    let model = model::load(&gguf).expect("a supported model");
-    let backend = Box::new(Reference::new());
-    let mut context = Context::new(model, backend, 512, KvType::F32).expect("memory");
-    let logits = context.decode(tokens, Outputs::Last).expect("valid tokens");
+fn argmax(logits: &[f32]) -> usize {
     let best = (0..logits.len()).max_by(|&a, &b| logits[a].total_cmp(&logits[b]));
-    best.expect("a vocabulary") as u32
+    best.expect("a vocabulary")
+}
+
+fn log_probability(logits: &[f32], id: usize) -> f64 {
+    let max = f64::from(logits[argmax(logits)]);
+    let sum: f64 = logits.iter().map(|&logit| (f64::from(logit) - max).exp()).sum();
+    f64::from(logits[id]) - max - sum.ln()
 }

@@ -76,6 +76,10 @@ fn flags_out_of_range_or_unknown() {
     refuses(&["-f", "no/such/file"], &["no/such/file", "no such file"]);
     refuses(&["-no-cnv"], &["prompt"]);
     refuses(&["pull", "no-such-model"], &["no-such-model", "smollm2"]);
+    refuses(&["bench", "-p", "0", "-n", "0"], &["nothing to measure", "-p"]);
+    refuses(&["bench", "-m", "no/such.gguf"], &["no/such.gguf"]);
+    refuses(&["synth", "llama-2b", "-o", "x"], &["llama-2b", "did you mean llama-"]);
+    refuses(&["synth", "llama-1b", "-o", "no/such/x.gguf"], &["no/such/x.gguf", "folder"]);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use quant::TensorType;
 
 use super::super::half::bf16_to_f32;
-use super::{FloatFormat, Half, u16_at};
+use super::{FloatFormat, Primitives, u16_at};
 
 pub(in super::super) struct F32;
 pub(in super::super) struct F16;
@@ -13,7 +13,7 @@ impl FloatFormat for F32 {
     const TY: TensorType = TensorType::F32;
     const BYTES: usize = 4;
     #[inline(always)]
-    fn value<H: Half>(_: H, bytes: &[u8]) -> f32 {
+    fn value<P: Primitives>(_: P, bytes: &[u8]) -> f32 {
         f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])
     }
 }
@@ -22,8 +22,8 @@ impl FloatFormat for F16 {
     const TY: TensorType = TensorType::F16;
     const BYTES: usize = 2;
     #[inline(always)]
-    fn value<H: Half>(half: H, bytes: &[u8]) -> f32 {
-        half(u16_at(bytes))
+    fn value<P: Primitives>(p: P, bytes: &[u8]) -> f32 {
+        p.half(u16_at(bytes))
     }
 }
 
@@ -31,7 +31,7 @@ impl FloatFormat for Bf16 {
     const TY: TensorType = TensorType::BF16;
     const BYTES: usize = 2;
     #[inline(always)]
-    fn value<H: Half>(_: H, bytes: &[u8]) -> f32 {
+    fn value<P: Primitives>(_: P, bytes: &[u8]) -> f32 {
         bf16_to_f32(u16_at(bytes))
     }
 }

@@ -3,7 +3,7 @@
 
 use quant::TensorType;
 
-use super::{Format, Half, u16_at};
+use super::{Format, Primitives, u16_at};
 
 /// `scale`, 16 bytes of nibbles.
 pub(in super::super) struct Q4_0;
@@ -25,9 +25,15 @@ impl Format for Q4_0 {
     const OFFSET: u8 = 8;
     const MINS: bool = false;
     #[inline(always)]
-    fn unpack<H: Half>(half: H, block: &[u8], codes: &mut [u8], scales: &mut [f32], _: &mut [f32]) {
+    fn unpack<P: Primitives>(
+        p: P,
+        block: &[u8],
+        codes: &mut [u8],
+        scales: &mut [f32],
+        _: &mut [f32],
+    ) {
         nibbles(&block[2..18], codes);
-        scales[0] = half(u16_at(block));
+        scales[0] = p.half(u16_at(block));
     }
 }
 
@@ -40,16 +46,16 @@ impl Format for Q4_1 {
     const OFFSET: u8 = 0;
     const MINS: bool = true;
     #[inline(always)]
-    fn unpack<H: Half>(
-        half: H,
+    fn unpack<P: Primitives>(
+        p: P,
         block: &[u8],
         codes: &mut [u8],
         scales: &mut [f32],
         mins: &mut [f32],
     ) {
         nibbles(&block[4..20], codes);
-        scales[0] = half(u16_at(block));
-        mins[0] = half(u16_at(&block[2..]));
+        scales[0] = p.half(u16_at(block));
+        mins[0] = p.half(u16_at(&block[2..]));
     }
 }
 
@@ -62,10 +68,16 @@ impl Format for Q5_0 {
     const OFFSET: u8 = 16;
     const MINS: bool = false;
     #[inline(always)]
-    fn unpack<H: Half>(half: H, block: &[u8], codes: &mut [u8], scales: &mut [f32], _: &mut [f32]) {
+    fn unpack<P: Primitives>(
+        p: P,
+        block: &[u8],
+        codes: &mut [u8],
+        scales: &mut [f32],
+        _: &mut [f32],
+    ) {
         nibbles(&block[6..22], codes);
         fifth_bits(&block[2..6], codes);
-        scales[0] = half(u16_at(block));
+        scales[0] = p.half(u16_at(block));
     }
 }
 
@@ -78,8 +90,8 @@ impl Format for Q5_1 {
     const OFFSET: u8 = 0;
     const MINS: bool = true;
     #[inline(always)]
-    fn unpack<H: Half>(
-        half: H,
+    fn unpack<P: Primitives>(
+        p: P,
         block: &[u8],
         codes: &mut [u8],
         scales: &mut [f32],
@@ -87,8 +99,8 @@ impl Format for Q5_1 {
     ) {
         nibbles(&block[8..24], codes);
         fifth_bits(&block[4..8], codes);
-        scales[0] = half(u16_at(block));
-        mins[0] = half(u16_at(&block[2..]));
+        scales[0] = p.half(u16_at(block));
+        mins[0] = p.half(u16_at(&block[2..]));
     }
 }
 
@@ -101,11 +113,17 @@ impl Format for Q8_0 {
     const OFFSET: u8 = 128;
     const MINS: bool = false;
     #[inline(always)]
-    fn unpack<H: Half>(half: H, block: &[u8], codes: &mut [u8], scales: &mut [f32], _: &mut [f32]) {
+    fn unpack<P: Primitives>(
+        p: P,
+        block: &[u8],
+        codes: &mut [u8],
+        scales: &mut [f32],
+        _: &mut [f32],
+    ) {
         for (code, byte) in codes[..32].iter_mut().zip(&block[2..34]) {
             *code = byte ^ 0x80;
         }
-        scales[0] = half(u16_at(block));
+        scales[0] = p.half(u16_at(block));
     }
 }
 

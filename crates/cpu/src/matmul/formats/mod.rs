@@ -1,17 +1,73 @@
 //! How each tensor type unpacks: one file per family.
 
 pub(super) mod float;
+pub(super) mod grid;
 pub(super) mod kquant;
 pub(super) mod legacy;
+pub(super) mod table;
+pub(super) mod ternary;
 
 use quant::TensorType;
 
 use super::activation::Block;
+use super::half::f16_to_f32;
 
-/// A conversion of half floats, given since processors have instructions for it.
-pub(super) trait Half: Fn(u16) -> f32 + Copy {}
+/// Steps of unpacking for which instruction sets have more than compilers find.
+pub(super) trait Primitives: Copy {
+    /// Converts a half float.
+    fn half(self, bits: u16) -> f32;
 
-impl<F: Fn(u16) -> f32 + Copy> Half for F {}
+    /// Codes from a table: those of the low nibbles, then those of the high ones.
+    fn lookup(self, table: &[u8; 16], nibbles: &[u8; 16], codes: &mut [u8; 32]);
+
+    /// `offset` plus each byte of `magnitudes`, or minus it where the bit of `signs` is set. Results
+    /// and `offset` are at most 127.
+    fn signed(self, magnitudes: [u64; 4], signs: u32, offset: u8, codes: &mut [u8; 32]);
+}
+
+/// Plain code.
+#[derive(Clone, Copy)]
+pub(super) struct Portable;
+
+impl Primitives for Portable {
+    #[inline(always)]
+    fn half(self, bits: u16) -> f32 {
+        f16_to_f32(bits)
+    }
+
+    #[inline(always)]
+    fn lookup(self, table: &[u8; 16], nibbles: &[u8; 16], codes: &mut [u8; 32]) {
+        let (low, high) = codes.split_at_mut(16);
+        for ((byte, low), high) in nibbles.iter().zip(low).zip(high) {
+            *low = table[usize::from(byte & 15)];
+            *high = table[usize::from(byte >> 4)];
+        }
+    }
+
+    #[inline(always)]
+    fn signed(self, magnitudes: [u64; 4], signs: u32, offset: u8, codes: &mut [u8; 32]) {
+        let signs = signs.to_le_bytes();
+        let (codes, _) = codes.as_chunks_mut();
+        for ((codes, values), signs) in codes.iter_mut().zip(magnitudes).zip(signs) {
+            // Bytes neither carry nor borrow, since all results are within 0 to 127.
+            let negative = values & (spread_bits(signs) * 0xff);
+            *codes = (every_byte(offset) + (values ^ negative) - negative).to_le_bytes();
+        }
+    }
+}
+
+/// Eight bits as bytes of 0 or 1.
+#[inline(always)]
+fn spread_bits(bits: u8) -> u64 {
+    let bits = every_byte(bits) & 0x8040_2010_0804_0201;
+    ((bits + every_byte(0x7f)) >> 7) & every_byte(1)
+}
+
+/// Eight equal bytes.
+#[inline(always)]
+fn every_byte(byte: u8) -> u64 {
+    u64::from(byte) * 0x0101_0101_0101_0101
+}
 
 /// The 16 bits at the start of `bytes`.
 #[inline(always)]
@@ -40,9 +96,9 @@ pub(super) trait Format {
     /// Values per scale of the activations.
     const ACTIVATIONS: Block = if Self::LEN == 256 { Block::B256 } else { Block::B32 };
 
-    /// Unpacks one block: `LEN` codes, `LEN / GROUP` scales and mins; `half` converts half floats.
-    fn unpack<H: Half>(
-        half: H,
+    /// Unpacks one block: `LEN` codes, `LEN / GROUP` scales and mins; `p` helps.
+    fn unpack<P: Primitives>(
+        p: P,
         block: &[u8],
         codes: &mut [u8],
         scales: &mut [f32],
@@ -57,6 +113,6 @@ pub(super) trait FloatFormat {
     /// Bytes per value.
     const BYTES: usize;
 
-    /// Converts the value in `BYTES` bytes; `half` converts half floats.
-    fn value<H: Half>(half: H, bytes: &[u8]) -> f32;
+    /// Converts the value in `BYTES` bytes; `p` helps.
+    fn value<P: Primitives>(p: P, bytes: &[u8]) -> f32;
 }

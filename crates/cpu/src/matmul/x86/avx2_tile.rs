@@ -74,7 +74,10 @@ unsafe fn some_columns<F: Format, const T: usize>(
             for start in (0..F::GROUP / 4).step_by(words::<F>()) {
                 let mut pairs = [[_mm256_setzero_si256(); 2]; T];
                 for i in start..start + words::<F>() {
-                    let rows = [0, 32].map(|at| _mm256_loadu_si256(codes.add(at).cast()));
+                    let rows = [
+                        _mm256_loadu_si256(codes.cast()),
+                        _mm256_loadu_si256(codes.add(32).cast()),
+                    ];
                     codes = codes.add(4 * CODE_ROWS);
                     for (t, pairs) in pairs.iter_mut().enumerate() {
                         let at = x.codes.as_ptr().add((first + t) * x.cols + g * F::GROUP + 4 * i);
@@ -92,7 +95,8 @@ unsafe fn some_columns<F: Format, const T: usize>(
                 }
             }
             let load = |data: &[f32]| {
-                [0, 8].map(|at| _mm256_loadu_ps(data.as_ptr().add(g * CODE_ROWS + at)))
+                let at = data.as_ptr().add(g * CODE_ROWS);
+                [_mm256_loadu_ps(at), _mm256_loadu_ps(at.add(8))]
             };
             let scales = load(&panel.scales);
             for t in 0..T {
@@ -162,7 +166,8 @@ pub(super) unsafe fn floats<const T: usize>(panel: &Panel, x: Floats<'_>, out: &
         let mut acc = [[_mm256_setzero_ps(); 2]; T];
         let weights = panel.elements().as_ptr().cast::<f32>();
         for k in 0..x.cols {
-            let rows = [0, 8].map(|at| _mm256_loadu_ps(weights.add(k * FLOAT_ROWS + at)));
+            let at = weights.add(k * FLOAT_ROWS);
+            let rows = [_mm256_loadu_ps(at), _mm256_loadu_ps(at.add(8))];
             for (t, acc) in acc.iter_mut().enumerate() {
                 let x = _mm256_set1_ps(x.data.as_ptr().add(t * x.stride + k).read());
                 acc[0] = _mm256_fmadd_ps(rows[0], x, acc[0]);

@@ -45,7 +45,8 @@ pub(super) unsafe fn codes<F: Format, const T: usize>(panel: &Panel, x: Codes<'_
                 }
             }
             for i in 0..F::GROUP / 4 {
-                let rows = [0, 64].map(|at| _mm512_loadu_si512(codes.add(at).cast()));
+                let rows =
+                    [_mm512_loadu_si512(codes.cast()), _mm512_loadu_si512(codes.add(64).cast())];
                 codes = codes.add(4 * CODE_ROWS);
                 for (t, dot) in dot.iter_mut().enumerate() {
                     let at = x.codes.as_ptr().add(t * x.cols + g * F::GROUP + 4 * i);
@@ -55,7 +56,8 @@ pub(super) unsafe fn codes<F: Format, const T: usize>(panel: &Panel, x: Codes<'_
                 }
             }
             let load = |data: &[f32]| {
-                [0, 16].map(|at| _mm512_loadu_ps(data.as_ptr().add(g * CODE_ROWS + at)))
+                let at = data.as_ptr().add(g * CODE_ROWS);
+                [_mm512_loadu_ps(at), _mm512_loadu_ps(at.add(16))]
             };
             let scales = load(&panel.scales);
             for t in 0..T {
@@ -135,7 +137,8 @@ pub(super) unsafe fn floats<const T: usize>(panel: &Panel, x: Floats<'_>, out: &
         let mut acc = [[_mm512_setzero_ps(); 2]; T];
         let weights = panel.elements().as_ptr().cast::<f32>();
         for k in 0..x.cols {
-            let rows = [0, 16].map(|at| _mm512_loadu_ps(weights.add(k * FLOAT_ROWS + at)));
+            let at = weights.add(k * FLOAT_ROWS);
+            let rows = [_mm512_loadu_ps(at), _mm512_loadu_ps(at.add(16))];
             for (t, acc) in acc.iter_mut().enumerate() {
                 let x = _mm512_set1_ps(x.data.as_ptr().add(t * x.stride + k).read());
                 acc[0] = _mm512_fmadd_ps(rows[0], x, acc[0]);

@@ -2,9 +2,8 @@
 
 use std::arch::x86_64::*;
 
-use super::super::formats::FloatFormat;
 use super::super::formats::float::{Bf16, F16, F32};
-use super::super::half::f16_to_f32;
+use super::super::formats::{FloatFormat, Portable};
 use super::super::kernels::{DIRECT_ROWS, Floats, Strip};
 use super::dot::{prefetch, sum};
 
@@ -91,7 +90,7 @@ unsafe fn row<F: Loads, const T: usize>(rows: &[u8], r: usize, x: Floats<'_>, ou
             let mut y = sum(_mm256_add_ps(_mm256_add_ps(a, b), _mm256_add_ps(c, d)));
             for k in whole..x.cols {
                 let bytes = std::slice::from_raw_parts(row.add(k * F::BYTES), F::BYTES);
-                y = F::value(f16_to_f32, bytes).mul_add(*column(t).add(k), y);
+                y = F::value(Portable, bytes).mul_add(*column(t).add(k), y);
             }
             out[t][r] = y;
         }

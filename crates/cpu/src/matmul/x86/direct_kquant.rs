@@ -2,12 +2,16 @@
 
 use std::arch::x86_64::*;
 
+use quant::codebook;
+
 use super::super::activation::Codes;
 use super::super::formats::Format;
-use super::super::formats::kquant::{Q4K, Q5K, Q6K, six_bit};
+use super::super::formats::kquant::{Q2K, Q3K, Q4K, Q5K, Q6K, six_bit, sixteen_six_bit};
+use super::super::formats::table::{Iq4Xs, group_scales};
 use super::super::half::f16_to_f32;
 use super::super::kernels::{DIRECT_ROWS, Strip};
 use super::dot::{Dot, prefetch, sum};
+use super::primitives::low_and_high;
 
 /// A column's part that meets one block.
 #[derive(Clone, Copy)]
@@ -32,6 +36,52 @@ pub(super) trait Blocks: Format {
     const SCALE: usize;
 
     unsafe fn multiply<D: Dot, const T: usize>(block: *const u8, x: [Column; T]) -> [Lanes; T];
+}
+
+impl Blocks for Q2K {
+    const SCALE: usize = 80;
+    #[inline(always)]
+    unsafe fn multiply<D: Dot, const T: usize>(block: *const u8, x: [Column; T]) -> [Lanes; T] {
+        // SAFETY: the caller keeps the trait's rules; all loads are within block and column.
+        unsafe {
+            let both = _mm_loadu_si128(block.cast());
+            let mask = _mm_set1_epi8(15);
+            let mins = _mm_and_si128(_mm_srli_epi16::<4>(both), mask);
+            let mut out = by_sixteen::<D, T>(_mm_and_si128(both, mask), x, |group| {
+                bit_pairs(block.add(16), group)
+            });
+            let mins = _mm256_cvtepi8_epi16(mins);
+            for (out, x) in out.iter_mut().zip(x) {
+                let min = _mm256_madd_epi16(mins, _mm256_loadu_si256(x.sums.cast()));
+                out.min =
+                    _mm_add_epi32(_mm256_castsi256_si128(min), _mm256_extracti128_si256::<1>(min));
+            }
+            out
+        }
+    }
+}
+
+impl Blocks for Q3K {
+    const SCALE: usize = 108;
+    #[inline(always)]
+    unsafe fn multiply<D: Dot, const T: usize>(block: *const u8, x: [Column; T]) -> [Lanes; T] {
+        // SAFETY: the caller keeps the trait's rules; all loads are within block and column.
+        unsafe {
+            let scales = sixteen_six_bit(std::slice::from_raw_parts(block.add(96), 12));
+            let scales = _mm_set_epi64x((scales >> 64) as i64, scales as i64);
+            let scales = _mm_sub_epi8(scales, _mm_set1_epi8(32));
+            let third = _mm256_loadu_si256(block.cast());
+            let bit = _mm256_set1_epi8(4);
+            let mut out = by_sixteen::<D, T>(scales, x, |group| {
+                // Bit `group` of each byte moves to place 2; what crosses bytes is masked out.
+                let down = _mm256_srl_epi16(third, _mm_cvtsi32_si128(group as i32));
+                let high = _mm256_and_si256(_mm256_slli_epi16::<2>(down), bit);
+                _mm256_or_si256(bit_pairs(block.add(32), group), high)
+            });
+            take_offset(&mut out, scales, x, 4);
+            out
+        }
+    }
 }
 
 impl Blocks for Q4K {
@@ -81,40 +131,106 @@ impl Blocks for Q6K {
         // SAFETY: the caller keeps the trait's rules; all loads are within block and column.
         unsafe {
             let scales = _mm_loadu_si128(block.add(192).cast());
-            let all_scales = _mm256_cvtepi8_epi16(scales);
-            let mut dot = [_mm256_setzero_si256(); T];
-            let (low_mask, high_mask) = (_mm256_set1_epi8(15), _mm256_set1_epi8(48));
-            for half in 0..2 {
-                let low = [0, 32].map(|at| _mm256_loadu_si256(block.add(64 * half + at).cast()));
+            let mut out = by_sixteen::<D, T>(scales, x, |group| {
+                let (half, i) = (group / 4, group % 4);
+                let low = _mm256_loadu_si256(block.add(64 * half + 32 * (i % 2)).cast());
+                let low = if i < 2 { low } else { _mm256_srli_epi16::<4>(low) };
                 let high = _mm256_loadu_si256(block.add(128 + 32 * half).cast());
-                let highs = [
-                    _mm256_slli_epi16::<4>(high),
-                    _mm256_slli_epi16::<2>(high),
-                    high,
-                    _mm256_srli_epi16::<2>(high),
-                ];
-                for (i, high) in highs.into_iter().enumerate() {
-                    let low = low[i % 2];
-                    let low = if i < 2 { low } else { _mm256_srli_epi16::<4>(low) };
-                    let low = _mm256_and_si256(low, low_mask);
-                    let codes = _mm256_or_si256(low, _mm256_and_si256(high, high_mask));
-                    // The scales of 16 + 16 values, each repeated for its 8 pairs.
-                    let at = (half * 8 + 2 * i) as i64 * 0x0101_0101_0101_0101;
-                    let which = _mm_set_epi64x(at + 0x0101_0101_0101_0101, at);
-                    let scale = _mm256_cvtepi8_epi16(_mm_shuffle_epi8(scales, which));
-                    for (dot, x) in dot.iter_mut().zip(x) {
-                        let x = _mm256_loadu_si256(x.codes.add(128 * half + 32 * i).cast());
-                        *dot = D::words(*dot, _mm256_maddubs_epi16(codes, x), scale);
-                    }
+                let high = match i {
+                    0 => _mm256_slli_epi16::<4>(high),
+                    1 => _mm256_slli_epi16::<2>(high),
+                    2 => high,
+                    _ => _mm256_srli_epi16::<2>(high),
+                };
+                let low = _mm256_and_si256(low, _mm256_set1_epi8(15));
+                _mm256_or_si256(low, _mm256_and_si256(high, _mm256_set1_epi8(48)))
+            });
+            take_offset(&mut out, scales, x, 32);
+            out
+        }
+    }
+}
+
+impl Blocks for Iq4Xs {
+    const SCALE: usize = 0;
+    #[inline(always)]
+    unsafe fn multiply<D: Dot, const T: usize>(block: *const u8, x: [Column; T]) -> [Lanes; T] {
+        // SAFETY: the caller keeps the trait's rules; all loads are within block and column.
+        unsafe {
+            let scales = group_scales(std::slice::from_raw_parts(block.add(2), 6));
+            let scales = _mm_cvtepu8_epi16(_mm_cvtsi64_si128(scales as i64));
+            let scales = _mm256_broadcastsi128_si256(_mm_sub_epi16(scales, _mm_set1_epi16(32)));
+            let table = _mm_loadu_si128(codebook::IQ4.as_ptr().cast());
+            let table = _mm256_broadcastsi128_si256(table);
+            let mut out = [Lanes { dot: _mm256_setzero_si256(), min: _mm_setzero_si128() }; T];
+            for group in 0..8 {
+                let codes = low_and_high(block.add(8 + 16 * group));
+                let codes = _mm256_shuffle_epi8(table, codes);
+                let which = _mm256_set1_epi16((2 * group + ((2 * group + 1) << 8)) as i16);
+                let scale = _mm256_shuffle_epi8(scales, which);
+                for (out, x) in out.iter_mut().zip(x) {
+                    let x = _mm256_loadu_si256(x.codes.add(32 * group).cast());
+                    let pairs =
+                        _mm256_maddubs_epi16(_mm256_abs_epi8(codes), _mm256_sign_epi8(x, codes));
+                    out.dot = D::words(out.dot, pairs, scale);
                 }
             }
-            let mut out = [Lanes { dot: _mm256_setzero_si256(), min: _mm_setzero_si128() }; T];
-            for t in 0..T {
-                let sums = _mm256_loadu_si256(x[t].sums.cast());
-                let offset = _mm256_slli_epi32::<5>(_mm256_madd_epi16(all_scales, sums));
-                out[t].dot = _mm256_sub_epi32(dot[t], offset);
-            }
             out
+        }
+    }
+}
+
+/// Group `group` of 32 values of 64 bytes of bit pairs.
+#[inline(always)]
+unsafe fn bit_pairs(at: *const u8, group: usize) -> __m256i {
+    // SAFETY: the caller points to 64 bytes and has AVX2.
+    unsafe {
+        let bytes = _mm256_loadu_si256(at.add(group / 4 * 32).cast());
+        let down = _mm256_srl_epi16(bytes, _mm_cvtsi32_si128(2 * (group % 4) as i32));
+        _mm256_and_si256(down, _mm256_set1_epi8(3))
+    }
+}
+
+/// Blocks with signed scales of 16 values; `codes(group)` gives the codes of 32 values.
+#[inline(always)]
+unsafe fn by_sixteen<D: Dot, const T: usize>(
+    scales: __m128i,
+    x: [Column; T],
+    codes: impl Fn(usize) -> __m256i,
+) -> [Lanes; T] {
+    // SAFETY: the columns are whole; the caller has AVX2 and `D`.
+    unsafe {
+        let mut out = [Lanes { dot: _mm256_setzero_si256(), min: _mm_setzero_si128() }; T];
+        for group in 0..8 {
+            let codes = codes(group);
+            // The scales of 16 + 16 values, each repeated for its 8 pairs.
+            let at = 2 * group as i64 * 0x0101_0101_0101_0101;
+            let which = _mm_set_epi64x(at + 0x0101_0101_0101_0101, at);
+            let scale = _mm256_cvtepi8_epi16(_mm_shuffle_epi8(scales, which));
+            for (out, x) in out.iter_mut().zip(x) {
+                let x = _mm256_loadu_si256(x.codes.add(32 * group).cast());
+                out.dot = D::words(out.dot, _mm256_maddubs_epi16(codes, x), scale);
+            }
+        }
+        out
+    }
+}
+
+/// Takes `offset` off all codes that were multiplied with these scales.
+#[inline(always)]
+unsafe fn take_offset<const T: usize>(
+    out: &mut [Lanes; T],
+    scales: __m128i,
+    x: [Column; T],
+    offset: i16,
+) {
+    // SAFETY: the columns are whole; the caller has AVX2.
+    unsafe {
+        let factors = _mm256_cvtepi8_epi16(scales);
+        let factors = _mm256_mullo_epi16(factors, _mm256_set1_epi16(offset));
+        for (out, x) in out.iter_mut().zip(x) {
+            let sums = _mm256_loadu_si256(x.sums.cast());
+            out.dot = _mm256_sub_epi32(out.dot, _mm256_madd_epi16(factors, sums));
         }
     }
 }

@@ -2,11 +2,15 @@
 
 use std::arch::x86_64::*;
 
+use quant::{codebook, half_of_e8m0};
+
 use super::super::activation::Codes;
 use super::super::formats::Format;
 use super::super::formats::legacy::{Q4_0, Q4_1, Q5_0, Q5_1, Q8_0};
+use super::super::formats::table::{Iq4Nl, Mxfp4};
 use super::super::kernels::{DIRECT_ROWS, Strip};
 use super::dot::{Dot, prefetch, signed, sum};
+use super::primitives::{low_and_high, set_bits};
 
 /// How blocks are loaded. Functions are inlined where AVX2 and F16C are enabled, and `block` points
 /// to a whole block.
@@ -37,7 +41,7 @@ impl Blocks for Q4_0 {
     #[inline(always)]
     unsafe fn codes(block: *const u8) -> __m256i {
         // SAFETY: within the block.
-        unsafe { nibbles(block.add(2)) }
+        unsafe { low_and_high(block.add(2)) }
     }
 }
 
@@ -46,7 +50,7 @@ impl Blocks for Q4_1 {
     #[inline(always)]
     unsafe fn codes(block: *const u8) -> __m256i {
         // SAFETY: within the block.
-        unsafe { nibbles(block.add(4)) }
+        unsafe { low_and_high(block.add(4)) }
     }
 }
 
@@ -55,7 +59,7 @@ impl Blocks for Q5_0 {
     #[inline(always)]
     unsafe fn codes(block: *const u8) -> __m256i {
         // SAFETY: within the block.
-        unsafe { _mm256_or_si256(nibbles(block.add(6)), fifth_bits(block.add(2))) }
+        unsafe { _mm256_or_si256(low_and_high(block.add(6)), fifth_bits(block.add(2))) }
     }
 }
 
@@ -64,7 +68,7 @@ impl Blocks for Q5_1 {
     #[inline(always)]
     unsafe fn codes(block: *const u8) -> __m256i {
         // SAFETY: within the block.
-        unsafe { _mm256_or_si256(nibbles(block.add(8)), fifth_bits(block.add(4))) }
+        unsafe { _mm256_or_si256(low_and_high(block.add(8)), fifth_bits(block.add(4))) }
     }
 }
 
@@ -78,14 +82,38 @@ impl Blocks for Q8_0 {
     }
 }
 
-/// 32 codes: the low nibbles of 16 bytes, then the high ones.
+impl Blocks for Iq4Nl {
+    const SIGNED: bool = true;
+    const MIN: f32 = 0.0;
+    #[inline(always)]
+    unsafe fn codes(block: *const u8) -> __m256i {
+        // SAFETY: within the block.
+        unsafe { lookup(&codebook::IQ4, low_and_high(block.add(2))) }
+    }
+}
+
+impl Blocks for Mxfp4 {
+    const SIGNED: bool = true;
+    const MIN: f32 = 0.0;
+    #[inline(always)]
+    unsafe fn codes(block: *const u8) -> __m256i {
+        // SAFETY: within the block.
+        unsafe { lookup(&codebook::E2M1_DOUBLED, low_and_high(block.add(1))) }
+    }
+    #[inline(always)]
+    unsafe fn scales(block: *const u8) -> __m128 {
+        // SAFETY: within the block.
+        unsafe { _mm_set1_ps(half_of_e8m0(*block)) }
+    }
+}
+
+/// The entries of a table.
 #[inline(always)]
-unsafe fn nibbles(at: *const u8) -> __m256i {
-    // SAFETY: the caller points to 16 bytes and has AVX2.
+unsafe fn lookup(table: &[i8; 16], indices: __m256i) -> __m256i {
+    // SAFETY: the table is as long as the register, and the caller has AVX2.
     unsafe {
-        let both = _mm256_broadcastsi128_si256(_mm_loadu_si128(at.cast()));
-        let shift = _mm256_setr_epi32(0, 0, 0, 0, 4, 4, 4, 4);
-        _mm256_and_si256(_mm256_srlv_epi32(both, shift), _mm256_set1_epi8(15))
+        let table = _mm256_broadcastsi128_si256(_mm_loadu_si128(table.as_ptr().cast()));
+        _mm256_shuffle_epi8(table, indices)
     }
 }
 
@@ -94,16 +122,8 @@ unsafe fn nibbles(at: *const u8) -> __m256i {
 unsafe fn fifth_bits(at: *const u8) -> __m256i {
     // SAFETY: the caller points to 4 bytes and has AVX2.
     unsafe {
-        let bits = _mm256_set1_epi32(at.cast::<i32>().read_unaligned());
-        let byte_of = _mm256_setr_epi64x(
-            0,
-            0x0101_0101_0101_0101,
-            0x0202_0202_0202_0202,
-            0x0303_0303_0303_0303,
-        );
-        let bit_of = _mm256_set1_epi64x(0x8040_2010_0804_0201_u64 as i64);
-        let bits = _mm256_and_si256(_mm256_shuffle_epi8(bits, byte_of), bit_of);
-        _mm256_and_si256(_mm256_cmpeq_epi8(bits, bit_of), _mm256_set1_epi8(16))
+        let set = set_bits(at.cast::<u32>().read_unaligned());
+        _mm256_and_si256(set, _mm256_set1_epi8(16))
     }
 }
 

@@ -37,7 +37,7 @@ unsafe fn transpose16(rows: [__m512i; 16]) -> [__m512i; 16] {
         // Within quadruples of rows, each 128-bit lane becomes a transposed 4 × 4.
         let mut four = [_mm512_setzero_si512(); 16];
         for q in 0..4 {
-            let [a, b, c, d] = [0, 1, 2, 3].map(|i| rows[4 * q + i]);
+            let [a, b, c, d] = [rows[4 * q], rows[4 * q + 1], rows[4 * q + 2], rows[4 * q + 3]];
             let (ab0, ab1) = (_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
             let (cd0, cd1) = (_mm512_unpacklo_epi32(c, d), _mm512_unpackhi_epi32(c, d));
             four[q] = _mm512_unpacklo_epi64(ab0, cd0);
@@ -48,7 +48,7 @@ unsafe fn transpose16(rows: [__m512i; 16]) -> [__m512i; 16] {
         // Then 4 × 4 lanes are transposed: `four[4 i + q]` holds columns i, 4 + i, 8 + i, 12 + i.
         let mut out = [_mm512_setzero_si512(); 16];
         for i in 0..4 {
-            let [a, b, c, d] = [0, 1, 2, 3].map(|q| four[4 * i + q]);
+            let [a, b, c, d] = [four[4 * i], four[4 * i + 1], four[4 * i + 2], four[4 * i + 3]];
             let ab0 = _mm512_shuffle_i32x4::<0x44>(a, b);
             let ab1 = _mm512_shuffle_i32x4::<0xee>(a, b);
             let cd0 = _mm512_shuffle_i32x4::<0x44>(c, d);
@@ -94,7 +94,7 @@ unsafe fn transpose8(rows: [__m256i; 8]) -> [__m256i; 8] {
     unsafe {
         let mut four = [_mm256_setzero_si256(); 8];
         for q in 0..2 {
-            let [a, b, c, d] = [0, 1, 2, 3].map(|i| rows[4 * q + i]);
+            let [a, b, c, d] = [rows[4 * q], rows[4 * q + 1], rows[4 * q + 2], rows[4 * q + 3]];
             let (ab0, ab1) = (_mm256_unpacklo_epi32(a, b), _mm256_unpackhi_epi32(a, b));
             let (cd0, cd1) = (_mm256_unpacklo_epi32(c, d), _mm256_unpackhi_epi32(c, d));
             four[q] = _mm256_unpacklo_epi64(ab0, cd0);

@@ -8,17 +8,18 @@ mod avx512_tile;
 mod direct_float;
 mod direct_kquant;
 mod direct_legacy;
+mod direct_unpacked;
 mod dot;
 mod interleave;
-
-use std::arch::x86_64::{_mm_cvtph_ps, _mm_cvtsi32_si128, _mm_cvtss_f32};
+mod primitives;
 
 use super::activation::{Block, Codes, CodesMut, quantize_row};
-use super::formats::{FloatFormat, Format, Half, float, kquant, legacy};
+use super::formats::{FloatFormat, Format, float, grid, kquant, legacy, table, ternary};
 use super::kernels::{
     CodeKernels, DIRECT_COLS, DirectCodes, FloatKernels, Floats, Kernels, Strip, Tile,
 };
 use super::panel::{self, Panel, Step};
+use primitives::Avx2;
 
 /// An instruction set's functions: the bodies compiled with its features.
 macro_rules! instruction_set {
@@ -29,13 +30,6 @@ macro_rules! instruction_set {
             /// Rows of a panel of codes, and of floats.
             pub(super) const CODE_ROWS: usize = super::$codes_tile::CODE_ROWS;
             pub(super) const FLOAT_ROWS: usize = super::$float_tile::FLOAT_ROWS;
-
-            /// The conversion of a half float.
-            #[inline]
-            #[target_feature(enable = $features)]
-            fn f16c() -> impl Half {
-                |half| _mm_cvtss_f32(_mm_cvtph_ps(_mm_cvtsi32_si128(i32::from(half))))
-            }
 
             #[target_feature(enable = $features)]
             pub(super) fn quantize(x: &[f32], block: Block, out: CodesMut<'_>) {
@@ -53,7 +47,9 @@ macro_rules! instruction_set {
                     // SAFETY: this function's features are enough.
                     unsafe { super::$codes_tile::interleave(step, out) }
                 };
-                panel::unpack::<F, CODE_ROWS>(f16c(), rows, n_rows, cols, panel, interleave);
+                // SAFETY: as above.
+                let p = unsafe { Avx2::new() };
+                panel::unpack::<F, CODE_ROWS>(p, rows, n_rows, cols, panel, interleave);
             }
 
             #[target_feature(enable = $features)]
@@ -89,6 +85,17 @@ macro_rules! instruction_set {
             }
 
             #[target_feature(enable = $features)]
+            pub(super) fn unpacked<F: Format, const T: usize>(
+                rows: &[u8],
+                n_rows: usize,
+                x: Codes<'_>,
+                out: &mut Strip,
+            ) {
+                // SAFETY: this function's features are enough.
+                unsafe { direct_unpacked::direct::<F, $dot, T>(rows, n_rows, x, out) }
+            }
+
+            #[target_feature(enable = $features)]
             pub(super) fn unpack_floats<F: FloatFormat>(
                 rows: &[u8],
                 n_rows: usize,
@@ -99,14 +106,9 @@ macro_rules! instruction_set {
                     // SAFETY: this function's features are enough.
                     unsafe { super::$float_tile::interleave(step, out) }
                 };
-                panel::unpack_floats::<F, FLOAT_ROWS>(
-                    f16c(),
-                    rows,
-                    n_rows,
-                    cols,
-                    panel,
-                    interleave,
-                );
+                // SAFETY: as above.
+                let p = unsafe { Avx2::new() };
+                panel::unpack_floats::<F, FLOAT_ROWS>(p, rows, n_rows, cols, panel, interleave);
             }
 
             #[target_feature(enable = $features)]
@@ -153,6 +155,15 @@ macro_rules! instruction_set {
                 code_kernels::<F>([kquant::<F, 1>, kquant::<F, 2>, kquant::<F, 3>, kquant::<F, 4>])
             }
 
+            const fn unpacked_kernels<F: Format>() -> CodeKernels {
+                code_kernels::<F>([
+                    unpacked::<F, 1>,
+                    unpacked::<F, 2>,
+                    unpacked::<F, 3>,
+                    unpacked::<F, 4>,
+                ])
+            }
+
             const fn float_kernels<F: direct_float::Loads>() -> FloatKernels {
                 FloatKernels {
                     ty: F::TY,
@@ -184,9 +195,26 @@ macro_rules! instruction_set {
                     legacy_kernels::<super::legacy::Q5_0>(),
                     legacy_kernels::<super::legacy::Q5_1>(),
                     legacy_kernels::<super::legacy::Q8_0>(),
+                    kquant_kernels::<super::kquant::Q2K>(),
+                    kquant_kernels::<super::kquant::Q3K>(),
                     kquant_kernels::<super::kquant::Q4K>(),
                     kquant_kernels::<super::kquant::Q5K>(),
                     kquant_kernels::<super::kquant::Q6K>(),
+                    legacy_kernels::<table::Iq4Nl>(),
+                    kquant_kernels::<table::Iq4Xs>(),
+                    legacy_kernels::<table::Mxfp4>(),
+                    unpacked_kernels::<table::Nvfp4>(),
+                    unpacked_kernels::<grid::Iq1S>(),
+                    unpacked_kernels::<grid::Iq1M>(),
+                    unpacked_kernels::<grid::Iq2Xxs>(),
+                    unpacked_kernels::<grid::Iq2Xs>(),
+                    unpacked_kernels::<grid::Iq2S>(),
+                    unpacked_kernels::<grid::Iq3Xxs>(),
+                    unpacked_kernels::<grid::Iq3S>(),
+                    unpacked_kernels::<ternary::Q1_0>(),
+                    unpacked_kernels::<ternary::Q2_0>(),
+                    unpacked_kernels::<ternary::Tq1_0>(),
+                    unpacked_kernels::<ternary::Tq2_0>(),
                 ],
                 floats: &[
                     float_kernels::<float::F32>(),

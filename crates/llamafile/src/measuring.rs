@@ -1,0 +1,73 @@
+//! `llamafile bench` and `llamafile synth`.
+
+use tools::bench::{self, Event, Report};
+use tools::synth;
+
+use crate::answer::Output;
+use crate::error::CliError;
+use crate::models;
+use crate::settings::{Bench, Synth};
+use crate::terminal::{Progress, Unit};
+
+/// Measures each model and prints a row as soon as it is known.
+pub fn bench(settings: &Bench) -> Result<(), CliError> {
+    let paths = match &settings.models[..] {
+        [] => vec![models::resolve(None, false)?],
+        given => given
+            .iter()
+            .map(|model| models::resolve(Some(model), false))
+            .collect::<Result<_, _>>()?,
+    };
+    let mut out = Output::new();
+    let mut report = Report::new(settings.format);
+    let mut last = None;
+    for path in paths {
+        let mut progress = None;
+        bench::run(&path, &settings.plan, &mut |event| match event {
+            Event::Progress { test, done, total } => progress
+                .get_or_insert_with(|| Progress::new(test, Unit::Tokens, 0))
+                .update(done as u64, total as u64),
+            Event::Done(measurement) => {
+                progress = None;
+                // A reader that went away is noticed at the end.
+                let _ = out.write(&report.row(measurement));
+                last = Some(measurement.clone());
+            }
+        })
+        .map_err(explain)?;
+    }
+    if let Some(last) = last {
+        let _ = out.write(&report.end(&last));
+    }
+    out.end()
+}
+
+/// Writes a model of random weights.
+pub fn synth(settings: &Synth) -> Result<(), CliError> {
+    let (Some(shape), Some(path)) = (settings.shape, &settings.output) else { return Ok(()) };
+    let mut progress = Progress::new("Writing", Unit::Bytes, 0);
+    synth::write_file(path, shape, settings.recipe, settings.seed, &mut |done, total| {
+        progress.update(done, total);
+    })
+    .map_err(explain)
+}
+
+/// An error with its remedy.
+fn explain(error: tools::Error) -> CliError {
+    use tools::Error;
+    let cause = CliError::new(&error);
+    match error {
+        Error::File(_) => cause.hint("give a GGUF model file with -m"),
+        Error::Model { error: model::Error::UnknownArchitecture { .. }, .. } => {
+            cause.hint("a newer llamafile may run such models; this one cannot")
+        }
+        Error::Model { error: model::Error::Backend(_), .. } => {
+            cause.hint("give less with -p, -n or -d")
+        }
+        Error::Model { .. } => cause.hint("fetch or convert the file again"),
+        Error::NotGenerative { .. } => cause.hint("use a model that generates text"),
+        Error::Isa(_) => cause.hint("unset the variable to use the best of this machine"),
+        Error::NoEncoder(_) => cause.hint("choose another --type"),
+        Error::Write { .. } => cause.hint("check the folder, and that the disk has room"),
+    }
+}

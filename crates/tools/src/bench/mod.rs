@@ -1,0 +1,308 @@
+//! Prompt and generation speed of model files.
+//!
+//! Tests are those of llama.cpp's `llama-bench`: `ppN` evaluates a prompt of `N` tokens, `tgN`
+//! evaluates `N` tokens one by one; both into a memory that holds a given number of tokens already.
+//! Each is preceded by one run that is not counted (of generation, by one token). Memory is filled,
+//! and loading is over, before the clock starts.
+
+mod host;
+mod measurement;
+mod report;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use backend::KvType;
+use cpu::isa::Isa;
+use cpu::{Cpu, CpuOptions};
+use gguf::Gguf;
+use model::{Context, Model, OutputKind, Outputs};
+
+use crate::{Error, file_type};
+use measurement::test_name;
+
+pub use measurement::Measurement;
+pub use report::{Format, Report};
+
+/// What to measure of a model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// Lengths of prompts.
+    pub prompts: Vec<usize>,
+    /// Numbers of tokens to generate.
+    pub generations: Vec<usize>,
+    /// Tokens in memory before each test.
+    pub depths: Vec<usize>,
+    /// Numbers of threads; empty for the one that suits the machine.
+    pub threads: Vec<usize>,
+    /// Counted runs of each test, at least 1.
+    pub repetitions: usize,
+    /// Most tokens of a prompt that are evaluated at once, at least 1.
+    pub batch: usize,
+    /// Format of keys and values in memory.
+    pub kv_type: KvType,
+}
+
+impl Default for Plan {
+    /// The tests of `llama-bench`.
+    fn default() -> Self {
+        Self {
+            prompts: vec![512],
+            generations: vec![128],
+            depths: vec![0],
+            threads: Vec::new(),
+            repetitions: 5,
+            batch: 512,
+            kv_type: KvType::F16,
+        }
+    }
+}
+
+/// What happens while a model is measured.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// A test goes on; not sent while the clock runs.
+    Progress {
+        /// The model and the test.
+        test: &'a str,
+        /// Tokens evaluated.
+        done: usize,
+        /// Tokens of the whole test.
+        total: usize,
+    },
+    /// A test is complete.
+    Done(&'a Measurement),
+}
+
+/// Measures the model in the file at `path`.
+///
+/// # Errors
+/// A file that can't be read or is no model that generates text, too little memory, or an
+/// environment that names an instruction set which can't be used.
+pub fn run(path: &Path, plan: &Plan, notice: &mut dyn FnMut(Event<'_>)) -> Result<(), Error> {
+    let isa = Isa::from_env().map_err(Error::Isa)?;
+    let failed = |error| Error::Model { path: path.to_owned(), error };
+    let gguf = Gguf::open(path)?;
+    let model = model::load(&gguf).map_err(failed)?;
+    if model.shape().output != OutputKind::Logits {
+        return Err(Error::NotGenerative { path: path.to_owned() });
+    }
+    let facts = facts(path, &gguf, plan, isa)?;
+    let default_threads = [cpu::topology::default_threads()];
+    let all_threads = if plan.threads.is_empty() { &default_threads[..] } else { &plan.threads };
+    for &threads in all_threads {
+        let mut facts = Measurement { n_threads: threads, ..facts.clone() };
+        let mut runner = Runner::new(&model, plan, threads, isa).map_err(failed)?;
+        for test in plan.tests() {
+            let name = format!("{} {}", facts.model_type, test.name());
+            let mut progress = |done, total| notice(Event::Progress { test: &name, done, total });
+            let samples = runner.measure(test, &mut progress).map_err(failed)?;
+            (facts.n_prompt, facts.n_gen) = (test.prompt, test.generated);
+            facts.n_depth = test.depth;
+            facts.set_samples(samples);
+            notice(Event::Done(&facts));
+        }
+    }
+    Ok(())
+}
+
+/// One row of the results.
+#[derive(Debug, Clone, Copy)]
+struct Test {
+    /// Tokens of the prompt; 0 where tokens are generated.
+    prompt: usize,
+    generated: usize,
+    depth: usize,
+}
+
+impl Test {
+    fn name(self) -> String {
+        test_name(self.prompt, self.generated, self.depth)
+    }
+
+    /// Positions that memory holds in the end.
+    fn positions(self) -> usize {
+        self.depth + self.prompt + self.generated
+    }
+}
+
+impl Plan {
+    /// Prompts, then generations, of each depth; without those of no tokens.
+    fn tests(&self) -> impl Iterator<Item = Test> {
+        self.depths.iter().flat_map(move |&depth| {
+            let prompts = self.prompts.iter().map(move |&n| (n, 0));
+            let tests = prompts.chain(self.generations.iter().map(|&n| (0, n)));
+            tests.filter(|test| *test != (0, 0)).map(move |(prompt, generated)| Test {
+                prompt,
+                generated,
+                depth,
+            })
+        })
+    }
+
+    /// Whether there is nothing to measure.
+    pub fn is_empty(&self) -> bool {
+        self.tests().next().is_none()
+    }
+}
+
+/// A model on a number of threads.
+struct Runner<'a> {
+    plan: &'a Plan,
+    context: Context,
+    tokens: Vec<u32>,
+}
+
+impl<'a> Runner<'a> {
+    fn new(
+        model: &Arc<dyn Model>,
+        plan: &'a Plan,
+        threads: usize,
+        isa: Isa,
+    ) -> Result<Self, model::Error> {
+        let n_ctx = plan.tests().map(Test::positions).max().unwrap_or(0);
+        let backend = Cpu::new(CpuOptions { threads: Some(threads), isa: Some(isa) });
+        let context = Context::new(model.clone(), Box::new(backend), n_ctx, plan.kv_type)?;
+        // Tokens that differ, over all of the vocabulary: a prime step.
+        let n_vocab = model.shape().n_vocab;
+        let tokens = (0..n_ctx).map(|i| (i * 7919 % n_vocab) as u32).collect();
+        Ok(Self { plan, context, tokens })
+    }
+
+    /// Nanoseconds of each repetition.
+    fn measure(
+        &mut self,
+        test: Test,
+        progress: &mut dyn FnMut(usize, usize),
+    ) -> Result<Vec<u64>, model::Error> {
+        let Test { prompt, generated, depth } = test;
+        let warm_up = prompt + generated.min(1);
+        let counted = prompt + generated;
+        let total = depth + warm_up + self.plan.repetitions * counted;
+        progress(0, total);
+        self.context.truncate(0);
+        self.evaluate(0, depth, self.plan.batch)?;
+        progress(depth, total);
+        let batch = if generated > 0 { 1 } else { self.plan.batch };
+        self.evaluate(depth, warm_up, batch)?;
+        let mut samples = Vec::with_capacity(self.plan.repetitions);
+        for repetition in 0..self.plan.repetitions {
+            progress(depth + warm_up + repetition * counted, total);
+            self.context.truncate(depth);
+            let start = Instant::now();
+            self.evaluate(depth, counted, batch)?;
+            samples.push(u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX));
+        }
+        Ok(samples)
+    }
+
+    /// Evaluates `n` tokens from position `start` on, `batch` at once, with logits for the last of
+    /// each batch, as `llama-bench` does.
+    fn evaluate(&mut self, start: usize, n: usize, batch: usize) -> Result<(), model::Error> {
+        for batch in self.tokens[start..start + n].chunks(batch) {
+            self.context.decode(batch, Outputs::Last)?;
+        }
+        Ok(())
+    }
+}
+
+/// All that is known before the first test.
+fn facts(path: &Path, gguf: &Gguf, plan: &Plan, isa: Isa) -> Result<Measurement, Error> {
+    let metadata = gguf.metadata();
+    let values = |shape: &[usize]| shape.iter().map(|&n| n as u64).product::<u64>();
+    let n_params = gguf.tensors().iter().map(|tensor| values(&tensor.shape)).sum();
+    let architecture = metadata.str("general.architecture")?;
+    let file_type = metadata.opt_u32("general.file_type")?.and_then(file_type::name);
+    let kv_type = match plan.kv_type {
+        KvType::F32 => "f32",
+        KvType::F16 => "f16",
+    };
+    Ok(Measurement {
+        build: concat!("llamafile ", env!("CARGO_PKG_VERSION")).to_owned(),
+        cpu_info: host::cpu_name(),
+        isa: isa.name(),
+        backends: "CPU",
+        model_filename: path.display().to_string(),
+        model_type: [
+            architecture,
+            &report::count(n_params).replace(' ', ""),
+            file_type.unwrap_or("unknown type"),
+        ]
+        .join(" "),
+        model_size: gguf.tensors().iter().map(|tensor| tensor.size() as u64).sum(),
+        model_n_params: n_params,
+        n_batch: plan.batch,
+        n_threads: 0,
+        type_k: kv_type,
+        type_v: kv_type,
+        n_prompt: 0,
+        n_gen: 0,
+        n_depth: 0,
+        avg_ns: 0,
+        stddev_ns: 0,
+        avg_ts: 0.0,
+        stddev_ts: 0.0,
+        samples_ns: Vec::new(),
+        samples_ts: Vec::new(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::synth::{self, Recipe, Shape};
+
+    #[test]
+    fn tests_are_prompts_then_generations_of_each_depth() {
+        let plan = Plan {
+            prompts: vec![512, 64],
+            generations: vec![0, 16],
+            depths: vec![0, 256],
+            ..Plan::default()
+        };
+        let names: Vec<String> = plan.tests().map(Test::name).collect();
+        assert_eq!(names, ["pp512", "pp64", "tg16", "pp512 @ d256", "pp64 @ d256", "tg16 @ d256"]);
+        let nothing = Plan { prompts: vec![0], generations: vec![], ..Plan::default() };
+        assert!(nothing.is_empty() && !plan.is_empty());
+    }
+
+    #[test]
+    fn a_model_is_measured_as_planned() {
+        let path = std::env::temp_dir().join(format!("bench-{}.gguf", std::process::id()));
+        let shape = Shape::tiny("llama-1b");
+        synth::write_file(&path, &shape, Recipe::default(), 1, &mut |_, _| {}).unwrap();
+        let plan = Plan {
+            prompts: vec![20],
+            generations: vec![3],
+            depths: vec![0, 70],
+            threads: vec![1, 2],
+            repetitions: 2,
+            batch: 16,
+            ..Plan::default()
+        };
+        let (mut rows, mut last) = (Vec::new(), (0, 1));
+        run(&path, &plan, &mut |event| match event {
+            Event::Progress { done, total, .. } => last = (done, total),
+            Event::Done(measurement) => rows.push(measurement.clone()),
+        })
+        .unwrap();
+        let found: Vec<_> = rows.iter().map(|row| (row.n_threads, row.test())).collect();
+        let names = ["pp20", "tg3", "pp20 @ d70", "tg3 @ d70"];
+        let expected = [1, 2].map(|threads| names.map(|name| (threads, name.to_owned())));
+        assert_eq!(found, expected.concat());
+        for row in &rows {
+            assert_eq!(row.samples_ns.len(), 2);
+            assert!(row.avg_ts > 0.0 && row.samples_ns.iter().all(|&ns| ns > 0));
+            assert_eq!(row.model_type, "llama 1.26M Q4_K_M");
+        }
+        assert_eq!(last, (70 + 1 + 3, 70 + 1 + 2 * 3));
+        std::fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn a_file_that_is_no_model_is_refused() {
+        let error = run(Path::new("no/such.gguf"), &Plan::default(), &mut |_| {}).unwrap_err();
+        assert!(error.to_string().contains("no/such.gguf"), "{error}");
+    }
+}
