@@ -1,6 +1,7 @@
 //! NEON, in pairs of registers.
 
 use std::arch::aarch64::*;
+use std::arch::asm;
 
 use super::{Kernel, Simd};
 use crate::isa::aarch64::{vcvt_f16_f32, vcvt_f32_f16};
@@ -179,6 +180,15 @@ impl Simd for Neon {
     #[inline(always)]
     fn sum_total(self, [a, b, c, d]: Self::Sum) -> f64 {
         vector!(vaddvq_f64(vaddq_f64(vaddq_f64(a, b), vaddq_f64(c, d))))
+    }
+
+    #[inline(always)]
+    fn prefetch<T>(self, x: &[T], at: usize) {
+        let at = x.as_ptr().wrapping_add(at);
+        // SAFETY: a prefetch reads nothing and never faults, whatever the address.
+        unsafe {
+            asm!("prfm pldl1keep, [{at}]", at = in(reg) at, options(nostack, readonly, preserves_flags));
+        }
     }
 
     #[inline(never)]

@@ -6,7 +6,7 @@ use super::super::formats::FloatFormat;
 use super::super::formats::float::{Bf16, F16, F32};
 use super::super::kernels::{DIRECT_ROWS, Floats, Strip};
 use super::dot::prefetch;
-use super::half;
+use super::Neon;
 use crate::isa::aarch64::vcvt_f32_f16;
 
 /// How values are loaded.
@@ -82,7 +82,7 @@ unsafe fn row<F: Loads, const T: usize>(rows: &[u8], r: usize, x: Floats<'_>, ou
             let mut y = vaddvq_f32(vaddq_f32(vaddq_f32(a, b), vaddq_f32(c, d)));
             for k in whole..x.cols {
                 let bytes = std::slice::from_raw_parts(row.add(k * F::BYTES), F::BYTES);
-                y = F::value(half, bytes).mul_add(*column(t).add(k), y);
+                y = F::value(Neon, bytes).mul_add(*column(t).add(k), y);
             }
             out[t][r] = y;
         }

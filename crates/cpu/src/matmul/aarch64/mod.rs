@@ -13,9 +13,12 @@ mod tile;
 use std::arch::aarch64::{vdup_n_u16, vgetq_lane_f32};
 
 use super::activation::{Codes, quantize_row};
-use super::formats::{FloatFormat, Format, float, kquant, legacy};
+use super::formats::{
+    FloatFormat, Format, Portable, Primitives, float, grid, kquant, legacy, table, ternary,
+};
 use super::kernels::{CodeKernels, DIRECT_COLS, DirectCodes, FloatKernels, Kernels, Strip, Tile};
 use super::panel::{self, Panel, Step};
+use super::scalar;
 use crate::isa::aarch64::vcvt_f32_f16;
 use dot::{Dot, Dotprod, I8mm, ROWS, Widening};
 
@@ -30,13 +33,34 @@ fn half(bits: u16) -> f32 {
     unsafe { vgetq_lane_f32::<0>(vcvt_f32_f16(vdup_n_u16(bits))) }
 }
 
+/// Plain code but for half floats.
+#[derive(Clone, Copy)]
+struct Neon;
+
+impl Primitives for Neon {
+    #[inline(always)]
+    fn half(self, bits: u16) -> f32 {
+        half(bits)
+    }
+
+    #[inline(always)]
+    fn lookup(self, table: &[u8; 16], nibbles: &[u8; 16], codes: &mut [u8; 32]) {
+        Portable.lookup(table, nibbles, codes);
+    }
+
+    #[inline(always)]
+    fn signed(self, magnitudes: [u64; 4], signs: u32, offset: u8, codes: &mut [u8; 32]) {
+        Portable.signed(magnitudes, signs, offset, codes);
+    }
+}
+
 fn unpack<F: Format, D: Dot>(rows: &[u8], n_rows: usize, cols: usize, panel: &mut Panel) {
-    panel::unpack::<F, ROWS>(half, rows, n_rows, cols, panel, tile::interleave::<F, D>);
+    panel::unpack::<F, ROWS>(Neon, rows, n_rows, cols, panel, tile::interleave::<F, D>);
 }
 
 fn unpack_floats<F: FloatFormat>(rows: &[u8], n_rows: usize, cols: usize, panel: &mut Panel) {
     let interleave = |step: &Step<ROWS>, out: &mut [u8]| panel::interleave(step, out);
-    panel::unpack_floats::<F, ROWS>(half, rows, n_rows, cols, panel, interleave);
+    panel::unpack_floats::<F, ROWS>(Neon, rows, n_rows, cols, panel, interleave);
 }
 
 const FLOATS: &[FloatKernels] =
@@ -126,6 +150,16 @@ macro_rules! instruction_set {
                 code_kernels::<F>([kquant::<F, 1>, kquant::<F, 2>, kquant::<F, 3>, kquant::<F, 4>])
             }
 
+            /// For types without direct kernels of their own.
+            const fn packed_kernels<F: Format>() -> CodeKernels {
+                code_kernels::<F>([
+                    scalar::direct::<F, 1>,
+                    scalar::direct::<F, 2>,
+                    scalar::direct::<F, 3>,
+                    scalar::direct::<F, 4>,
+                ])
+            }
+
             pub(in super::super) static KERNELS: Kernels = Kernels {
                 quantize: quantize_row,
                 codes: &[
@@ -137,6 +171,23 @@ macro_rules! instruction_set {
                     kquant_kernels::<super::kquant::Q4K>(),
                     kquant_kernels::<super::kquant::Q5K>(),
                     kquant_kernels::<super::kquant::Q6K>(),
+                    packed_kernels::<super::kquant::Q2K>(),
+                    packed_kernels::<super::kquant::Q3K>(),
+                    packed_kernels::<super::table::Iq4Nl>(),
+                    packed_kernels::<super::table::Iq4Xs>(),
+                    packed_kernels::<super::table::Mxfp4>(),
+                    packed_kernels::<super::table::Nvfp4>(),
+                    packed_kernels::<super::grid::Iq1S>(),
+                    packed_kernels::<super::grid::Iq1M>(),
+                    packed_kernels::<super::grid::Iq2Xxs>(),
+                    packed_kernels::<super::grid::Iq2Xs>(),
+                    packed_kernels::<super::grid::Iq2S>(),
+                    packed_kernels::<super::grid::Iq3Xxs>(),
+                    packed_kernels::<super::grid::Iq3S>(),
+                    packed_kernels::<super::ternary::Q1_0>(),
+                    packed_kernels::<super::ternary::Q2_0>(),
+                    packed_kernels::<super::ternary::Tq1_0>(),
+                    packed_kernels::<super::ternary::Tq2_0>(),
                 ],
                 floats: FLOATS,
             };
