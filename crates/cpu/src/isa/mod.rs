@@ -1,56 +1,78 @@
 //! Which instruction sets this processor has.
 
+#[cfg(target_arch = "aarch64")]
+pub(crate) mod aarch64;
+
+#[cfg(target_arch = "aarch64")]
+use std::arch::is_aarch64_feature_detected;
 use std::fmt;
 
 /// Name of the environment variable that lowers the level, for tests and comparisons.
 pub const ENV: &str = "LLAMAFILE_ISA";
 
-/// A level of instruction sets that kernels are written for. Each level includes those before it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// A level of instruction sets that kernels are written for. Each level includes those before it of
+/// the same architecture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Isa {
     /// Portable code.
     Scalar,
-    /// AVX2, FMA and F16C.
+    /// x86-64: AVX2, FMA and F16C.
     Avx2,
-    /// AVX-512 F, BW, DQ and VL.
+    /// x86-64: AVX-512 F, BW, DQ and VL.
     Avx512,
-    /// AVX-512 with the 8-bit dot products (VNNI).
+    /// x86-64: AVX-512 with the 8-bit dot products (VNNI).
     Avx512Vnni,
+    /// 64-bit ARM: NEON, which all have.
+    Neon,
+    /// 64-bit ARM: NEON with 8-bit dot products.
+    Dotprod,
+    /// 64-bit ARM: NEON with 8-bit dot and matrix products.
+    I8mm,
 }
 
 impl Isa {
-    /// Every level, lowest first.
-    pub const ALL: [Isa; 4] = [Isa::Scalar, Isa::Avx2, Isa::Avx512, Isa::Avx512Vnni];
+    /// Every level, each architecture's lowest first.
+    pub const ALL: [Isa; 7] =
+        [Isa::Scalar, Isa::Avx2, Isa::Avx512, Isa::Avx512Vnni, Isa::Neon, Isa::Dotprod, Isa::I8mm];
 
-    /// The best level of this processor.
-    pub fn detect() -> Self {
-        #[cfg(target_arch = "x86_64")]
-        {
-            let avx2 = is_x86_feature_detected!("avx2")
-                && is_x86_feature_detected!("fma")
-                && is_x86_feature_detected!("f16c");
-            let avx512 = avx2
-                && is_x86_feature_detected!("avx512f")
-                && is_x86_feature_detected!("avx512bw")
-                && is_x86_feature_detected!("avx512dq")
-                && is_x86_feature_detected!("avx512vl");
-            if avx512 && is_x86_feature_detected!("avx512vnni") {
-                return Isa::Avx512Vnni;
+    /// Whether this processor can run the level.
+    pub fn is_available(self) -> bool {
+        match self {
+            Isa::Scalar => true,
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => {
+                is_x86_feature_detected!("avx2")
+                    && is_x86_feature_detected!("fma")
+                    && is_x86_feature_detected!("f16c")
             }
-            if avx512 {
-                return Isa::Avx512;
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => {
+                Isa::Avx2.is_available()
+                    && is_x86_feature_detected!("avx512f")
+                    && is_x86_feature_detected!("avx512bw")
+                    && is_x86_feature_detected!("avx512dq")
+                    && is_x86_feature_detected!("avx512vl")
             }
-            if avx2 {
-                return Isa::Avx2;
-            }
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512Vnni => Isa::Avx512.is_available() && is_x86_feature_detected!("avx512vnni"),
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => is_aarch64_feature_detected!("neon"),
+            #[cfg(target_arch = "aarch64")]
+            Isa::Dotprod => Isa::Neon.is_available() && is_aarch64_feature_detected!("dotprod"),
+            #[cfg(target_arch = "aarch64")]
+            Isa::I8mm => Isa::Dotprod.is_available() && is_aarch64_feature_detected!("i8mm"),
+            _ => false,
         }
-        Isa::Scalar
     }
 
     /// The levels that this processor can run, lowest first.
     pub fn available() -> impl Iterator<Item = Isa> {
-        let best = Isa::detect();
-        Isa::ALL.into_iter().filter(move |&isa| isa <= best)
+        Isa::ALL.into_iter().filter(|isa| isa.is_available())
+    }
+
+    /// The best level of this processor.
+    pub fn detect() -> Self {
+        Isa::available().last().unwrap_or(Isa::Scalar)
     }
 
     /// The level to use: the best of this processor, or a lower one if [`ENV`] names it.
@@ -59,20 +81,23 @@ impl Isa {
     /// lacks.
     pub fn from_env() -> Result<Self, String> {
         match std::env::var(ENV) {
-            Ok(name) => Isa::choose(&name, Isa::detect()),
+            Ok(name) => Isa::choose(&name, &Isa::available().collect::<Vec<_>>()),
             Err(_) => Ok(Isa::detect()),
         }
     }
 
-    fn choose(name: &str, best: Isa) -> Result<Self, String> {
-        let known = || Isa::ALL.map(Isa::name).join(", ");
+    fn choose(name: &str, available: &[Isa]) -> Result<Self, String> {
+        let names =
+            |levels: &[Isa]| levels.iter().map(|isa| isa.name()).collect::<Vec<_>>().join(", ");
         let plain = name.to_ascii_lowercase().replace(['-', '_'], "");
         let Some(isa) = Isa::ALL.into_iter().find(|isa| isa.name().replace('-', "") == plain)
         else {
-            return Err(format!("{ENV}={name} is not an instruction set; choose from {}", known()));
+            let known = names(&Isa::ALL);
+            return Err(format!("{ENV}={name} is not an instruction set; choose from {known}"));
         };
-        if isa > best {
-            return Err(format!("{ENV}={name} is more than this processor has ({best})"));
+        if !available.contains(&isa) {
+            let has = names(available);
+            return Err(format!("{ENV}={name} is not among what this processor has: {has}"));
         }
         Ok(isa)
     }
@@ -84,6 +109,9 @@ impl Isa {
             Isa::Avx2 => "avx2",
             Isa::Avx512 => "avx512",
             Isa::Avx512Vnni => "avx512-vnni",
+            Isa::Neon => "neon",
+            Isa::Dotprod => "dotprod",
+            Isa::I8mm => "i8mm",
         }
     }
 }
@@ -99,12 +127,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn levels_are_chosen_by_name_up_to_the_best() {
-        assert_eq!(Isa::choose("avx512vnni", Isa::Avx512Vnni), Ok(Isa::Avx512Vnni));
-        assert_eq!(Isa::choose("AVX512-VNNI", Isa::Avx512Vnni), Ok(Isa::Avx512Vnni));
-        assert_eq!(Isa::choose("scalar", Isa::Avx512), Ok(Isa::Scalar));
-        assert!(Isa::choose("avx512", Isa::Avx2).unwrap_err().contains("avx2"));
-        assert!(Isa::choose("sse9", Isa::Avx2).unwrap_err().contains("avx512-vnni"));
+    fn levels_are_chosen_by_name_among_the_available() {
+        let x86 = [Isa::Scalar, Isa::Avx2, Isa::Avx512, Isa::Avx512Vnni];
+        assert_eq!(Isa::choose("avx512vnni", &x86), Ok(Isa::Avx512Vnni));
+        assert_eq!(Isa::choose("AVX512-VNNI", &x86), Ok(Isa::Avx512Vnni));
+        assert_eq!(Isa::choose("scalar", &x86), Ok(Isa::Scalar));
+        assert!(Isa::choose("avx512", &x86[..2]).unwrap_err().contains("avx2"));
+        assert!(Isa::choose("neon", &x86).unwrap_err().contains("avx512-vnni"));
+        assert!(Isa::choose("sse9", &x86).unwrap_err().contains("i8mm"));
     }
 
     #[test]

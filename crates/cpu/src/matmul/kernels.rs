@@ -2,6 +2,8 @@
 
 use quant::TensorType;
 
+#[cfg(target_arch = "aarch64")]
+use super::aarch64;
 use super::activation::{Block, Codes, CodesMut};
 use super::panel::Panel;
 use super::scalar;
@@ -99,7 +101,7 @@ impl Kernels {
     /// # Panics
     /// Where the processor lacks it.
     pub(super) fn of(isa: Isa) -> &'static Kernels {
-        assert!(isa <= Isa::detect(), "this processor has no {isa}");
+        assert!(isa.is_available(), "this processor has no {isa}");
         match isa {
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512Vnni => &x86::AVX512_VNNI,
@@ -107,6 +109,12 @@ impl Kernels {
             Isa::Avx512 => &x86::AVX512,
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => &x86::AVX2,
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => &aarch64::NEON,
+            #[cfg(target_arch = "aarch64")]
+            Isa::Dotprod => &aarch64::DOTPROD,
+            #[cfg(target_arch = "aarch64")]
+            Isa::I8mm => &aarch64::I8MM,
             _ => &scalar::KERNELS,
         }
     }

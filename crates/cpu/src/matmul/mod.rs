@@ -13,6 +13,8 @@
 //!
 //! A type is a [`formats::Format`] and a row in the table of each instruction set ([`kernels`]).
 
+#[cfg(target_arch = "aarch64")]
+mod aarch64;
 mod activation;
 mod formats;
 mod half;

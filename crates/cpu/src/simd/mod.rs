@@ -3,6 +3,8 @@
 //! A kernel is written once, generic over [`Simd`], with `#[inline(always)]` on all its parts;
 //! [`Level::run`] inlines it into a function that carries the target features.
 
+#[cfg(target_arch = "aarch64")]
+mod aarch64;
 mod math;
 mod portable;
 #[cfg(target_arch = "x86_64")]
@@ -93,7 +95,7 @@ impl Level {
     /// # Panics
     /// Where the processor lacks the instruction set.
     pub fn new(isa: Isa) -> Self {
-        assert!(isa <= Isa::detect(), "this processor has no {isa}");
+        assert!(isa.is_available(), "this processor has no {isa}");
         Self(isa)
     }
 
@@ -101,20 +103,18 @@ impl Level {
         self.0
     }
 
-    #[cfg(target_arch = "x86_64")]
     pub fn run<K: Kernel>(self, kernel: K) -> K::Output {
         match self.0 {
             // SAFETY: `new` has checked that the processor has the instruction set.
+            #[cfg(target_arch = "x86_64")]
             Isa::Avx512 | Isa::Avx512Vnni => unsafe { x86::run_avx512(kernel) },
             // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => unsafe { x86::run_avx2(kernel) },
-            Isa::Scalar => kernel.run(portable::Portable),
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon | Isa::Dotprod | Isa::I8mm => kernel.run(aarch64::Neon),
+            _ => kernel.run(portable::Portable),
         }
-    }
-
-    #[cfg(not(target_arch = "x86_64"))]
-    pub fn run<K: Kernel>(self, kernel: K) -> K::Output {
-        kernel.run(portable::Portable)
     }
 }
 

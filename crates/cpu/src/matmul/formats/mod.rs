@@ -85,6 +85,7 @@ pub(super) trait Format {
     /// Bytes per block.
     const BYTES: usize;
     /// Bits of a code.
+    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
     const BITS: u32;
     /// Values per scale: 16 or 32.
     const GROUP: usize;

@@ -1,0 +1,204 @@
+//! Kernels for 64-bit ARM.
+//!
+//! NEON is part of the target. Bodies that take other instructions, of a [`dot::Dot`], are
+//! generic and `#[inline(always)]`, and become code where a function with the instruction set's
+//! `#[target_feature]` calls them.
+
+mod direct_float;
+mod direct_kquant;
+mod direct_legacy;
+mod dot;
+mod tile;
+
+use std::arch::aarch64::{vdup_n_u16, vgetq_lane_f32};
+
+use super::activation::{Codes, quantize_row};
+use super::formats::{
+    FloatFormat, Format, Portable, Primitives, float, grid, kquant, legacy, table, ternary,
+};
+use super::kernels::{CodeKernels, DIRECT_COLS, DirectCodes, FloatKernels, Kernels, Strip, Tile};
+use super::panel::{self, Panel, Step};
+use super::scalar;
+use crate::isa::aarch64::vcvt_f32_f16;
+use dot::{Dot, Dotprod, I8mm, ROWS, Widening};
+
+/// Columns that pay for a panel of codes, and of floats. Not measured: as on x86-64.
+const CODE_COLS: usize = 6;
+const FLOAT_COLS: usize = 8;
+
+/// Converts a half float.
+#[inline(always)]
+fn half(bits: u16) -> f32 {
+    // SAFETY: NEON is part of the target.
+    unsafe { vgetq_lane_f32::<0>(vcvt_f32_f16(vdup_n_u16(bits))) }
+}
+
+/// Plain code but for half floats.
+#[derive(Clone, Copy)]
+struct Neon;
+
+impl Primitives for Neon {
+    #[inline(always)]
+    fn half(self, bits: u16) -> f32 {
+        half(bits)
+    }
+
+    #[inline(always)]
+    fn lookup(self, table: &[u8; 16], nibbles: &[u8; 16], codes: &mut [u8; 32]) {
+        Portable.lookup(table, nibbles, codes);
+    }
+
+    #[inline(always)]
+    fn signed(self, magnitudes: [u64; 4], signs: u32, offset: u8, codes: &mut [u8; 32]) {
+        Portable.signed(magnitudes, signs, offset, codes);
+    }
+}
+
+fn unpack<F: Format, D: Dot>(rows: &[u8], n_rows: usize, cols: usize, panel: &mut Panel) {
+    panel::unpack::<F, ROWS>(Neon, rows, n_rows, cols, panel, tile::interleave::<F, D>);
+}
+
+fn unpack_floats<F: FloatFormat>(rows: &[u8], n_rows: usize, cols: usize, panel: &mut Panel) {
+    let interleave = |step: &Step<ROWS>, out: &mut [u8]| panel::interleave(step, out);
+    panel::unpack_floats::<F, ROWS>(Neon, rows, n_rows, cols, panel, interleave);
+}
+
+const FLOATS: &[FloatKernels] =
+    &[float_kernels::<float::F32>(), float_kernels::<float::F16>(), float_kernels::<float::Bf16>()];
+
+const fn float_kernels<F: direct_float::Loads>() -> FloatKernels {
+    FloatKernels {
+        ty: F::TY,
+        panel_rows: ROWS,
+        panel_cols: FLOAT_COLS,
+        unpack: unpack_floats::<F>,
+        tile: [
+            tile::floats::<1>,
+            tile::floats::<2>,
+            tile::floats::<3>,
+            tile::floats::<4>,
+            tile::floats::<5>,
+            tile::floats::<6>,
+        ],
+        direct: [
+            direct_float::direct::<F, 1>,
+            direct_float::direct::<F, 2>,
+            direct_float::direct::<F, 3>,
+            direct_float::direct::<F, 4>,
+        ],
+    }
+}
+
+/// An instruction set's functions: the bodies compiled with its features.
+macro_rules! instruction_set {
+    ($module:ident, $features:literal, $dot:ty) => {
+        mod $module {
+            use super::*;
+
+            #[target_feature(enable = $features)]
+            fn tile<F: Format, const T: usize>(panel: &Panel, x: Codes<'_>, out: &mut Tile) {
+                // SAFETY: this function's features are enough.
+                unsafe { tile::codes::<F, $dot, T>(panel, x, out) }
+            }
+
+            #[target_feature(enable = $features)]
+            fn legacy<F: direct_legacy::Blocks, const T: usize>(
+                rows: &[u8],
+                n_rows: usize,
+                x: Codes<'_>,
+                out: &mut Strip,
+            ) {
+                // SAFETY: this function's features are enough.
+                unsafe { direct_legacy::direct::<F, $dot, T>(rows, n_rows, x, out) }
+            }
+
+            #[target_feature(enable = $features)]
+            fn kquant<F: direct_kquant::Blocks, const T: usize>(
+                rows: &[u8],
+                n_rows: usize,
+                x: Codes<'_>,
+                out: &mut Strip,
+            ) {
+                // SAFETY: this function's features are enough.
+                unsafe { direct_kquant::direct::<F, $dot, T>(rows, n_rows, x, out) }
+            }
+
+            const fn code_kernels<F: Format>(direct: [DirectCodes; DIRECT_COLS]) -> CodeKernels {
+                CodeKernels {
+                    ty: F::TY,
+                    activations: F::ACTIVATIONS,
+                    panel_rows: ROWS,
+                    panel_cols: CODE_COLS,
+                    unpack: unpack::<F, $dot>,
+                    tile: [
+                        tile::<F, 1>,
+                        tile::<F, 2>,
+                        tile::<F, 3>,
+                        tile::<F, 4>,
+                        tile::<F, 5>,
+                        tile::<F, 6>,
+                    ],
+                    direct,
+                }
+            }
+
+            const fn legacy_kernels<F: direct_legacy::Blocks>() -> CodeKernels {
+                code_kernels::<F>([legacy::<F, 1>, legacy::<F, 2>, legacy::<F, 3>, legacy::<F, 4>])
+            }
+
+            const fn kquant_kernels<F: direct_kquant::Blocks>() -> CodeKernels {
+                code_kernels::<F>([kquant::<F, 1>, kquant::<F, 2>, kquant::<F, 3>, kquant::<F, 4>])
+            }
+
+            /// For types without direct kernels of their own.
+            const fn packed_kernels<F: Format>() -> CodeKernels {
+                code_kernels::<F>([
+                    scalar::direct::<F, 1>,
+                    scalar::direct::<F, 2>,
+                    scalar::direct::<F, 3>,
+                    scalar::direct::<F, 4>,
+                ])
+            }
+
+            pub(in super::super) static KERNELS: Kernels = Kernels {
+                quantize: quantize_row,
+                codes: &[
+                    legacy_kernels::<super::legacy::Q4_0>(),
+                    legacy_kernels::<super::legacy::Q4_1>(),
+                    legacy_kernels::<super::legacy::Q5_0>(),
+                    legacy_kernels::<super::legacy::Q5_1>(),
+                    legacy_kernels::<super::legacy::Q8_0>(),
+                    kquant_kernels::<super::kquant::Q4K>(),
+                    kquant_kernels::<super::kquant::Q5K>(),
+                    kquant_kernels::<super::kquant::Q6K>(),
+                    packed_kernels::<super::kquant::Q2K>(),
+                    packed_kernels::<super::kquant::Q3K>(),
+                    packed_kernels::<super::table::Iq4Nl>(),
+                    packed_kernels::<super::table::Iq4Xs>(),
+                    packed_kernels::<super::table::Mxfp4>(),
+                    packed_kernels::<super::table::Nvfp4>(),
+                    packed_kernels::<super::grid::Iq1S>(),
+                    packed_kernels::<super::grid::Iq1M>(),
+                    packed_kernels::<super::grid::Iq2Xxs>(),
+                    packed_kernels::<super::grid::Iq2Xs>(),
+                    packed_kernels::<super::grid::Iq2S>(),
+                    packed_kernels::<super::grid::Iq3Xxs>(),
+                    packed_kernels::<super::grid::Iq3S>(),
+                    packed_kernels::<super::ternary::Q1_0>(),
+                    packed_kernels::<super::ternary::Q2_0>(),
+                    packed_kernels::<super::ternary::Tq1_0>(),
+                    packed_kernels::<super::ternary::Tq2_0>(),
+                ],
+                floats: FLOATS,
+            };
+        }
+    };
+}
+
+instruction_set!(neon, "neon", Widening);
+instruction_set!(dotprod, "neon,dotprod", Dotprod);
+instruction_set!(i8mm, "neon,dotprod,i8mm", I8mm);
+
+pub(super) use dotprod::KERNELS as DOTPROD;
+pub(super) use i8mm::KERNELS as I8MM;
+pub(super) use neon::KERNELS as NEON;
