@@ -5,8 +5,8 @@ use std::arch::aarch64::*;
 use super::super::formats::FloatFormat;
 use super::super::formats::float::{Bf16, F16, F32};
 use super::super::kernels::{DIRECT_ROWS, Floats, Strip};
-use super::dot::prefetch;
 use super::Neon;
+use super::dot::prefetch;
 use crate::isa::aarch64::vcvt_f32_f16;
 
 /// How values are loaded.
