@@ -207,6 +207,9 @@ impl Simd for Neon {
     }
 
     #[inline(always)]
+    fn touch_next_page(self, _: &[u8]) {}
+
+    #[inline(always)]
     fn prefetch<T>(self, x: &[T], at: usize) {
         let at = x.as_ptr().wrapping_add(at);
         // SAFETY: a prefetch reads nothing and never faults, whatever the address.

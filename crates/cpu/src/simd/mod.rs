@@ -78,6 +78,9 @@ pub trait Simd: Copy {
     fn sum_squares(self, sum: Self::Sum, v: Self::V) -> Self::Sum;
     fn sum_total(self, sum: Self::Sum) -> f64;
 
+    /// Asks for the next page where a stream of which `x` is a step comes to a new one, if the
+    /// processor gains from that.
+    fn touch_next_page(self, x: &[u8]);
     /// Asks for the cache line of `x[at]`, or of where that would be.
     fn prefetch<T>(self, x: &[T], at: usize);
 

@@ -171,6 +171,9 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
+    fn touch_next_page(self, _: &[u8]) {}
+
+    #[inline(always)]
     fn prefetch<T>(self, _: &[T], _: usize) {}
 
     #[inline(never)]

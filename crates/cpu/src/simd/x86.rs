@@ -26,6 +26,18 @@ pub fn run_avx512<K: Kernel>(kernel: K) -> K::Output {
     kernel.run(Avx512(()))
 }
 
+/// Asks for the first line of the next page when a stream that goes on by `step` bytes comes to a
+/// new page, where the processor's own prefetching ends.
+#[inline(always)]
+pub fn touch_next_page(at: *const u8, step: usize) {
+    const PAGE: usize = 4096;
+    if at.addr() % PAGE < step {
+        let next = at.wrapping_add(PAGE - at.addr() % PAGE);
+        // SAFETY: a prefetch of any address is harmless, and every x86-64 processor has it.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(next.cast()) }
+    }
+}
+
 const NEAREST: i32 = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
 
 /// A window of eight from `8 - n` has `n` lanes set.
@@ -237,6 +249,11 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    fn touch_next_page(self, x: &[u8]) {
+        touch_next_page(x.as_ptr(), x.len());
+    }
+
+    #[inline(always)]
     fn prefetch<T>(self, x: &[T], at: usize) {
         vector!(_mm_prefetch::<_MM_HINT_T0>(x.as_ptr().wrapping_add(at).cast()))
     }
@@ -408,6 +425,11 @@ impl Simd for Avx512 {
             let v = _mm_add_pd(_mm256_castpd256_pd128(v), _mm256_extractf128_pd::<1>(v));
             _mm_cvtsd_f64(_mm_add_sd(v, _mm_unpackhi_pd(v, v)))
         })
+    }
+
+    #[inline(always)]
+    fn touch_next_page(self, x: &[u8]) {
+        touch_next_page(x.as_ptr(), x.len());
     }
 
     #[inline(always)]

@@ -9,8 +9,7 @@ use super::super::formats::Format;
 use super::super::formats::kquant::{Q2K, Q3K, Q4K, Q5K, Q6K, six_bit, sixteen_six_bit};
 use super::super::formats::table::{Iq4Xs, group_scales};
 use super::super::kernels::{DIRECT_ROWS, Strip};
-use super::dot::{Dot, sum, touch_next_page};
-use super::primitives::low_and_high;
+use super::dot::{Dot, follow, signed, sum};
 
 /// A column's part that meets one block.
 #[derive(Clone, Copy)]
@@ -157,21 +156,31 @@ impl Blocks for Iq4Xs {
         // SAFETY: the caller keeps the trait's rules; all loads are within block and column.
         unsafe {
             let scales = group_scales(std::slice::from_raw_parts(block.add(2), 6));
-            let scales = _mm_cvtepu8_epi16(_mm_cvtsi64_si128(scales as i64));
-            let scales = _mm256_broadcastsi128_si256(_mm_sub_epi16(scales, _mm_set1_epi16(32)));
+            let scales = _mm256_cvtepu8_epi32(_mm_cvtsi64_si128(scales as i64));
+            let scales = _mm256_sub_epi32(scales, _mm256_set1_epi32(32));
             let table = _mm_loadu_si128(codebook::IQ4.as_ptr().cast());
             let table = _mm256_broadcastsi128_si256(table);
+            let mask = _mm256_set1_epi8(15);
             let mut out = [Lanes { dot: _mm256_setzero_si256(), min: _mm_setzero_si128() }; T];
-            for group in 0..8 {
-                let codes = low_and_high(block.add(8 + 16 * group));
-                let codes = _mm256_shuffle_epi8(table, codes);
-                let which = _mm256_set1_epi16((2 * group + ((2 * group + 1) << 8)) as i16);
-                let scale = _mm256_shuffle_epi8(scales, which);
+            for group in (0..8).step_by(2) {
+                // The first 16 codes of both groups, then the last 16 of both.
+                let both = _mm256_loadu_si256(block.add(8 + 16 * group).cast());
+                let first = _mm256_shuffle_epi8(table, _mm256_and_si256(both, mask));
+                let last = _mm256_and_si256(_mm256_srli_epi16::<4>(both), mask);
+                let last = _mm256_shuffle_epi8(table, last);
+                let (a, b) = (group as i32, group as i32 + 1);
+                let which = _mm256_setr_epi32(a, a, a, a, b, b, b, b);
+                let scale = _mm256_permutevar8x32_epi32(scales, which);
                 for (out, x) in out.iter_mut().zip(x) {
-                    let x = _mm256_loadu_si256(x.codes.add(32 * group).cast());
-                    let pairs =
-                        _mm256_maddubs_epi16(_mm256_abs_epi8(codes), _mm256_sign_epi8(x, codes));
-                    out.dot = D::words(out.dot, pairs, scale);
+                    let half = |at: usize| {
+                        let at = x.codes.add(32 * group + at);
+                        let (a, b) =
+                            (_mm_loadu_si128(at.cast()), _mm_loadu_si128(at.add(32).cast()));
+                        _mm256_set_m128i(b, a)
+                    };
+                    let dot = signed::<D>(_mm256_setzero_si256(), first, half(0));
+                    let dot = signed::<D>(dot, last, half(16));
+                    out.dot = _mm256_add_epi32(out.dot, _mm256_mullo_epi32(dot, scale));
                 }
             }
             out
@@ -206,7 +215,12 @@ unsafe fn by_sixteen<D: Dot, const T: usize>(
             let first = four(2 * group) | four(2 * group + 2) << 32;
             let which = _mm_set_epi64x(first + 0x0101_0101_0101_0101, first);
             let scale = _mm256_cvtepi8_epi16(_mm_shuffle_epi8(scales, which));
-            sums.add::<D>(group, [codes(group), codes(group + 1)], scale, x);
+            // Called at one place only: closures that aren't inlined lose the instruction set.
+            let mut both = [_mm256_setzero_si256(); 2];
+            for (i, both) in both.iter_mut().enumerate() {
+                *both = codes(group + i);
+            }
+            sums.add::<D>(group, both, scale, x);
         }
         sums.lanes()
     }
@@ -246,11 +260,14 @@ impl<const T: usize> Sums<T> {
     /// Without mins.
     #[inline(always)]
     unsafe fn lanes(self) -> [Lanes; T] {
-        let [even, odd] = self.0;
         // SAFETY: the caller has AVX2.
-        std::array::from_fn(|t| unsafe {
-            Lanes { dot: _mm256_add_epi32(even[t], odd[t]), min: _mm_setzero_si128() }
-        })
+        unsafe {
+            let mut out = [Lanes { dot: _mm256_setzero_si256(), min: _mm_setzero_si128() }; T];
+            for (t, out) in out.iter_mut().enumerate() {
+                out.dot = _mm256_add_epi32(self.0[0][t], self.0[1][t]);
+            }
+            out
+        }
     }
 }
 
@@ -348,7 +365,7 @@ unsafe fn row<F: Blocks, D: Dot, const T: usize>(
                 sums: x.sums.as_ptr().add((t * n_blocks + b) * 16),
             });
             let block = rows.as_ptr().add((r * n_blocks + b) * F::BYTES);
-            touch_next_page(block, F::BYTES);
+            follow(block, F::BYTES);
             let lanes = F::multiply::<D, T>(block, columns);
             let scales = if F::MINS {
                 _mm_cvtsi32_si128(block.add(F::SCALE).cast::<i32>().read_unaligned())

@@ -9,7 +9,7 @@ use super::super::formats::Format;
 use super::super::formats::legacy::{Q4_0, Q4_1, Q5_0, Q5_1, Q8_0};
 use super::super::formats::table::{Iq4Nl, Mxfp4};
 use super::super::kernels::{DIRECT_ROWS, Strip};
-use super::dot::{Dot, signed, sum, touch_next_page};
+use super::dot::{Dot, follow, signed, sum};
 
 /// Blocks that are taken together.
 const BLOCKS: usize = 4;
@@ -214,7 +214,7 @@ unsafe fn row<F: Blocks, D: Dot, const T: usize>(
         let row = rows.as_ptr().add(r * n_blocks * F::BYTES);
         let mut sums = Sums::zero();
         for b in (0..n_blocks / BLOCKS * BLOCKS).step_by(BLOCKS) {
-            touch_next_page(row.add(b * F::BYTES), BLOCKS * F::BYTES);
+            follow(row.add(b * F::BYTES), BLOCKS * F::BYTES);
             add_blocks::<F, D, T>(row, b, BLOCKS, x, &mut sums);
         }
         if !n_blocks.is_multiple_of(BLOCKS) {

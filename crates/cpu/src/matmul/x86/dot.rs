@@ -105,16 +105,25 @@ pub(super) unsafe fn sum(v: __m256) -> f32 {
     }
 }
 
-/// Asks for the first line of the next page when a stream that goes on by `step` bytes comes to a new
-/// page. The processor's own prefetching follows a stream within a page but not into the next one;
-/// more hints than this take requests away from it. On Zen 4 kernels that are busy computing read
-/// memory 1.4 times as fast for it.
+/// Helps the processor to follow a stream of weights that goes on by `step` bytes from `at`.
+///
+/// Its own prefetching does not cross pages, so the first line of the next one is asked for when the
+/// stream comes to a new page. Kernels that compute much per byte also ask for each line some way
+/// ahead. Both measured on Zen 4: pages read Q4_K 1.3 times as fast, lines another 6 %. Without
+/// pages lines gain little, and for light kernels they cost a third.
 #[inline(always)]
-pub(super) fn touch_next_page(at: *const u8, step: usize) {
-    const PAGE: usize = 4096;
-    if at.addr() % PAGE < step {
-        let next = at.wrapping_add(PAGE - at.addr() % PAGE);
+pub(super) fn follow(at: *const u8, step: usize) {
+    /// Bytes ahead.
+    const AHEAD: usize = 3 << 10;
+    const LINE: usize = 64;
+    crate::simd::x86::touch_next_page(at, step);
+    let line = |i: usize| {
+        let ahead = at.wrapping_add(AHEAD + LINE * i);
         // SAFETY: a prefetch of any address is harmless, and every x86-64 processor has it.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(next.cast()) }
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(ahead.cast()) }
+    };
+    (0..step / LINE).for_each(line);
+    if at.addr() % LINE + step % LINE >= LINE {
+        line(step / LINE);
     }
 }
