@@ -2,6 +2,7 @@
 
 mod attention;
 mod backend;
+pub mod host;
 pub mod isa;
 pub mod matmul;
 mod ops;
