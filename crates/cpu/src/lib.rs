@@ -4,6 +4,7 @@ mod attention;
 mod backend;
 pub mod host;
 pub mod isa;
+pub mod limits;
 pub mod matmul;
 mod ops;
 pub mod pool;

@@ -20,8 +20,11 @@ impl Memory {
         #[cfg(target_vendor = "apple")]
         return from_sysctl(&super::system::apple::number);
         #[cfg(windows)]
-        return super::system::windows::memory()
-            .map(|(total, available)| Self { total, available: Some(available), limit: None });
+        return super::system::windows::memory().map(|(total, available)| Self {
+            total,
+            available: Some(available),
+            limit: None,
+        });
         #[cfg(not(any(target_os = "linux", target_vendor = "apple", windows)))]
         return None;
     }
@@ -33,7 +36,8 @@ fn from_files(text: super::Text<'_>) -> Option<Memory> {
     let meminfo = text("/proc/meminfo")?;
     let field = |name: &str| {
         let line = meminfo.lines().find_map(|line| line.strip_prefix(name))?;
-        let kib: u64 = line.trim_start_matches(':').trim().strip_suffix("kB")?.trim().parse().ok()?;
+        let kib: u64 =
+            line.trim_start_matches(':').trim().strip_suffix("kB")?.trim().parse().ok()?;
         kib.checked_mul(1024)
     };
     let (total, available) = (field("MemTotal")?, field("MemAvailable"));

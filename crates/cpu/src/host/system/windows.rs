@@ -53,8 +53,7 @@ pub(crate) fn process_groups() -> Option<Vec<u16>> {
 pub(crate) fn process_mask() -> Option<u64> {
     let (mut process, mut system) = (0usize, 0usize);
     // SAFETY: the pseudo handle is always valid, and both masks are written to.
-    let done =
-        unsafe { GetProcessAffinityMask(GetCurrentProcess(), &mut process, &mut system) };
+    let done = unsafe { GetProcessAffinityMask(GetCurrentProcess(), &mut process, &mut system) };
     (done != 0).then_some(process as u64)
 }
 

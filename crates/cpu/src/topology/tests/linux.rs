@@ -40,9 +40,12 @@ impl Files {
     /// A cache of one processor.
     fn cache(&mut self, id: usize, index: usize, level: u8, kind: &str, size: &str, shared: &str) {
         let base = format!("/sys/devices/system/cpu/cpu{id}/cache/index{index}");
-        for (name, text) in
-            [("level", &*level.to_string()), ("type", kind), ("size", size), ("shared_cpu_list", shared)]
-        {
+        for (name, text) in [
+            ("level", &*level.to_string()),
+            ("type", kind),
+            ("size", size),
+            ("shared_cpu_list", shared),
+        ] {
             self.add(&format!("{base}/{name}"), text);
         }
     }
@@ -126,11 +129,7 @@ fn a_ryzen_of_two_dies_uses_both() {
         for id in 0..32 {
             let core = id % 16;
             let siblings = format!("{core},{}", core + 16);
-            files.processor(
-                id,
-                &siblings,
-                &max_freq(if core < 8 { "5881000" } else { "5481000" }),
-            );
+            files.processor(id, &siblings, &max_freq(if core < 8 { "5881000" } else { "5481000" }));
             let die = if core < 8 { "0-7,16-23" } else { "8-15,24-31" };
             files.cache(id, 0, 1, "Data", "32K", &siblings);
             files.cache(id, 1, 3, "Unified", "32768K", die);
@@ -153,11 +152,7 @@ fn dense_cores_of_amd_are_no_efficiency_cores() {
             let core = id % 12;
             let siblings =
                 if threads == 2 { format!("{core},{}", core + 12) } else { core.to_string() };
-            files.processor(
-                id,
-                &siblings,
-                &max_freq(if core < 4 { "5157895" } else { "3309600" }),
-            );
+            files.processor(id, &siblings, &max_freq(if core < 4 { "5157895" } else { "3309600" }));
         }
         assert_eq!(summary(&files.judge()), (12, 0, 12, 12), "{threads} threads a core");
     }
@@ -202,11 +197,7 @@ fn little_cores_by_clock_where_capacity_is_not_told() {
     let machine = |little, big| {
         let mut files = Files::new(ARM, "0-7", "0-7");
         for id in 0..8 {
-            files.processor(
-                id,
-                &id.to_string(),
-                &max_freq(if id < 4 { little } else { big }),
-            );
+            files.processor(id, &id.to_string(), &max_freq(if id < 4 { little } else { big }));
         }
         summary(&files.judge())
     };

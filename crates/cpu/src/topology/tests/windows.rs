@@ -97,8 +97,7 @@ fn dense_cores_of_amd_count() {
 #[test]
 fn a_threadripper_has_two_groups() {
     // 64 cores of two threads: 64 processors in each group.
-    let records: Vec<u8> =
-        (0..64).flat_map(|i| core(0, i / 32, 0b11 << (2 * (i % 32)))).collect();
+    let records: Vec<u8> = (0..64).flat_map(|i| core(0, i / 32, 0b11 << (2 * (i % 32)))).collect();
     let spread = Limits { groups: vec![0, 1], ..limits(AMD) };
     let topology = judge(&records, &spread);
     assert_eq!(summary(&topology), (64, 0, 64, 64));
