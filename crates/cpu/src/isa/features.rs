@@ -1,5 +1,7 @@
 //! The features of processors that levels need, and those that this one has.
 
+use std::sync::OnceLock;
+
 use super::Isa;
 
 /// Features of this architecture by name, and whether this processor has them.
@@ -59,14 +61,22 @@ impl Isa {
 
     /// Whether this processor can run the level.
     pub fn is_available(self) -> bool {
+        static AVAILABLE: OnceLock<[bool; Isa::ALL.len()]> = OnceLock::new();
         let here = |architecture| architecture == std::env::consts::ARCH;
-        self.architecture().is_none_or(here) && self.missing().is_empty()
+        let available = |isa: Isa| isa.architecture().is_none_or(here) && isa.missing().is_empty();
+        // Every product asks.
+        AVAILABLE.get_or_init(|| Isa::ALL.map(available))[self as usize]
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn all_levels_are_in_the_order_of_their_declaration() {
+        assert!(Isa::ALL.iter().enumerate().all(|(at, isa)| *isa as usize == at));
+    }
 
     #[test]
     fn levels_need_known_features() {

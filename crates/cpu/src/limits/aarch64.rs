@@ -23,7 +23,7 @@ pub(super) fn f32(isa: Isa) -> Option<Loop> {
     }
 }
 
-#[target_feature(enable = "i8mm")]
+#[target_feature(enable = "neon,i8mm")]
 fn mmla(rounds: usize) {
     let mut acc = [vdupq_n_s32(0); 16];
     let (a, b) = (black_box(vdupq_n_s8(3)), black_box(vdupq_n_s8(5)));
@@ -35,7 +35,7 @@ fn mmla(rounds: usize) {
     black_box(acc);
 }
 
-#[target_feature(enable = "dotprod")]
+#[target_feature(enable = "neon,dotprod")]
 fn dot(rounds: usize) {
     let mut acc = [vdupq_n_s32(0); 16];
     let (a, b) = (black_box(vdupq_n_s8(3)), black_box(vdupq_n_s8(5)));
