@@ -7,6 +7,7 @@ use backend::{
 
 use crate::attention::Attention;
 use crate::isa::Isa;
+use crate::limits::Limits;
 use crate::matmul;
 use crate::ops::{
     GaussianTop, Glu, Map, MapOp, MatchLength, MixStreams, RmsNorm, Rope, Rows, RowsMut, Zip, ZipOp,
@@ -67,6 +68,11 @@ impl Cpu {
             cpu.pool.bind(&processors)?;
         }
         Ok(cpu)
+    }
+
+    /// Measures what the threads can do at most with the instruction set in use.
+    pub fn limits(&self) -> Limits {
+        Limits::measure(&self.pool, self.level.isa())
     }
 
     /// Changes each element of `x` by itself.

@@ -34,16 +34,15 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Measures what `threads` threads can do with the instructions of `isa`.
+    /// Measures what the threads of `pool` can do with the instructions of `isa`.
     ///
     /// # Panics
     /// Where the processor lacks the level.
-    pub fn measure(threads: usize, isa: Isa) -> Self {
-        let pool = Pool::new(threads);
+    pub fn measure(pool: &Pool, isa: Isa) -> Self {
         Self {
-            bandwidth: bandwidth(&pool, stream_bytes(Topology::of_process())),
-            int8: int8_peak(&pool, isa),
-            f32: f32_peak(&pool, isa),
+            bandwidth: bandwidth(pool, stream_bytes(Topology::of_process())),
+            int8: int8_peak(pool, isa),
+            f32: f32_peak(pool, isa),
         }
     }
 }

@@ -15,6 +15,7 @@ pub(super) struct RawProcessor {
 }
 
 /// A measure of speed.
+#[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "other systems tell kinds"))]
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Speed {
     /// Work per second.
