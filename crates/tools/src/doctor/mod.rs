@@ -50,6 +50,13 @@ pub struct Diagnosis {
     pub model: Option<Fit>,
 }
 
+impl Diagnosis {
+    /// All of it as a JSON object.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string_pretty(self).unwrap_or_default()
+    }
+}
+
 /// The processors.
 #[derive(Debug, Clone, Serialize)]
 pub struct ProcessorFacts {

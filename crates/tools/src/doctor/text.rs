@@ -77,7 +77,9 @@ fn memory(f: &mut fmt::Formatter<'_>, found: Option<&MemoryFacts>) -> fmt::Resul
     let Some(found) = found else { return line(f, "total", "unknown") };
     line(f, "total", &size(found.total))?;
     line(f, "available", &found.available.map_or("unknown".into(), size))?;
-    found.limit.map_or(Ok(()), |limit| line(f, "limit", &format!("{} for the control group", size(limit))))
+    found
+        .limit
+        .map_or(Ok(()), |limit| line(f, "limit", &format!("{} for the control group", size(limit))))
 }
 
 fn limits(f: &mut fmt::Formatter<'_>, found: &LimitFacts, threads: usize) -> fmt::Result {
@@ -140,7 +142,7 @@ fn line(f: &mut fmt::Formatter<'_>, name: &str, text: &str) -> fmt::Result {
 fn cache_size(bytes: u64) -> String {
     match bytes {
         0..0x10_0000 => format!("{} KiB", bytes >> 10),
-        _ if bytes % (1 << 20) == 0 => format!("{} MiB", bytes >> 20),
+        _ if bytes.is_multiple_of(1 << 20) => format!("{} MiB", bytes >> 20),
         _ => format!("{:.2} MiB", bytes as f64 / f64::from(1 << 20)),
     }
 }
