@@ -113,6 +113,7 @@ impl Facts {
 
 /// Counts caches of which each is given as often as there are processors that see it: by level,
 /// bytes, and something that tells them apart.
+#[cfg(any(target_os = "linux", windows, test))]
 pub(super) fn count_caches<T: Ord>(mut caches: Vec<(u8, u64, T)>) -> Vec<Cache> {
     caches.sort();
     caches.dedup();

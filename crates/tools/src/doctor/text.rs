@@ -33,7 +33,8 @@ fn processor(f: &mut fmt::Formatter<'_>, found: &ProcessorFacts) -> fmt::Result 
         (performance, efficiency) => format!("{performance} performance, {efficiency} efficiency"),
     };
     let logical = found.allowed.len();
-    line(f, "cores", &format!("{cores}; {logical} logical processors"))?;
+    let plural = if logical == 1 { "" } else { "s" };
+    line(f, "cores", &format!("{cores}; {logical} logical processor{plural}"))?;
     if logical < found.online {
         let text = format!("bound to {logical} of {} logical processors", found.online);
         line(f, "affinity", &text)?;
