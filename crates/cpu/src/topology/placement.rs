@@ -31,7 +31,11 @@ pub struct Plan {
 #[derive(Debug, Error)]
 pub enum PlacementError {
     /// None of the processors asked for may be used.
-    #[error("none of the processors {asked:?} may be used; expected some of {allowed:?}")]
+    #[error(
+        "none of the processors {} may be used; expected some of {}",
+        ranges(asked),
+        ranges(allowed)
+    )]
     Unavailable {
         /// The processors asked for.
         asked: Vec<usize>,
@@ -81,4 +85,16 @@ fn seats(topology: &Topology, efficiency_cores: bool) -> Vec<usize> {
     seats.retain(|p| efficiency_cores || p.kind == CoreKind::Performance);
     seats.sort_by_key(|p| (!topology.is_first(p), p.kind, p.id));
     seats.into_iter().map(|p| p.id).collect()
+}
+
+/// Numbers as people write them, such as `0-3,8`.
+fn ranges(numbers: &[usize]) -> String {
+    let mut sorted = numbers.to_vec();
+    sorted.sort();
+    sorted.dedup();
+    let runs = sorted.chunk_by(|a, b| a + 1 == *b).map(|run| match run {
+        [first, .., last] => format!("{first}-{last}"),
+        _ => run[0].to_string(),
+    });
+    runs.collect::<Vec<_>>().join(",")
 }
