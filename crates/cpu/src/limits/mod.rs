@@ -9,6 +9,7 @@ mod x86;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
+use crate::host::Memory;
 use crate::isa::Isa;
 use crate::pool::Pool;
 use crate::topology::Topology;
@@ -40,28 +41,29 @@ impl Limits {
     /// Where the processor lacks the level.
     pub fn measure(pool: &Pool, isa: Isa) -> Self {
         Self {
-            bandwidth: bandwidth(pool, stream_bytes(Topology::of_process())),
+            bandwidth: bandwidth(pool, stream_bytes(Topology::of_process(), Memory::of_machine())),
             int8: int8_peak(pool, isa),
             f32: f32_peak(pool, isa),
         }
     }
 }
 
-/// Bytes that are more than the caches of the processors hold together, within bounds.
-fn stream_bytes(topology: &Topology) -> usize {
+/// Bytes that are more than the caches of the processors hold together, within bounds and a quarter
+/// of the memory available.
+fn stream_bytes(topology: &Topology, memory: Option<Memory>) -> usize {
     let sizes =
         topology.caches.iter().map(|cache| cache.bytes.saturating_mul(cache.instances as u64));
     let outer = sizes.max().unwrap_or(0).saturating_mul(4);
-    outer.clamp(128 << 20, 1 << 30) as usize
+    let available = memory.and_then(|memory| memory.available).unwrap_or(u64::MAX);
+    outer.clamp(128 << 20, 1 << 30).min(available / 4) as usize
 }
 
 /// GB/s of reading `bytes` of memory again and again; `None` where they are not to be had.
 pub fn bandwidth(pool: &Pool, bytes: usize) -> Option<f64> {
-    let mut data = Vec::new();
-    let len = (bytes / 8).next_multiple_of(CHUNK);
-    data.try_reserve_exact(len).ok()?;
-    data.resize(len, 0u64);
-    // Pages are there only once they have been written.
+    let len = (bytes / 8).max(1).next_multiple_of(CHUNK);
+    Vec::<u64>::new().try_reserve_exact(len).ok()?;
+    let mut data = vec![0u64; len];
+    // Pages are there only once they have been written, near the thread that did.
     pool.for_each_mut(&mut data, CHUNK, |chunk, data| data.fill(chunk as u64));
     let mut sums = vec![0u64; pool.threads()];
     let nanoseconds = best_time(|| {
@@ -176,11 +178,14 @@ mod tests {
     }
 
     #[test]
-    fn streams_are_larger_than_all_caches() {
+    fn streams_are_larger_than_all_caches_within_memory() {
         let mut topology = Topology::of_process().clone();
         topology.caches = vec![Cache { level: 3, bytes: 64 << 20, instances: 2 }];
-        assert_eq!(stream_bytes(&topology), 512 << 20);
+        assert_eq!(stream_bytes(&topology, None), 512 << 20);
+        let available = Some(256 << 20);
+        let memory = Some(Memory { total: 1 << 30, available, limit: None });
+        assert_eq!(stream_bytes(&topology, memory), 64 << 20);
         topology.caches.clear();
-        assert_eq!(stream_bytes(&topology), 128 << 20);
+        assert_eq!(stream_bytes(&topology, None), 128 << 20);
     }
 }
