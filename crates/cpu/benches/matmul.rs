@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use backend::{Linear, TensorType, Weight};
 use cpu::isa::Isa;
+use cpu::limits;
 use cpu::matmul::{Rows, Scratch, linear};
 use cpu::pool::Pool;
 
@@ -25,12 +26,13 @@ fn main() {
     let shape = args.get(2).and_then(|arg| arg.split_once('x'));
     let shape = shape.and_then(|(rows, cols)| Some((rows.parse().ok()?, cols.parse().ok()?)));
     let shapes = shape.map_or(SHAPES.to_vec(), |shape| vec![shape]);
-    let bandwidth = bandwidth(&pool);
-    let peak = peak(&pool);
-    println!("{} threads, {bandwidth:.1} GB/s of memory, {peak:.0} GOPS of VNNI", pool.threads());
+    let bandwidth = limits::bandwidth(&pool, STREAM_BYTES).expect("memory");
+    println!("{} threads, {bandwidth:.1} GB/s of memory", pool.threads());
     let only = std::env::var(cpu::isa::ENV).map(|_| Isa::from_env().expect("an instruction set"));
     let all = Isa::available().filter(|isa| only.as_ref().map_or(true, |only| only == isa));
     for isa in all.collect::<Vec<_>>().into_iter().rev() {
+        let peak = limits::int8_peak(&pool, isa).unwrap_or(f64::INFINITY);
+        println!("{isa}: at most {peak:.0} GOPS of 8-bit products");
         for ty in
             TensorType::all().filter(|ty| cpu::matmul::supports(*ty) && matches(ty.name(), filter))
         {
@@ -103,49 +105,4 @@ fn time(mut call: impl FnMut()) -> f64 {
         }
     }
     best
-}
-
-/// GB/s of reading memory.
-fn bandwidth(pool: &Pool) -> f64 {
-    let data = vec![1u64; STREAM_BYTES / 8];
-    let mut sums = vec![0u64; pool.threads()];
-    let nanoseconds = time(|| {
-        pool.for_each_with(&mut sums, data.len() / 4096, |sum, chunk| {
-            let part = &data[chunk * 4096..][..4096];
-            *sum = sum.wrapping_add(part.iter().fold(0, |sum, v| sum ^ v));
-        });
-    });
-    black_box(sums);
-    STREAM_BYTES as f64 / nanoseconds
-}
-
-/// GOPS of 8-bit dot products in registers; 0 where the processor has no AVX-512 VNNI.
-fn peak(pool: &Pool) -> f64 {
-    #[cfg(target_arch = "x86_64")]
-    if Isa::detect() == Isa::Avx512Vnni {
-        const ROUNDS: usize = 100_000;
-        let nanoseconds = time(|| {
-            pool.for_each(pool.threads(), |_, _| {
-                // SAFETY: the processor has AVX-512 VNNI.
-                unsafe { dot_products(ROUNDS) }
-            });
-        });
-        return (pool.threads() * ROUNDS * 16 * 128) as f64 / nanoseconds;
-    }
-    let _ = pool;
-    0.0
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512vnni")]
-fn dot_products(rounds: usize) {
-    use std::arch::x86_64::*;
-    let mut acc = [_mm512_setzero_si512(); 16];
-    let (a, b) = (black_box(_mm512_set1_epi8(3)), black_box(_mm512_set1_epi8(5)));
-    for _ in 0..rounds {
-        for acc in &mut acc {
-            *acc = _mm512_dpbusd_epi32(*acc, a, b);
-        }
-    }
-    black_box(acc);
 }

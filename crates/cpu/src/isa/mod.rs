@@ -2,10 +2,11 @@
 
 #[cfg(target_arch = "aarch64")]
 pub(crate) mod aarch64;
+mod features;
 
-#[cfg(target_arch = "aarch64")]
-use std::arch::is_aarch64_feature_detected;
 use std::fmt;
+
+pub use features::features;
 
 /// Name of the environment variable that lowers the level, for tests and comparisons.
 pub const ENV: &str = "LLAMAFILE_ISA";
@@ -34,36 +35,6 @@ impl Isa {
     /// Every level, each architecture's lowest first.
     pub const ALL: [Isa; 7] =
         [Isa::Scalar, Isa::Avx2, Isa::Avx512, Isa::Avx512Vnni, Isa::Neon, Isa::Dotprod, Isa::I8mm];
-
-    /// Whether this processor can run the level.
-    pub fn is_available(self) -> bool {
-        match self {
-            Isa::Scalar => true,
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => {
-                is_x86_feature_detected!("avx2")
-                    && is_x86_feature_detected!("fma")
-                    && is_x86_feature_detected!("f16c")
-            }
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 => {
-                Isa::Avx2.is_available()
-                    && is_x86_feature_detected!("avx512f")
-                    && is_x86_feature_detected!("avx512bw")
-                    && is_x86_feature_detected!("avx512dq")
-                    && is_x86_feature_detected!("avx512vl")
-            }
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx512Vnni => Isa::Avx512.is_available() && is_x86_feature_detected!("avx512vnni"),
-            #[cfg(target_arch = "aarch64")]
-            Isa::Neon => is_aarch64_feature_detected!("neon"),
-            #[cfg(target_arch = "aarch64")]
-            Isa::Dotprod => Isa::Neon.is_available() && is_aarch64_feature_detected!("dotprod"),
-            #[cfg(target_arch = "aarch64")]
-            Isa::I8mm => Isa::Dotprod.is_available() && is_aarch64_feature_detected!("i8mm"),
-            _ => false,
-        }
-    }
 
     /// The levels that this processor can run, lowest first.
     pub fn available() -> impl Iterator<Item = Isa> {

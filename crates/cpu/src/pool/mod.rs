@@ -3,11 +3,13 @@
 mod region;
 
 use std::cell::Cell;
+use std::io;
 use std::marker::PhantomData;
 use std::slice;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use crate::host::system;
 use region::Shared;
 
 /// Index of a thread of the pool, `0..threads()`; the caller is 0.
@@ -48,6 +50,16 @@ impl Pool {
     /// Number of threads, the caller included.
     pub fn threads(&self) -> usize {
         self.threads.len() + 1
+    }
+
+    /// Lets each thread run on the processors of its entry only; threads without one stay as they
+    /// are. The first entry is for the calling thread, which stays bound when the pool ends.
+    ///
+    /// # Errors
+    /// The system has no such processors, or does not let threads choose (macOS and the BSDs).
+    pub fn bind(&self, processors: &[Vec<usize>]) -> io::Result<()> {
+        let threads = std::iter::once(None).chain(self.threads.iter().map(Some));
+        threads.zip(processors).try_for_each(|(thread, on)| system::bind(thread, on))
     }
 
     /// Runs `task(worker, chunk)` once for each chunk in `0..n_chunks`, in no particular order, and
