@@ -10,14 +10,17 @@ use std::fmt;
 /// Name of the environment variable that lowers the level, for tests and comparisons.
 pub const ENV: &str = "LLAMAFILE_ISA";
 
-/// A level of instruction sets that kernels are written for. Each level includes those before it of
-/// the same architecture.
+/// A level of instruction sets that kernels are written for, each better than those before it of the
+/// same architecture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Isa {
     /// Portable code.
     Scalar,
     /// x86-64: AVX2, FMA and F16C.
     Avx2,
+    /// x86-64: AVX2 with the 8-bit dot products in 256-bit registers, be they AVX-VNNI's or those of
+    /// AVX-512 VNNI.
+    AvxVnni,
     /// x86-64: AVX-512 F, BW, DQ and VL.
     Avx512,
     /// x86-64: AVX-512 with the 8-bit dot products (VNNI).
@@ -32,8 +35,16 @@ pub enum Isa {
 
 impl Isa {
     /// Every level, each architecture's lowest first.
-    pub const ALL: [Isa; 7] =
-        [Isa::Scalar, Isa::Avx2, Isa::Avx512, Isa::Avx512Vnni, Isa::Neon, Isa::Dotprod, Isa::I8mm];
+    pub const ALL: [Isa; 8] = [
+        Isa::Scalar,
+        Isa::Avx2,
+        Isa::AvxVnni,
+        Isa::Avx512,
+        Isa::Avx512Vnni,
+        Isa::Neon,
+        Isa::Dotprod,
+        Isa::I8mm,
+    ];
 
     /// Whether this processor can run the level.
     pub fn is_available(self) -> bool {
@@ -44,6 +55,11 @@ impl Isa {
                 is_x86_feature_detected!("avx2")
                     && is_x86_feature_detected!("fma")
                     && is_x86_feature_detected!("f16c")
+            }
+            #[cfg(target_arch = "x86_64")]
+            Isa::AvxVnni => {
+                Isa::Avx512Vnni.is_available()
+                    || Isa::Avx2.is_available() && is_x86_feature_detected!("avxvnni")
             }
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512 => {
@@ -107,6 +123,7 @@ impl Isa {
         match self {
             Isa::Scalar => "scalar",
             Isa::Avx2 => "avx2",
+            Isa::AvxVnni => "avx-vnni",
             Isa::Avx512 => "avx512",
             Isa::Avx512Vnni => "avx512-vnni",
             Isa::Neon => "neon",

@@ -108,6 +108,8 @@ impl Kernels {
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512 => &x86::AVX512,
             #[cfg(target_arch = "x86_64")]
+            Isa::AvxVnni => x86::avx_vnni(),
+            #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => &x86::AVX2,
             #[cfg(target_arch = "aarch64")]
             Isa::Neon => &aarch64::NEON,

@@ -55,6 +55,23 @@ impl Dot for Vnni {
     }
 }
 
+/// AVX-VNNI: as [`Vnni`], encoded for processors without AVX-512.
+pub(super) struct AvxVnni;
+
+impl Dot for AvxVnni {
+    #[inline(always)]
+    unsafe fn bytes(acc: __m256i, unsigned: __m256i, signed: __m256i) -> __m256i {
+        // SAFETY: the caller has AVX-VNNI.
+        unsafe { _mm256_dpbusd_avx_epi32(acc, unsigned, signed) }
+    }
+
+    #[inline(always)]
+    unsafe fn words(acc: __m256i, a: __m256i, b: __m256i) -> __m256i {
+        // SAFETY: the caller has AVX-VNNI.
+        unsafe { _mm256_dpwssd_avx_epi32(acc, a, b) }
+    }
+}
+
 /// Signed bytes times signed bytes of magnitudes up to 127, in 32-bit lanes.
 ///
 /// # Safety
@@ -88,4 +105,44 @@ pub(super) fn prefetch(at: *const u8) {
     const AHEAD: usize = 2 << 10;
     // SAFETY: a prefetch of any address is harmless, and every x86-64 processor has it.
     unsafe { _mm_prefetch::<_MM_HINT_T0>(at.wrapping_add(AHEAD).cast()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[target_feature(enable = "avx2,avxvnni")]
+    #[inline(never)]
+    fn bytes(acc: __m256i, unsigned: __m256i, signed: __m256i) -> __m256i {
+        // SAFETY: this function's features are enough.
+        unsafe { AvxVnni::bytes(acc, unsigned, signed) }
+    }
+
+    #[target_feature(enable = "avx2,avxvnni")]
+    #[inline(never)]
+    fn words(acc: __m256i, a: __m256i, b: __m256i) -> __m256i {
+        // SAFETY: this function's features are enough.
+        unsafe { AvxVnni::words(acc, a, b) }
+    }
+
+    /// Whether the code of a function, up to what looks like its return, has an instruction
+    /// `VEX.256.66.0F38.W0` with this opcode.
+    fn has_vex(function: unsafe fn(__m256i, __m256i, __m256i) -> __m256i, opcode: u8) -> bool {
+        const RETURN: u8 = 0xc3;
+        let start = function as *const u8;
+        // SAFETY: code is readable, and the scan ends within the function.
+        let code = (0..).map(|i| unsafe { start.add(i).read() }).take_while(|&b| b != RETURN);
+        code.collect::<Vec<_>>().windows(4).any(|code| {
+            code[0] == 0xc4 && code[1] & 0x1f == 2 && code[2] & 0x87 == 5 && code[3] == opcode
+        })
+    }
+
+    // Bodies of kernels are tested with both encodings where the processor has them; where it has
+    // AVX-512 VNNI only, this is what they differ by.
+    #[test]
+    fn avx_vnni_has_the_encoding_without_avx512() {
+        assert!(has_vex(bytes, 0x50));
+        assert!(has_vex(words, 0x52));
+        assert!(!has_vex(bytes, 0x52));
+    }
 }

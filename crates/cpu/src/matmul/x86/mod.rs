@@ -5,6 +5,7 @@
 
 mod avx2_tile;
 mod avx512_tile;
+mod avx_vnni_tile;
 mod direct_float;
 mod direct_kquant;
 mod direct_legacy;
@@ -19,6 +20,7 @@ use super::kernels::{
     CodeKernels, DIRECT_COLS, DirectCodes, FloatKernels, Floats, Kernels, Strip, Tile,
 };
 use super::panel::{self, Panel, Step};
+use avx_vnni_tile::{evex_tile, vex_tile};
 use primitives::Avx2;
 
 /// An instruction set's functions: the bodies compiled with its features.
@@ -227,6 +229,14 @@ macro_rules! instruction_set {
 }
 
 instruction_set!(avx2, "avx2,fma,f16c", dot::Maddubs, avx2_tile, avx2_tile);
+instruction_set!(avx_vnni, "avx2,fma,f16c,avxvnni", dot::AvxVnni, vex_tile, avx2_tile);
+instruction_set!(
+    avx_vnni_evex,
+    "avx2,fma,f16c,avx512f,avx512vl,avx512vnni",
+    dot::Vnni,
+    evex_tile,
+    avx2_tile
+);
 instruction_set!(
     avx512,
     "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl",
@@ -245,3 +255,8 @@ instruction_set!(
 pub(super) use avx2::KERNELS as AVX2;
 pub(super) use avx512::KERNELS as AVX512;
 pub(super) use avx512_vnni::KERNELS as AVX512_VNNI;
+
+/// The kernels of [`crate::isa::Isa::AvxVnni`], in the encoding that the processor has.
+pub(super) fn avx_vnni() -> &'static Kernels {
+    if is_x86_feature_detected!("avxvnni") { &avx_vnni::KERNELS } else { &avx_vnni_evex::KERNELS }
+}
