@@ -113,7 +113,7 @@ fn bandwidth(pool: &Pool) -> f64 {
 /// GOPS of 8-bit dot products in registers; 0 where the processor has no AVX-512 VNNI.
 fn peak(pool: &Pool) -> f64 {
     #[cfg(target_arch = "x86_64")]
-    if Isa::detect() == Isa::Avx512Vnni {
+    if Isa::Avx512Vnni.is_available() {
         const ROUNDS: usize = 100_000;
         let nanoseconds = time(|| {
             pool.for_each(pool.threads(), |_, _| {

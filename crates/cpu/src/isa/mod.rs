@@ -25,6 +25,8 @@ pub enum Isa {
     Avx512,
     /// x86-64: AVX-512 with the 8-bit dot products (VNNI).
     Avx512Vnni,
+    /// x86-64: AVX-512 with VNNI and products of pairs of BF16 values.
+    Avx512Bf16,
     /// 64-bit ARM: NEON, which all have.
     Neon,
     /// 64-bit ARM: NEON with 8-bit dot products.
@@ -35,12 +37,13 @@ pub enum Isa {
 
 impl Isa {
     /// Every level, each architecture's lowest first.
-    pub const ALL: [Isa; 8] = [
+    pub const ALL: [Isa; 9] = [
         Isa::Scalar,
         Isa::Avx2,
         Isa::AvxVnni,
         Isa::Avx512,
         Isa::Avx512Vnni,
+        Isa::Avx512Bf16,
         Isa::Neon,
         Isa::Dotprod,
         Isa::I8mm,
@@ -71,6 +74,10 @@ impl Isa {
             }
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512Vnni => Isa::Avx512.is_available() && is_x86_feature_detected!("avx512vnni"),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512Bf16 => {
+                Isa::Avx512Vnni.is_available() && is_x86_feature_detected!("avx512bf16")
+            }
             #[cfg(target_arch = "aarch64")]
             Isa::Neon => is_aarch64_feature_detected!("neon"),
             #[cfg(target_arch = "aarch64")]
@@ -126,6 +133,7 @@ impl Isa {
             Isa::AvxVnni => "avx-vnni",
             Isa::Avx512 => "avx512",
             Isa::Avx512Vnni => "avx512-vnni",
+            Isa::Avx512Bf16 => "avx512-bf16",
             Isa::Neon => "neon",
             Isa::Dotprod => "dotprod",
             Isa::I8mm => "i8mm",

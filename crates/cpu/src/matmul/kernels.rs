@@ -104,6 +104,8 @@ impl Kernels {
         assert!(isa.is_available(), "this processor has no {isa}");
         match isa {
             #[cfg(target_arch = "x86_64")]
+            Isa::Avx512Bf16 => &x86::AVX512_BF16,
+            #[cfg(target_arch = "x86_64")]
             Isa::Avx512Vnni => &x86::AVX512_VNNI,
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512 => &x86::AVX512,

@@ -4,6 +4,7 @@
 //! the instruction set's `#[target_feature]` calls them.
 
 mod avx2_tile;
+mod avx512_bf16;
 mod avx512_tile;
 mod avx_vnni_tile;
 mod direct_float;
@@ -166,7 +167,7 @@ macro_rules! instruction_set {
                 ])
             }
 
-            const fn float_kernels<F: direct_float::Loads>() -> FloatKernels {
+            pub(super) const fn float_kernels<F: direct_float::Loads>() -> FloatKernels {
                 FloatKernels {
                     ty: F::TY,
                     panel_rows: FLOAT_ROWS,
@@ -255,6 +256,16 @@ instruction_set!(
 pub(super) use avx2::KERNELS as AVX2;
 pub(super) use avx512::KERNELS as AVX512;
 pub(super) use avx512_vnni::KERNELS as AVX512_VNNI;
+
+/// As [`AVX512_VNNI`] but for BF16.
+pub(super) static AVX512_BF16: Kernels = Kernels {
+    floats: &[
+        avx512_vnni::float_kernels::<float::F32>(),
+        avx512_vnni::float_kernels::<float::F16>(),
+        avx512_bf16::KERNELS,
+    ],
+    ..AVX512_VNNI
+};
 
 /// The kernels of [`crate::isa::Isa::AvxVnni`], in the encoding that the processor has.
 pub(super) fn avx_vnni() -> &'static Kernels {

@@ -1,0 +1,185 @@
+//! Products with BF16 weights, AVX512-BF16: activations are rounded to BF16 too, and pairs of
+//! products added at once. Subnormal values count as zero.
+
+use std::arch::x86_64::*;
+use std::array::from_fn;
+use std::mem::transmute;
+
+use quant::TensorType;
+
+use super::super::formats::float::F32;
+use super::super::kernels::{DIRECT_ROWS, FloatKernels, Floats, Strip, Tile};
+use super::super::panel::{self, Panel};
+use super::dot::prefetch;
+use super::interleave;
+use super::primitives::Avx2;
+
+/// Rows of a panel: two registers of 16 rows.
+const ROWS: usize = 32;
+/// Columns that pay for a panel, measured.
+const COLS: usize = 8;
+/// Rows of a direct product that share the rounding of activations.
+const SHARING: usize = 4;
+
+pub(super) const KERNELS: FloatKernels = FloatKernels {
+    ty: TensorType::BF16,
+    panel_rows: ROWS,
+    panel_cols: COLS,
+    unpack,
+    tile: [tile::<1>, tile::<2>, tile::<3>, tile::<4>, tile::<5>, tile::<6>],
+    direct: [direct::<1>, direct::<2>, direct::<3>, direct::<4>],
+};
+
+/// Pairs of values are the elements of a panel, `[cols / 2][ROWS]`; nothing is converted.
+#[target_feature(enable = "avx2,f16c,avx512f")]
+fn unpack(rows: &[u8], n_rows: usize, cols: usize, panel: &mut Panel) {
+    let padded: Vec<u8>;
+    let rows = if cols.is_multiple_of(2) {
+        rows
+    } else {
+        padded = rows.chunks_exact(2 * cols).flat_map(|row| [row, &[0, 0]].concat()).collect();
+        &padded
+    };
+    // SAFETY: this function's features are enough.
+    let p = unsafe { Avx2::new() };
+    panel::unpack_floats::<F32, ROWS>(p, rows, n_rows, cols.div_ceil(2), panel, |step, out| {
+        // SAFETY: as above.
+        unsafe { interleave::avx512(step, out) }
+    });
+}
+
+/// A panel times `T` columns.
+#[target_feature(enable = "avx512f,avx512bf16")]
+fn tile<const T: usize>(panel: &Panel, x: Floats<'_>, out: &mut Tile) {
+    /// Values that are rounded at a time.
+    const PART: usize = 256;
+    assert!(panel.elements().len() >= x.cols.div_ceil(2) * ROWS * 4);
+    let mut rounded = [[_mm512_setzero_si512(); PART / 32]; T];
+    let mut acc = [[_mm512_setzero_ps(); 2]; T];
+    for start in (0..x.cols).step_by(PART) {
+        let len = PART.min(x.cols - start);
+        for (t, rounded) in rounded.iter_mut().enumerate() {
+            let values = x.data[t * x.stride + start..][..len].chunks(32);
+            for (rounded, values) in rounded.iter_mut().zip(values) {
+                // SAFETY: any register of BF16 values is one of bits.
+                *rounded = unsafe { transmute::<__m512bh, __m512i>(round(values)) };
+            }
+        }
+        let elements = panel.elements()[start / 2 * ROWS * 4..].chunks_exact(ROWS * 4);
+        for (k, rows) in elements.take(len.div_ceil(2)).enumerate() {
+            // SAFETY: an element has 128 bytes, and pair `k` is within those rounded.
+            unsafe {
+                let at = rows.as_ptr();
+                let rows = [bf16(at), bf16(at.add(64))];
+                for (acc, rounded) in acc.iter_mut().zip(&rounded) {
+                    let x = _mm512_set1_epi32(rounded.as_ptr().cast::<i32>().add(k).read());
+                    let x = transmute::<__m512i, __m512bh>(x);
+                    *acc = [
+                        _mm512_dpbf16_ps(acc[0], rows[0], x),
+                        _mm512_dpbf16_ps(acc[1], rows[1], x),
+                    ];
+                }
+            }
+        }
+    }
+    for (acc, out) in acc.iter().zip(out) {
+        // SAFETY: a column of a tile has 32 values.
+        unsafe {
+            _mm512_storeu_ps(out.as_mut_ptr(), acc[0]);
+            _mm512_storeu_ps(out.as_mut_ptr().add(16), acc[1]);
+        }
+    }
+}
+
+/// `n_rows` rows times `T` columns.
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+fn direct<const T: usize>(rows: &[u8], n_rows: usize, x: Floats<'_>, out: &mut Strip) {
+    assert!(n_rows <= DIRECT_ROWS && rows.len() == n_rows * x.cols * 2);
+    let mut first = 0;
+    while first + SHARING <= n_rows {
+        some_rows::<SHARING, T>(rows, first, x, out);
+        first += SHARING;
+    }
+    for row in first..n_rows {
+        some_rows::<1, T>(rows, row, x, out);
+    }
+}
+
+/// `R` rows from `first`. Sums of a row and a column are independent of the others.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+fn some_rows<const R: usize, const T: usize>(
+    rows: &[u8],
+    first: usize,
+    x: Floats<'_>,
+    out: &mut Strip,
+) {
+    let rows: [&[u8]; R] = from_fn(|r| &rows[(first + r) * x.cols * 2..][..x.cols * 2]);
+    let columns: [&[f32]; T] = from_fn(|t| &x.data[t * x.stride..][..x.cols]);
+    let mut acc = [[_mm512_setzero_ps(); T]; R];
+    let whole = x.cols / 32 * 32;
+    for k in (0..whole).step_by(32) {
+        let mut values = [zero(); T];
+        for (values, column) in values.iter_mut().zip(columns) {
+            *values = round(&column[k..][..32]);
+        }
+        for (acc, row) in acc.iter_mut().zip(rows) {
+            let at = row[2 * k..][..64].as_ptr();
+            prefetch(at);
+            // SAFETY: 64 bytes are there.
+            let weights = unsafe { bf16(at) };
+            for (acc, values) in acc.iter_mut().zip(values) {
+                *acc = _mm512_dpbf16_ps(*acc, weights, values);
+            }
+        }
+    }
+    if whole < x.cols {
+        let some = u32::MAX >> (32 - (x.cols - whole));
+        for (acc, row) in acc.iter_mut().zip(rows) {
+            // SAFETY: as many values as are left.
+            let weights = unsafe {
+                let weights = _mm512_maskz_loadu_epi16(some, row[2 * whole..].as_ptr().cast());
+                transmute::<__m512i, __m512bh>(weights)
+            };
+            for (acc, column) in acc.iter_mut().zip(columns) {
+                *acc = _mm512_dpbf16_ps(*acc, weights, round(&column[whole..]));
+            }
+        }
+    }
+    for (t, out) in out.iter_mut().enumerate().take(T) {
+        for (r, acc) in acc.iter().enumerate() {
+            out[first + r] = _mm512_reduce_add_ps(acc[t]);
+        }
+    }
+}
+
+/// Up to 32 values to nearest even; zeros for the others.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bf16")]
+fn round(values: &[f32]) -> __m512bh {
+    let some = u32::MAX.unbounded_shr(32 - values.len() as u32);
+    let at = values.as_ptr();
+    // SAFETY: only as many values are loaded as there are.
+    unsafe {
+        let low = _mm512_maskz_loadu_ps(some as u16, at);
+        let high = _mm512_maskz_loadu_ps((some >> 16) as u16, at.wrapping_add(16));
+        _mm512_cvtne2ps_pbh(high, low)
+    }
+}
+
+/// 32 values.
+///
+/// # Safety
+/// `at` points to 64 bytes; the caller has AVX-512 F.
+#[inline(always)]
+unsafe fn bf16(at: *const u8) -> __m512bh {
+    // SAFETY: as asked.
+    unsafe { transmute::<__m512i, __m512bh>(_mm512_loadu_si512(at.cast())) }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn zero() -> __m512bh {
+    // SAFETY: zeros are BF16 values.
+    unsafe { transmute::<__m512i, __m512bh>(_mm512_setzero_si512()) }
+}
