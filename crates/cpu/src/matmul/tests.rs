@@ -3,6 +3,7 @@
 use quant::TensorType::{self, *};
 
 use super::activation::{Block, Quantized, quantize_row};
+use super::kernels::{CodeKernels, FloatKernels, Kernels, TypeKernels};
 use super::linear::Rows;
 use super::product::{Job, Matrix, Scratch, run};
 use crate::isa::Isa;
@@ -228,6 +229,30 @@ fn every_type_by_rows_and_columns() {
 #[test]
 fn every_type_of_weights_is_supported() {
     assert!(TensorType::all().all(|ty| super::supports(ty) == ty.info().decode.is_some()));
+}
+
+/// Where kernels of a type are: those of tiles, then direct ones.
+fn addresses(kernels: TypeKernels) -> Vec<usize> {
+    match kernels {
+        TypeKernels::Codes(CodeKernels { tile, direct, .. }) => {
+            tile.iter().map(|&f| f as usize).chain(direct.iter().map(|&f| f as usize)).collect()
+        }
+        TypeKernels::Floats(FloatKernels { tile, direct, .. }) => {
+            tile.iter().map(|&f| f as usize).chain(direct.iter().map(|&f| f as usize)).collect()
+        }
+    }
+}
+
+#[test]
+fn every_level_has_kernels_of_its_own_for_every_type() {
+    for isa in Isa::available().filter(|&isa| isa != Isa::Scalar) {
+        for ty in types() {
+            let own = Kernels::of(isa).get(ty).unwrap_or_else(|| panic!("no {ty} on {isa}"));
+            let plain = addresses(Kernels::of(Isa::Scalar).get(ty).unwrap());
+            let own = addresses(own);
+            assert!(own.iter().zip(plain).all(|(own, plain)| *own != plain), "{ty} on {isa}");
+        }
+    }
 }
 
 #[test]

@@ -18,8 +18,6 @@ use super::primitives::Avx2;
 const ROWS: usize = 32;
 /// Columns that pay for a panel, measured.
 const COLS: usize = 8;
-/// Rows of a direct product that share the rounding of activations.
-const SHARING: usize = 4;
 
 pub(super) const KERNELS: FloatKernels = FloatKernels {
     ty: TensorType::BF16,
@@ -27,7 +25,8 @@ pub(super) const KERNELS: FloatKernels = FloatKernels {
     panel_cols: COLS,
     unpack,
     tile: [tile::<1>, tile::<2>, tile::<3>, tile::<4>, tile::<5>, tile::<6>],
-    direct: [direct::<1>, direct::<2>, direct::<3>, direct::<4>],
+    // Memory prefers one stream; with more columns rounding would take most of the time.
+    direct: [direct::<1, 1>, direct::<4, 2>, direct::<4, 3>, direct::<4, 4>],
 };
 
 /// Pairs of values are the elements of a panel, `[cols / 2][ROWS]`; nothing is converted.
@@ -54,31 +53,29 @@ fn tile<const T: usize>(panel: &Panel, x: Floats<'_>, out: &mut Tile) {
     /// Values that are rounded at a time.
     const PART: usize = 256;
     assert!(panel.elements().len() >= x.cols.div_ceil(2) * ROWS * 4);
-    let mut rounded = [[_mm512_setzero_si512(); PART / 32]; T];
+    let mut rounded = [[bf16(_mm512_setzero_si512()); PART / 32]; T];
     let mut acc = [[_mm512_setzero_ps(); 2]; T];
     for start in (0..x.cols).step_by(PART) {
         let len = PART.min(x.cols - start);
         for (t, rounded) in rounded.iter_mut().enumerate() {
             let values = x.data[t * x.stride + start..][..len].chunks(32);
             for (rounded, values) in rounded.iter_mut().zip(values) {
-                // SAFETY: any register of BF16 values is one of bits.
-                *rounded = unsafe { transmute::<__m512bh, __m512i>(round(values)) };
+                *rounded = round(values);
             }
         }
         let elements = panel.elements()[start / 2 * ROWS * 4..].chunks_exact(ROWS * 4);
         for (k, rows) in elements.take(len.div_ceil(2)).enumerate() {
-            // SAFETY: an element has 128 bytes, and pair `k` is within those rounded.
-            unsafe {
+            // SAFETY: an element has 128 bytes.
+            let rows = unsafe {
                 let at = rows.as_ptr();
-                let rows = [bf16(at), bf16(at.add(64))];
-                for (acc, rounded) in acc.iter_mut().zip(&rounded) {
-                    let x = _mm512_set1_epi32(rounded.as_ptr().cast::<i32>().add(k).read());
-                    let x = transmute::<__m512i, __m512bh>(x);
-                    *acc = [
-                        _mm512_dpbf16_ps(acc[0], rows[0], x),
-                        _mm512_dpbf16_ps(acc[1], rows[1], x),
-                    ];
-                }
+                [_mm512_loadu_si512(at.cast()), _mm512_loadu_si512(at.add(64).cast())]
+            };
+            for (acc, rounded) in acc.iter_mut().zip(&rounded) {
+                // SAFETY: pair `k` is among those rounded.
+                let pair = unsafe { rounded.as_ptr().cast::<i32>().add(k).read() };
+                let x = bf16(_mm512_set1_epi32(pair));
+                acc[0] = _mm512_dpbf16_ps(acc[0], bf16(rows[0]), x);
+                acc[1] = _mm512_dpbf16_ps(acc[1], bf16(rows[1]), x);
             }
         }
     }
@@ -91,17 +88,21 @@ fn tile<const T: usize>(panel: &Panel, x: Floats<'_>, out: &mut Tile) {
     }
 }
 
-/// `n_rows` rows times `T` columns.
+/// `n_rows` rows times `T` columns, `R` rows at a time, which share the rounding of activations.
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-fn direct<const T: usize>(rows: &[u8], n_rows: usize, x: Floats<'_>, out: &mut Strip) {
+fn direct<const R: usize, const T: usize>(
+    rows: &[u8],
+    n_rows: usize,
+    x: Floats<'_>,
+    out: &mut Strip,
+) {
     assert!(n_rows <= DIRECT_ROWS && rows.len() == n_rows * x.cols * 2);
-    let mut first = 0;
-    while first + SHARING <= n_rows {
-        some_rows::<SHARING, T>(rows, first, x, out);
-        first += SHARING;
+    let whole = n_rows / R * R;
+    for r in (0..whole).step_by(R) {
+        some_rows::<R, T>(rows, r, x, out);
     }
-    for row in first..n_rows {
-        some_rows::<1, T>(rows, row, x, out);
+    for r in whole..n_rows {
+        some_rows::<1, T>(rows, r, x, out);
     }
 }
 
@@ -116,39 +117,45 @@ fn some_rows<const R: usize, const T: usize>(
 ) {
     let rows: [&[u8]; R] = from_fn(|r| &rows[(first + r) * x.cols * 2..][..x.cols * 2]);
     let columns: [&[f32]; T] = from_fn(|t| &x.data[t * x.stride..][..x.cols]);
+    // A lone column has two sums by turns, not to wait for each other.
     let mut acc = [[_mm512_setzero_ps(); T]; R];
-    let whole = x.cols / 32 * 32;
-    for k in (0..whole).step_by(32) {
-        let mut values = [zero(); T];
-        for (values, column) in values.iter_mut().zip(columns) {
-            *values = round(&column[k..][..32]);
-        }
-        for (acc, row) in acc.iter_mut().zip(rows) {
-            let at = row[2 * k..][..64].as_ptr();
-            prefetch(at);
-            // SAFETY: 64 bytes are there.
-            let weights = unsafe { bf16(at) };
-            for (acc, values) in acc.iter_mut().zip(values) {
-                *acc = _mm512_dpbf16_ps(*acc, weights, values);
-            }
-        }
+    let mut other = acc;
+    let whole = x.cols / 64 * 64;
+    for k in (0..whole).step_by(64) {
+        add(&mut acc, rows, columns, k, 32);
+        add(if T == 1 { &mut other } else { &mut acc }, rows, columns, k + 32, 32);
     }
-    if whole < x.cols {
-        let some = u32::MAX >> (32 - (x.cols - whole));
-        for (acc, row) in acc.iter_mut().zip(rows) {
-            // SAFETY: as many values as are left.
-            let weights = unsafe {
-                let weights = _mm512_maskz_loadu_epi16(some, row[2 * whole..].as_ptr().cast());
-                transmute::<__m512i, __m512bh>(weights)
-            };
-            for (acc, column) in acc.iter_mut().zip(columns) {
-                *acc = _mm512_dpbf16_ps(*acc, weights, round(&column[whole..]));
-            }
-        }
+    for k in (whole..x.cols).step_by(32) {
+        add(&mut acc, rows, columns, k, 32.min(x.cols - k));
     }
     for (t, out) in out.iter_mut().enumerate().take(T) {
-        for (r, acc) in acc.iter().enumerate() {
-            out[first + r] = _mm512_reduce_add_ps(acc[t]);
+        for (r, out) in out[first..][..R].iter_mut().enumerate() {
+            *out = _mm512_reduce_add_ps(_mm512_add_ps(acc[r][t], other[r][t]));
+        }
+    }
+}
+
+/// Adds the products of `len <= 32` values from `k`.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+fn add<const R: usize, const T: usize>(
+    acc: &mut [[__m512; T]; R],
+    rows: [&[u8]; R],
+    columns: [&[f32]; T],
+    k: usize,
+    len: usize,
+) {
+    let mut values = [bf16(_mm512_setzero_si512()); T];
+    for (values, column) in values.iter_mut().zip(columns) {
+        *values = round(&column[k..][..len]);
+    }
+    for (acc, row) in acc.iter_mut().zip(rows) {
+        let row = &row[2 * k..][..2 * len];
+        prefetch(row.as_ptr());
+        // SAFETY: only as many values are loaded as there are.
+        let weights = unsafe { _mm512_maskz_loadu_epi16(first(len), row.as_ptr().cast()) };
+        for (acc, values) in acc.iter_mut().zip(values) {
+            *acc = _mm512_dpbf16_ps(*acc, bf16(weights), values);
         }
     }
 }
@@ -157,8 +164,7 @@ fn some_rows<const R: usize, const T: usize>(
 #[inline]
 #[target_feature(enable = "avx512f,avx512bf16")]
 fn round(values: &[f32]) -> __m512bh {
-    let some = u32::MAX.unbounded_shr(32 - values.len() as u32);
-    let at = values.as_ptr();
+    let (some, at) = (first(values.len()), values.as_ptr());
     // SAFETY: only as many values are loaded as there are.
     unsafe {
         let low = _mm512_maskz_loadu_ps(some as u16, at);
@@ -167,19 +173,15 @@ fn round(values: &[f32]) -> __m512bh {
     }
 }
 
-/// 32 values.
-///
-/// # Safety
-/// `at` points to 64 bytes; the caller has AVX-512 F.
-#[inline(always)]
-unsafe fn bf16(at: *const u8) -> __m512bh {
-    // SAFETY: as asked.
-    unsafe { transmute::<__m512i, __m512bh>(_mm512_loadu_si512(at.cast())) }
+/// A bit for each of the first `n` of 32 values.
+fn first(n: usize) -> u32 {
+    u32::MAX.unbounded_shr(32 - n as u32)
 }
 
+/// Any bits as BF16 values.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn zero() -> __m512bh {
-    // SAFETY: zeros are BF16 values.
-    unsafe { transmute::<__m512i, __m512bh>(_mm512_setzero_si512()) }
+fn bf16(bits: __m512i) -> __m512bh {
+    // SAFETY: registers of the same size without invalid values.
+    unsafe { transmute(bits) }
 }
