@@ -91,10 +91,12 @@ fn weights(noise: &mut Noise, ty: TensorType, rows: usize, cols: usize) -> Vec<u
     bytes
 }
 
-/// What kernels of a level see of the activations.
-fn rounded(ty: TensorType, isa: Isa, x: &[f32]) -> Vec<f64> {
+/// What kernels of a level see of a row of activations, one of `m`.
+fn rounded(ty: TensorType, isa: Isa, m: usize, x: &[f32]) -> Vec<f64> {
     let block = match ty {
-        BF16 if isa == Isa::Avx512Bf16 => return x.iter().map(|&v| rounded_to_bf16(v)).collect(),
+        BF16 if isa == Isa::Avx512Bf16 && m > 1 => {
+            return x.iter().map(|&v| rounded_to_bf16(v)).collect();
+        }
         F32 | F16 | BF16 => return x.iter().map(|&v| f64::from(v)).collect(),
         _ if ty.block_len() == 256 => Block::B256,
         _ => Block::B32,
@@ -163,7 +165,7 @@ impl Case {
         let mut out = Vec::new();
         for t in 0..self.m {
             let x = self.input().row(t);
-            let rounded = rounded(self.ty, isa, x);
+            let rounded = rounded(self.ty, isa, self.m, x);
             for w in w.chunks(self.cols) {
                 let mut sums = [0.0; 4];
                 for k in 0..self.cols {

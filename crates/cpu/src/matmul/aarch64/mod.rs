@@ -83,6 +83,10 @@ fn unpack_floats<F: FloatFormat>(rows: &[u8], n_rows: usize, cols: usize, panel:
     panel::unpack_floats::<F, ROWS>(Neon, rows, n_rows, cols, panel, interleave);
 }
 
+// There is no level for FMLAL, which multiplies half floats and sums in f32: it does four products as
+// FMLA does, so tiles would not gain. Direct products would save converting the weights, half of
+// their instructions, but activations would have to be rounded to half floats, which overflow, and
+// memory limits them anyway. Arithmetic in half floats would lose sums.
 const FLOATS: &[FloatKernels] =
     &[float_kernels::<float::F32>(), float_kernels::<float::F16>(), float_kernels::<float::Bf16>()];
 

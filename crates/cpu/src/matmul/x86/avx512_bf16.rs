@@ -1,5 +1,5 @@
-//! Products with BF16 weights, AVX512-BF16: activations are rounded to BF16 too, and pairs of
-//! products added at once. Subnormal values count as zero.
+//! Products with BF16 weights, AVX512-BF16: from two columns on, activations are rounded to BF16 too,
+//! and pairs of products added at once. Subnormal values count as zero.
 
 use std::arch::x86_64::*;
 use std::array::from_fn;
@@ -7,17 +7,19 @@ use std::mem::transmute;
 
 use quant::TensorType;
 
-use super::super::formats::float::F32;
+use super::super::formats::float::{Bf16, F32};
 use super::super::kernels::{DIRECT_ROWS, FloatKernels, Floats, Strip, Tile};
 use super::super::panel::{self, Panel};
 use super::dot::prefetch;
-use super::interleave;
 use super::primitives::Avx2;
+use super::{avx512_vnni, interleave};
 
 /// Rows of a panel: two registers of 16 rows.
 const ROWS: usize = 32;
 /// Columns that pay for a panel, measured.
 const COLS: usize = 8;
+
+const F32_PRODUCTS: FloatKernels = avx512_vnni::float_kernels::<Bf16>();
 
 pub(super) const KERNELS: FloatKernels = FloatKernels {
     ty: TensorType::BF16,
@@ -25,8 +27,8 @@ pub(super) const KERNELS: FloatKernels = FloatKernels {
     panel_cols: COLS,
     unpack,
     tile: [tile::<1>, tile::<2>, tile::<3>, tile::<4>, tile::<5>, tile::<6>],
-    // Memory prefers one stream; with more columns rounding would take most of the time.
-    direct: [direct::<1, 1>, direct::<4, 2>, direct::<4, 3>, direct::<4, 4>],
+    // With one column, rounding it for every row would take longer than multiplying `f32`.
+    direct: [F32_PRODUCTS.direct[0], direct::<2>, direct::<3>, direct::<4>],
 };
 
 /// Pairs of values are the elements of a panel, `[cols / 2][ROWS]`; nothing is converted.
@@ -88,18 +90,14 @@ fn tile<const T: usize>(panel: &Panel, x: Floats<'_>, out: &mut Tile) {
     }
 }
 
-/// `n_rows` rows times `T` columns, `R` rows at a time, which share the rounding of activations.
+/// `n_rows` rows times `T` columns; some rows at a time share the rounding of activations.
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-fn direct<const R: usize, const T: usize>(
-    rows: &[u8],
-    n_rows: usize,
-    x: Floats<'_>,
-    out: &mut Strip,
-) {
+fn direct<const T: usize>(rows: &[u8], n_rows: usize, x: Floats<'_>, out: &mut Strip) {
+    const SHARING: usize = 4;
     assert!(n_rows <= DIRECT_ROWS && rows.len() == n_rows * x.cols * 2);
-    let whole = n_rows / R * R;
-    for r in (0..whole).step_by(R) {
-        some_rows::<R, T>(rows, r, x, out);
+    let whole = n_rows / SHARING * SHARING;
+    for r in (0..whole).step_by(SHARING) {
+        some_rows::<SHARING, T>(rows, r, x, out);
     }
     for r in whole..n_rows {
         some_rows::<1, T>(rows, r, x, out);
@@ -117,20 +115,15 @@ fn some_rows<const R: usize, const T: usize>(
 ) {
     let rows: [&[u8]; R] = from_fn(|r| &rows[(first + r) * x.cols * 2..][..x.cols * 2]);
     let columns: [&[f32]; T] = from_fn(|t| &x.data[t * x.stride..][..x.cols]);
-    // A lone column has two sums by turns, not to wait for each other.
     let mut acc = [[_mm512_setzero_ps(); T]; R];
-    let mut other = acc;
-    let whole = x.cols / 64 * 64;
-    for k in (0..whole).step_by(64) {
+    let whole = x.cols / 32 * 32;
+    for k in (0..whole).step_by(32) {
         add(&mut acc, rows, columns, k, 32);
-        add(if T == 1 { &mut other } else { &mut acc }, rows, columns, k + 32, 32);
     }
-    for k in (whole..x.cols).step_by(32) {
-        add(&mut acc, rows, columns, k, 32.min(x.cols - k));
-    }
+    add(&mut acc, rows, columns, whole, x.cols - whole);
     for (t, out) in out.iter_mut().enumerate().take(T) {
         for (r, out) in out[first..][..R].iter_mut().enumerate() {
-            *out = _mm512_reduce_add_ps(_mm512_add_ps(acc[r][t], other[r][t]));
+            *out = _mm512_reduce_add_ps(acc[r][t]);
         }
     }
 }
