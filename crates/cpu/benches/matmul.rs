@@ -1,7 +1,7 @@
 //! Speed of products by type, shape and instruction set, beside what the machine can do.
 //!
-//! `cargo bench -p cpu --bench matmul -- [threads] [filter of type names]`; [`cpu::isa::ENV`] picks an
-//! instruction set.
+//! `cargo bench -p cpu --bench matmul -- [threads] [parts of type names,...] [rows x cols]`; [`cpu::isa::ENV`]
+//! picks an instruction set.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use cpu::pool::Pool;
 
 /// Weights `[rows][cols]` of SmolLM2-135M, and one of a larger model.
 const SHAPES: [(usize, usize); 3] = [(1536, 576), (576, 1536), (4096, 4096)];
-const COLUMNS: [usize; 8] = [1, 2, 4, 5, 7, 8, 32, 512];
+const COLUMNS: [usize; 7] = [2, 4, 5, 7, 8, 32, 512];
 /// More than any cache.
 const STREAM_BYTES: usize = 256 << 20;
 
@@ -22,6 +22,9 @@ fn main() {
     let threads = args.first().and_then(|arg| arg.parse().ok());
     let pool = Pool::new(threads.unwrap_or_else(cpu::topology::default_threads));
     let filter = args.get(1).map_or("", String::as_str);
+    let shape = args.get(2).and_then(|arg| arg.split_once('x'));
+    let shape = shape.and_then(|(rows, cols)| Some((rows.parse().ok()?, cols.parse().ok()?)));
+    let shapes = shape.map_or(SHAPES.to_vec(), |shape| vec![shape]);
     let bandwidth = bandwidth(&pool);
     let peak = peak(&pool);
     println!("{} threads, {bandwidth:.1} GB/s of memory, {peak:.0} GOPS of VNNI", pool.threads());
@@ -29,16 +32,21 @@ fn main() {
     let all = Isa::available().filter(|isa| only.as_ref().map_or(true, |only| only == isa));
     for isa in all.collect::<Vec<_>>().into_iter().rev() {
         for ty in
-            TensorType::all().filter(|ty| cpu::matmul::supports(*ty) && ty.name().contains(filter))
+            TensorType::all().filter(|ty| cpu::matmul::supports(*ty) && matches(ty.name(), filter))
         {
-            for (rows, cols) in SHAPES {
+            for (rows, cols) in shapes.iter().copied() {
                 report(&pool, isa, ty, rows, cols, [bandwidth, peak]);
             }
         }
     }
 }
 
-/// One line: GB/s of weights for one column from memory, and GOPS for each number of columns.
+/// Whether a type is among those that a list, separated by commas, names in part.
+fn matches(name: &str, filter: &str) -> bool {
+    filter.split(',').any(|part| name.contains(part))
+}
+
+/// One line: GB/s of weights for one column from memory and from caches, and GOPS for each number of columns.
 fn report(pool: &Pool, isa: Isa, ty: TensorType, rows: usize, cols: usize, machine: [f64; 2]) {
     let Some(row_bytes) = ty.row_bytes(cols) else { return };
     let [bandwidth, peak] = machine;
@@ -58,8 +66,9 @@ fn report(pool: &Pool, isa: Isa, ty: TensorType, rows: usize, cols: usize, machi
         next += 1;
     });
     let stream = (rows * row_bytes) as f64 / stream;
+    let cached = (rows * row_bytes) as f64 / time(|| product(&layers[0], 1));
     print!(
-        "{isa:<12} {ty:<7} {rows:>5}x{cols:<5} {stream:5.1} GB/s {:3.0}% |",
+        "{isa:<12} {ty:<7} {rows:>5}x{cols:<5} {stream:5.1} GB/s {:3.0}%, cached {cached:5.1} |",
         100.0 * stream / bandwidth
     );
     for m in COLUMNS {

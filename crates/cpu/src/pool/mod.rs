@@ -15,8 +15,8 @@ pub type Worker = usize;
 
 /// A pool of threads, the calling one included.
 ///
-/// A region's chunks are claimed one by one from a shared counter. Threads spin for a moment
-/// between regions, then sleep; a thread that sleeps does not delay a region that the others
+/// A region's chunks are claimed one by one, neighbours mostly by the same thread. Threads spin for a
+/// moment between regions, then sleep; a thread that sleeps does not delay a region that the others
 /// finish before it wakes.
 ///
 /// The pool is `Send` but not `Sync`: it has one caller at a time, and a task can't start a region.
@@ -30,7 +30,7 @@ impl Pool {
     /// Starts `n_threads - 1` threads; 0 counts as 1. Where the system refuses more threads the
     /// pool is smaller.
     pub fn new(n_threads: usize) -> Self {
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(Shared::new(n_threads.max(1)));
         let mut threads = Vec::new();
         for worker in 1..n_threads {
             let shared = shared.clone();

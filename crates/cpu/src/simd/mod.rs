@@ -4,11 +4,11 @@
 //! [`Level::run`] inlines it into a function that carries the target features.
 
 #[cfg(target_arch = "aarch64")]
-mod aarch64;
+pub(crate) mod aarch64;
 mod math;
 mod portable;
 #[cfg(target_arch = "x86_64")]
-mod x86;
+pub(crate) mod x86;
 
 pub use math::{exp, sigmoid, tanh};
 
@@ -36,6 +36,12 @@ pub trait Simd: Copy {
     fn store_partial(self, v: Self::V, x: &mut [f32]);
     /// The first `LANES` half floats.
     fn load_f16(self, x: &[u16]) -> Self::V;
+    /// The first `LANES` values of little-endian bytes.
+    fn load_f32_bytes(self, x: &[u8]) -> Self::V;
+    /// The first `LANES` half floats of little-endian bytes.
+    fn load_f16_bytes(self, x: &[u8]) -> Self::V;
+    /// The first `LANES` bfloat16 values of little-endian bytes.
+    fn load_bf16_bytes(self, x: &[u8]) -> Self::V;
     /// Rounded to nearest even, to the first `LANES` half floats.
     fn store_f16(self, v: Self::V, x: &mut [u16]);
     /// Rounded to half floats.

@@ -1,7 +1,7 @@
 //! Vectors as arrays, left to the compiler.
 
 use super::{Kernel, Simd};
-use quant::{f16_to_f32, f32_to_f16};
+use quant::{bf16_to_f32, f16_to_f32, f32_to_f16};
 
 const LANES: usize = 8;
 type V = [f32; LANES];
@@ -53,6 +53,24 @@ impl Simd for Portable {
     #[inline(always)]
     fn load_f16(self, x: &[u16]) -> V {
         std::array::from_fn(|i| f16_to_f32(x[..LANES][i]))
+    }
+
+    #[inline(always)]
+    fn load_f32_bytes(self, x: &[u8]) -> V {
+        let (x, _) = x[..4 * LANES].as_chunks();
+        std::array::from_fn(|i| f32::from_le_bytes(x[i]))
+    }
+
+    #[inline(always)]
+    fn load_f16_bytes(self, x: &[u8]) -> V {
+        let (x, _) = x[..2 * LANES].as_chunks();
+        std::array::from_fn(|i| f16_to_f32(u16::from_le_bytes(x[i])))
+    }
+
+    #[inline(always)]
+    fn load_bf16_bytes(self, x: &[u8]) -> V {
+        let (x, _) = x[..2 * LANES].as_chunks();
+        std::array::from_fn(|i| bf16_to_f32(u16::from_le_bytes(x[i])))
     }
 
     #[inline(always)]

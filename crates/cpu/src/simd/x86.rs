@@ -31,11 +31,29 @@ const NEAREST: i32 = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
 /// A window of eight from `8 - n` has `n` lanes set.
 static LANE_MASKS: [i32; 16] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0];
 
+impl Avx2 {
+    /// # Safety
+    /// The processor has AVX2, FMA and F16C, and the caller is compiled with them.
+    #[inline(always)]
+    pub unsafe fn new() -> Self {
+        Self(())
+    }
+}
+
+impl Avx512 {
+    /// # Safety
+    /// The processor has AVX-512 F, BW, DQ and VL, and the caller is compiled with them.
+    #[inline(always)]
+    pub unsafe fn new() -> Self {
+        Self(())
+    }
+}
+
 /// Calls intrinsics that only need the features proven by `self`.
 macro_rules! vector {
     ($body:expr) => {
         // SAFETY: values of these types exist only below `run_avx2` and `run_avx512`, whose callers
-        // have checked the processor; slices are checked to be long enough before their pointers
+        // have checked the processor, and below callers of `new`, who promise the same; slices are checked to be long enough before their pointers
         // are used.
         unsafe { $body }
     };
@@ -84,6 +102,27 @@ impl Simd for Avx2 {
     fn load_f16(self, x: &[u16]) -> __m256 {
         assert!(x.len() >= 8);
         vector!(_mm256_cvtph_ps(_mm_loadu_si128(x.as_ptr().cast())))
+    }
+
+    #[inline(always)]
+    fn load_f32_bytes(self, x: &[u8]) -> __m256 {
+        assert!(x.len() >= 32);
+        vector!(_mm256_loadu_ps(x.as_ptr().cast()))
+    }
+
+    #[inline(always)]
+    fn load_f16_bytes(self, x: &[u8]) -> __m256 {
+        assert!(x.len() >= 16);
+        vector!(_mm256_cvtph_ps(_mm_loadu_si128(x.as_ptr().cast())))
+    }
+
+    #[inline(always)]
+    fn load_bf16_bytes(self, x: &[u8]) -> __m256 {
+        assert!(x.len() >= 16);
+        vector!({
+            let wide = _mm256_cvtepu16_epi32(_mm_loadu_si128(x.as_ptr().cast()));
+            _mm256_castsi256_ps(_mm256_slli_epi32::<16>(wide))
+        })
     }
 
     #[inline(always)]
@@ -251,6 +290,27 @@ impl Simd for Avx512 {
     fn load_f16(self, x: &[u16]) -> __m512 {
         assert!(x.len() >= 16);
         vector!(_mm512_cvtph_ps(_mm256_loadu_si256(x.as_ptr().cast())))
+    }
+
+    #[inline(always)]
+    fn load_f32_bytes(self, x: &[u8]) -> __m512 {
+        assert!(x.len() >= 64);
+        vector!(_mm512_loadu_ps(x.as_ptr().cast()))
+    }
+
+    #[inline(always)]
+    fn load_f16_bytes(self, x: &[u8]) -> __m512 {
+        assert!(x.len() >= 32);
+        vector!(_mm512_cvtph_ps(_mm256_loadu_si256(x.as_ptr().cast())))
+    }
+
+    #[inline(always)]
+    fn load_bf16_bytes(self, x: &[u8]) -> __m512 {
+        assert!(x.len() >= 32);
+        vector!({
+            let wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256(x.as_ptr().cast()));
+            _mm512_castsi512_ps(_mm512_slli_epi32::<16>(wide))
+        })
     }
 
     #[inline(always)]

@@ -6,7 +6,7 @@ use super::super::activation::Codes;
 use super::super::formats::Format;
 use super::super::kernels::{DIRECT_ROWS, Strip};
 use super::Neon;
-use super::dot::{Dot, prefetch};
+use super::dot::Dot;
 
 /// `n_rows` rows times `T` columns.
 ///
@@ -28,9 +28,6 @@ pub(super) unsafe fn direct<F: Format, D: Dot, const T: usize>(
     for (r, row) in rows.chunks_exact(row_bytes.max(1)).enumerate() {
         let mut acc = [Sum { products: vdup(0.0), mins: 0.0 }; T];
         for (b, bytes) in row.chunks_exact(F::BYTES).enumerate() {
-            for line in 0..F::BYTES.div_ceil(64) {
-                prefetch(bytes.as_ptr().wrapping_add(64 * line));
-            }
             let Block { codes, scales, mins } = &mut block;
             let mins = if F::MINS { &mut mins[..n_groups] } else { &mut [] };
             F::unpack(Neon, bytes, &mut codes[..F::LEN], &mut scales[..n_groups], mins);

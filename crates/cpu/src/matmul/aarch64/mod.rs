@@ -4,7 +4,6 @@
 //! generic and `#[inline(always)]`, and become code where a function with the instruction set's
 //! `#[target_feature]` calls them.
 
-mod direct_float;
 mod direct_kquant;
 mod direct_legacy;
 mod direct_unpacked;
@@ -14,12 +13,16 @@ mod tile;
 use std::arch::aarch64::*;
 
 use super::activation::{Codes, quantize_row};
+use super::direct_float;
 use super::formats::{
     FloatFormat, Format, Primitives, float, grid, kquant, legacy, table, ternary,
 };
-use super::kernels::{CodeKernels, DIRECT_COLS, DirectCodes, FloatKernels, Kernels, Strip, Tile};
+use super::kernels::{
+    CodeKernels, DIRECT_COLS, DirectCodes, FloatKernels, Floats, Kernels, Strip, Tile,
+};
 use super::panel::{self, Panel, Step};
 use crate::isa::aarch64::vcvt_f32_f16;
+use crate::simd::aarch64 as simd;
 use dot::{Dot, Dotprod, I8mm, ROWS, Widening};
 
 /// Columns that pay for a panel of codes, and of floats. Not measured: as on x86-64.
@@ -83,6 +86,15 @@ fn unpack_floats<F: FloatFormat>(rows: &[u8], n_rows: usize, cols: usize, panel:
     panel::unpack_floats::<F, ROWS>(Neon, rows, n_rows, cols, panel, interleave);
 }
 
+fn float_direct<F: FloatFormat, const T: usize>(
+    rows: &[u8],
+    n_rows: usize,
+    x: Floats<'_>,
+    out: &mut Strip,
+) {
+    direct_float::direct::<F, _, T>(simd::Neon, rows, n_rows, x, out);
+}
+
 // There is no level for FMLAL, which multiplies half floats and sums in f32: it does four products as
 // FMLA does, so tiles would not gain. Direct products would save converting the weights, half of
 // their instructions, but activations would have to be rounded to half floats, which overflow, and
@@ -90,7 +102,7 @@ fn unpack_floats<F: FloatFormat>(rows: &[u8], n_rows: usize, cols: usize, panel:
 const FLOATS: &[FloatKernels] =
     &[float_kernels::<float::F32>(), float_kernels::<float::F16>(), float_kernels::<float::Bf16>()];
 
-const fn float_kernels<F: direct_float::Loads>() -> FloatKernels {
+const fn float_kernels<F: FloatFormat>() -> FloatKernels {
     FloatKernels {
         ty: F::TY,
         panel_rows: ROWS,
@@ -105,10 +117,10 @@ const fn float_kernels<F: direct_float::Loads>() -> FloatKernels {
             tile::floats::<6>,
         ],
         direct: [
-            direct_float::direct::<F, 1>,
-            direct_float::direct::<F, 2>,
-            direct_float::direct::<F, 3>,
-            direct_float::direct::<F, 4>,
+            float_direct::<F, 1>,
+            float_direct::<F, 2>,
+            float_direct::<F, 3>,
+            float_direct::<F, 4>,
         ],
     }
 }

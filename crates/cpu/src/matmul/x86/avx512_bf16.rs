@@ -10,7 +10,7 @@ use quant::TensorType;
 use super::super::formats::float::{Bf16, F32};
 use super::super::kernels::{DIRECT_ROWS, FloatKernels, Floats, Strip, Tile};
 use super::super::panel::{self, Panel};
-use super::dot::prefetch;
+use super::dot::touch_next_page;
 use super::primitives::Avx2;
 use super::{avx512_vnni, interleave};
 
@@ -144,7 +144,7 @@ fn add<const R: usize, const T: usize>(
     }
     for (acc, row) in acc.iter_mut().zip(rows) {
         let row = &row[2 * k..][..2 * len];
-        prefetch(row.as_ptr());
+        touch_next_page(row.as_ptr(), 64);
         // SAFETY: only as many values are loaded as there are.
         let weights = unsafe { _mm512_maskz_loadu_epi16(first(len), row.as_ptr().cast()) };
         for (acc, values) in acc.iter_mut().zip(values) {

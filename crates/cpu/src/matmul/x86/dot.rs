@@ -16,6 +16,13 @@ pub(super) trait Dot {
     /// # Safety
     /// As above.
     unsafe fn words(acc: __m256i, a: __m256i, b: __m256i) -> __m256i;
+
+    /// Sums of four products of unsigned and signed bytes, as 16-bit values, which they must fit: in
+    /// each 128-bit lane four sums of the first registers, then four of the second.
+    ///
+    /// # Safety
+    /// As above.
+    unsafe fn fours(unsigned: [__m256i; 2], signed: [__m256i; 2]) -> __m256i;
 }
 
 /// AVX2.
@@ -36,6 +43,15 @@ impl Dot for Maddubs {
         // SAFETY: the caller has AVX2.
         unsafe { _mm256_add_epi32(acc, _mm256_madd_epi16(a, b)) }
     }
+
+    #[inline(always)]
+    unsafe fn fours(unsigned: [__m256i; 2], signed: [__m256i; 2]) -> __m256i {
+        // SAFETY: the caller has AVX2.
+        unsafe {
+            let pairs = |i: usize| _mm256_maddubs_epi16(unsigned[i], signed[i]);
+            _mm256_hadd_epi16(pairs(0), pairs(1))
+        }
+    }
 }
 
 /// AVX-512 VNNI with 256-bit registers.
@@ -53,6 +69,16 @@ impl Dot for Vnni {
         // SAFETY: the caller has AVX-512 VNNI and VL.
         unsafe { _mm256_dpwssd_epi32(acc, a, b) }
     }
+
+    #[inline(always)]
+    unsafe fn fours(unsigned: [__m256i; 2], signed: [__m256i; 2]) -> __m256i {
+        // SAFETY: the caller has AVX-512 VNNI and VL.
+        unsafe {
+            let fours =
+                |i: usize| _mm256_dpbusd_epi32(_mm256_setzero_si256(), unsigned[i], signed[i]);
+            _mm256_packs_epi32(fours(0), fours(1))
+        }
+    }
 }
 
 /// AVX-VNNI: as [`Vnni`], encoded for processors without AVX-512.
@@ -69,6 +95,16 @@ impl Dot for AvxVnni {
     unsafe fn words(acc: __m256i, a: __m256i, b: __m256i) -> __m256i {
         // SAFETY: the caller has AVX-VNNI.
         unsafe { _mm256_dpwssd_avx_epi32(acc, a, b) }
+    }
+
+    #[inline(always)]
+    unsafe fn fours(unsigned: [__m256i; 2], signed: [__m256i; 2]) -> __m256i {
+        // SAFETY: the caller has AVX-VNNI.
+        unsafe {
+            let first = Self::bytes(_mm256_setzero_si256(), unsigned[0], signed[0]);
+            let second = Self::bytes(_mm256_setzero_si256(), unsigned[1], signed[1]);
+            _mm256_packs_epi32(first, second)
+        }
     }
 }
 
@@ -96,15 +132,18 @@ pub(super) unsafe fn sum(v: __m256) -> f32 {
     }
 }
 
-/// Asks for the cache line that a stream at `at` reaches soon; it may lie anywhere. Rows are read
-/// one after the other, so that weights are a single stream, which the processor's own prefetching
-/// follows too.
+/// Asks for the first line of the next page when a stream that goes on by `step` bytes comes to a new
+/// page. The processor's own prefetching follows a stream within a page but not into the next one;
+/// more hints than this take requests away from it. On Zen 4 kernels that are busy computing read
+/// memory 1.4 times as fast for it.
 #[inline(always)]
-pub(super) fn prefetch(at: *const u8) {
-    /// Far enough to hide main memory, near enough to stay within a chunk mostly.
-    const AHEAD: usize = 2 << 10;
-    // SAFETY: a prefetch of any address is harmless, and every x86-64 processor has it.
-    unsafe { _mm_prefetch::<_MM_HINT_T0>(at.wrapping_add(AHEAD).cast()) }
+pub(super) fn touch_next_page(at: *const u8, step: usize) {
+    const PAGE: usize = 4096;
+    if at.addr() % PAGE < step {
+        let next = at.wrapping_add(PAGE - at.addr() % PAGE);
+        // SAFETY: a prefetch of any address is harmless, and every x86-64 processor has it.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(next.cast()) }
+    }
 }
 
 #[cfg(test)]

@@ -7,7 +7,6 @@ mod avx2_tile;
 mod avx512_bf16;
 mod avx512_tile;
 mod avx_vnni_tile;
-mod direct_float;
 mod direct_kquant;
 mod direct_legacy;
 mod direct_unpacked;
@@ -16,17 +15,19 @@ mod interleave;
 mod primitives;
 
 use super::activation::{Block, Codes, CodesMut, quantize_row};
+use super::direct_float;
 use super::formats::{FloatFormat, Format, float, grid, kquant, legacy, table, ternary};
 use super::kernels::{
     CodeKernels, DIRECT_COLS, DirectCodes, FloatKernels, Floats, Kernels, Strip, Tile,
 };
 use super::panel::{self, Panel, Step};
+use crate::simd::x86 as simd;
 use avx_vnni_tile::{evex_tile, vex_tile};
 use primitives::Avx2;
 
 /// An instruction set's functions: the bodies compiled with its features.
 macro_rules! instruction_set {
-    ($module:ident, $features:literal, $dot:ty, $codes_tile:ident, $float_tile:ident) => {
+    ($module:ident, $features:literal, $simd:ty, $dot:ty, $codes_tile:ident, $float_tile:ident) => {
         mod $module {
             use super::*;
 
@@ -121,14 +122,15 @@ macro_rules! instruction_set {
             }
 
             #[target_feature(enable = $features)]
-            pub(super) fn float_direct<F: direct_float::Loads, const T: usize>(
+            pub(super) fn float_direct<F: FloatFormat, const T: usize>(
                 rows: &[u8],
                 n_rows: usize,
                 x: Floats<'_>,
                 out: &mut Strip,
             ) {
                 // SAFETY: this function's features are enough.
-                unsafe { direct_float::direct::<F, T>(rows, n_rows, x, out) }
+                let s = unsafe { <$simd>::new() };
+                direct_float::direct::<F, _, T>(s, rows, n_rows, x, out);
             }
 
             const fn code_kernels<F: Format>(direct: [DirectCodes; DIRECT_COLS]) -> CodeKernels {
@@ -167,7 +169,7 @@ macro_rules! instruction_set {
                 ])
             }
 
-            pub(super) const fn float_kernels<F: direct_float::Loads>() -> FloatKernels {
+            pub(super) const fn float_kernels<F: FloatFormat>() -> FloatKernels {
                 FloatKernels {
                     ty: F::TY,
                     panel_rows: FLOAT_ROWS,
@@ -229,11 +231,12 @@ macro_rules! instruction_set {
     };
 }
 
-instruction_set!(avx2, "avx2,fma,f16c", dot::Maddubs, avx2_tile, avx2_tile);
-instruction_set!(avx_vnni, "avx2,fma,f16c,avxvnni", dot::AvxVnni, vex_tile, avx2_tile);
+instruction_set!(avx2, "avx2,fma,f16c", simd::Avx2, dot::Maddubs, avx2_tile, avx2_tile);
+instruction_set!(avx_vnni, "avx2,fma,f16c,avxvnni", simd::Avx2, dot::AvxVnni, vex_tile, avx2_tile);
 instruction_set!(
     avx_vnni_evex,
     "avx2,fma,f16c,avx512f,avx512vl,avx512vnni",
+    simd::Avx2,
     dot::Vnni,
     evex_tile,
     avx2_tile
@@ -241,6 +244,7 @@ instruction_set!(
 instruction_set!(
     avx512,
     "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl",
+    simd::Avx512,
     dot::Maddubs,
     avx2_tile,
     avx512_tile
@@ -248,6 +252,7 @@ instruction_set!(
 instruction_set!(
     avx512_vnni,
     "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni",
+    simd::Avx512,
     dot::Vnni,
     avx512_tile,
     avx512_tile
