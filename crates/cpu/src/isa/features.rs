@@ -26,16 +26,20 @@ impl Isa {
     pub fn architecture(self) -> Option<&'static str> {
         match self {
             Isa::Scalar => None,
-            Isa::Avx2 | Isa::Avx512 | Isa::Avx512Vnni => Some("x86_64"),
+            Isa::Avx2 | Isa::AvxVnni | Isa::Avx512 | Isa::Avx512Vnni | Isa::Avx512Bf16 => {
+                Some("x86_64")
+            }
             Isa::Neon | Isa::Dotprod | Isa::I8mm => Some("aarch64"),
         }
     }
 
-    /// The features that the level needs.
+    /// The features that the level needs; [`Isa::AvxVnni`] can also do with those of
+    /// [`Isa::Avx512Vnni`].
     pub fn needs(self) -> &'static [&'static str] {
         match self {
             Isa::Scalar => &[],
             Isa::Avx2 => &["avx2", "fma", "f16c"],
+            Isa::AvxVnni => &["avx2", "fma", "f16c", "avxvnni"],
             Isa::Avx512 => &["avx2", "fma", "f16c", "avx512f", "avx512bw", "avx512dq", "avx512vl"],
             Isa::Avx512Vnni => &[
                 "avx2",
@@ -47,6 +51,17 @@ impl Isa {
                 "avx512vl",
                 "avx512vnni",
             ],
+            Isa::Avx512Bf16 => &[
+                "avx2",
+                "fma",
+                "f16c",
+                "avx512f",
+                "avx512bw",
+                "avx512dq",
+                "avx512vl",
+                "avx512vnni",
+                "avx512bf16",
+            ],
             Isa::Neon => &["neon"],
             Isa::Dotprod => &["neon", "dotprod"],
             Isa::I8mm => &["neon", "dotprod", "i8mm"],
@@ -55,6 +70,9 @@ impl Isa {
 
     /// The features that the level needs and this processor lacks.
     pub fn missing(self) -> Vec<&'static str> {
+        if self == Isa::AvxVnni && Isa::Avx512Vnni.missing().is_empty() {
+            return Vec::new();
+        }
         let has = |name: &str| features().any(|(feature, has)| feature == name && has);
         self.needs().iter().copied().filter(|name| !has(name)).collect()
     }

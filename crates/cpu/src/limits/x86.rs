@@ -8,7 +8,11 @@ use crate::isa::Isa;
 
 pub(super) fn int8(isa: Isa) -> Option<Loop> {
     match isa {
-        Isa::Avx512Vnni => Some(Loop { run: dpbusd_512, operations: 16 * 128 }),
+        Isa::Avx512Bf16 | Isa::Avx512Vnni => Some(Loop { run: dpbusd_512, operations: 16 * 128 }),
+        Isa::AvxVnni => {
+            let run = if Isa::Avx512Vnni.is_available() { dpbusd_256 } else { dpbusd_avx };
+            Some(Loop { run, operations: 12 * 64 })
+        }
         Isa::Avx512 => Some(Loop { run: maddubs_512, operations: 16 * 128 }),
         Isa::Avx2 => Some(Loop { run: maddubs_256, operations: 12 * 64 }),
         _ => None,
@@ -17,8 +21,10 @@ pub(super) fn int8(isa: Isa) -> Option<Loop> {
 
 pub(super) fn f32(isa: Isa) -> Option<Loop> {
     match isa {
-        Isa::Avx512Vnni | Isa::Avx512 => Some(Loop { run: fma_512, operations: 16 * 32 }),
-        Isa::Avx2 => Some(Loop { run: fma_256, operations: 12 * 16 }),
+        Isa::Avx512Bf16 | Isa::Avx512Vnni | Isa::Avx512 => {
+            Some(Loop { run: fma_512, operations: 16 * 32 })
+        }
+        Isa::AvxVnni | Isa::Avx2 => Some(Loop { run: fma_256, operations: 12 * 16 }),
         _ => None,
     }
 }
@@ -30,6 +36,31 @@ fn dpbusd_512(rounds: usize) {
     for _ in 0..rounds {
         for acc in &mut acc {
             *acc = _mm512_dpbusd_epi32(*acc, a, b);
+        }
+    }
+    black_box(acc);
+}
+
+#[target_feature(enable = "avx512vl,avx512vnni")]
+fn dpbusd_256(rounds: usize) {
+    let mut acc = [_mm256_setzero_si256(); 12];
+    let (a, b) = (black_box(_mm256_set1_epi8(3)), black_box(_mm256_set1_epi8(5)));
+    for _ in 0..rounds {
+        for acc in &mut acc {
+            *acc = _mm256_dpbusd_epi32(*acc, a, b);
+        }
+    }
+    black_box(acc);
+}
+
+/// [`dpbusd_256`] for processors without AVX-512.
+#[target_feature(enable = "avx2,avxvnni")]
+fn dpbusd_avx(rounds: usize) {
+    let mut acc = [_mm256_setzero_si256(); 12];
+    let (a, b) = (black_box(_mm256_set1_epi8(3)), black_box(_mm256_set1_epi8(5)));
+    for _ in 0..rounds {
+        for acc in &mut acc {
+            *acc = _mm256_dpbusd_avx_epi32(*acc, a, b);
         }
     }
     black_box(acc);

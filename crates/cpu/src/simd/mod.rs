@@ -116,10 +116,10 @@ impl Level {
         match self.0 {
             // SAFETY: `new` has checked that the processor has the instruction set.
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 | Isa::Avx512Vnni => unsafe { x86::run_avx512(kernel) },
+            Isa::Avx512 | Isa::Avx512Vnni | Isa::Avx512Bf16 => unsafe { x86::run_avx512(kernel) },
             // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => unsafe { x86::run_avx2(kernel) },
+            Isa::Avx2 | Isa::AvxVnni => unsafe { x86::run_avx2(kernel) },
             #[cfg(target_arch = "aarch64")]
             Isa::Neon | Isa::Dotprod | Isa::I8mm => kernel.run(aarch64::Neon),
             _ => kernel.run(portable::Portable),

@@ -81,6 +81,33 @@ impl Dot for Vnni {
     }
 }
 
+/// AVX-VNNI: as [`Vnni`], encoded for processors without AVX-512.
+pub(super) struct AvxVnni;
+
+impl Dot for AvxVnni {
+    #[inline(always)]
+    unsafe fn bytes(acc: __m256i, unsigned: __m256i, signed: __m256i) -> __m256i {
+        // SAFETY: the caller has AVX-VNNI.
+        unsafe { _mm256_dpbusd_avx_epi32(acc, unsigned, signed) }
+    }
+
+    #[inline(always)]
+    unsafe fn words(acc: __m256i, a: __m256i, b: __m256i) -> __m256i {
+        // SAFETY: the caller has AVX-VNNI.
+        unsafe { _mm256_dpwssd_avx_epi32(acc, a, b) }
+    }
+
+    #[inline(always)]
+    unsafe fn fours(unsigned: [__m256i; 2], signed: [__m256i; 2]) -> __m256i {
+        // SAFETY: the caller has AVX-VNNI.
+        unsafe {
+            let first = Self::bytes(_mm256_setzero_si256(), unsigned[0], signed[0]);
+            let second = Self::bytes(_mm256_setzero_si256(), unsigned[1], signed[1]);
+            _mm256_packs_epi32(first, second)
+        }
+    }
+}
+
 /// Signed bytes times signed bytes of magnitudes up to 127, in 32-bit lanes.
 ///
 /// # Safety
@@ -125,5 +152,45 @@ pub(super) fn follow(at: *const u8, step: usize) {
     (0..step / LINE).for_each(line);
     if at.addr() % LINE + step % LINE >= LINE {
         line(step / LINE);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[target_feature(enable = "avx2,avxvnni")]
+    #[inline(never)]
+    fn bytes(acc: __m256i, unsigned: __m256i, signed: __m256i) -> __m256i {
+        // SAFETY: this function's features are enough.
+        unsafe { AvxVnni::bytes(acc, unsigned, signed) }
+    }
+
+    #[target_feature(enable = "avx2,avxvnni")]
+    #[inline(never)]
+    fn words(acc: __m256i, a: __m256i, b: __m256i) -> __m256i {
+        // SAFETY: this function's features are enough.
+        unsafe { AvxVnni::words(acc, a, b) }
+    }
+
+    /// Whether the code of a function, up to what looks like its return, has an instruction
+    /// `VEX.256.66.0F38.W0` with this opcode.
+    fn has_vex(function: unsafe fn(__m256i, __m256i, __m256i) -> __m256i, opcode: u8) -> bool {
+        const RETURN: u8 = 0xc3;
+        let start = function as *const u8;
+        // SAFETY: code is readable, and the scan ends within the function.
+        let code = (0..).map(|i| unsafe { start.add(i).read() }).take_while(|&b| b != RETURN);
+        code.collect::<Vec<_>>().windows(4).any(|code| {
+            code[0] == 0xc4 && code[1] & 0x1f == 2 && code[2] & 0x87 == 5 && code[3] == opcode
+        })
+    }
+
+    // Bodies of kernels are tested with both encodings where the processor has them; where it has
+    // AVX-512 VNNI only, this is what they differ by.
+    #[test]
+    fn avx_vnni_has_the_encoding_without_avx512() {
+        assert!(has_vex(bytes, 0x50));
+        assert!(has_vex(words, 0x52));
+        assert!(!has_vex(bytes, 0x52));
     }
 }

@@ -4,7 +4,9 @@
 //! the instruction set's `#[target_feature]` calls them.
 
 mod avx2_tile;
+mod avx512_bf16;
 mod avx512_tile;
+mod avx_vnni_tile;
 mod direct_kquant;
 mod direct_legacy;
 mod direct_unpacked;
@@ -20,6 +22,7 @@ use super::kernels::{
 };
 use super::panel::{self, Panel, Step};
 use crate::simd::x86 as simd;
+use avx_vnni_tile::{evex_tile, vex_tile};
 use primitives::Avx2;
 
 /// An instruction set's functions: the bodies compiled with its features.
@@ -166,7 +169,7 @@ macro_rules! instruction_set {
                 ])
             }
 
-            const fn float_kernels<F: FloatFormat>() -> FloatKernels {
+            pub(super) const fn float_kernels<F: FloatFormat>() -> FloatKernels {
                 FloatKernels {
                     ty: F::TY,
                     panel_rows: FLOAT_ROWS,
@@ -229,6 +232,15 @@ macro_rules! instruction_set {
 }
 
 instruction_set!(avx2, "avx2,fma,f16c", simd::Avx2, dot::Maddubs, avx2_tile, avx2_tile);
+instruction_set!(avx_vnni, "avx2,fma,f16c,avxvnni", simd::Avx2, dot::AvxVnni, vex_tile, avx2_tile);
+instruction_set!(
+    avx_vnni_evex,
+    "avx2,fma,f16c,avx512f,avx512vl,avx512vnni",
+    simd::Avx2,
+    dot::Vnni,
+    evex_tile,
+    avx2_tile
+);
 instruction_set!(
     avx512,
     "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl",
@@ -249,3 +261,18 @@ instruction_set!(
 pub(super) use avx2::KERNELS as AVX2;
 pub(super) use avx512::KERNELS as AVX512;
 pub(super) use avx512_vnni::KERNELS as AVX512_VNNI;
+
+/// As [`AVX512_VNNI`] but for BF16.
+pub(super) static AVX512_BF16: Kernels = Kernels {
+    floats: &[
+        avx512_vnni::float_kernels::<float::F32>(),
+        avx512_vnni::float_kernels::<float::F16>(),
+        avx512_bf16::KERNELS,
+    ],
+    ..AVX512_VNNI
+};
+
+/// The kernels of [`crate::isa::Isa::AvxVnni`], in the encoding that the processor has.
+pub(super) fn avx_vnni() -> &'static Kernels {
+    if is_x86_feature_detected!("avxvnni") { &avx_vnni::KERNELS } else { &avx_vnni_evex::KERNELS }
+}
