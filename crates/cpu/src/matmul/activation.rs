@@ -31,7 +31,7 @@ pub(super) struct Quantized {
     sums: Vec<i16>,
 }
 
-/// Rows of [`Quantized`].
+/// Rows of [`Quantized`], one after the other or [interleaved](interleave).
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Codes<'a> {
     /// Values per row; a multiple of 32.
@@ -79,6 +79,33 @@ impl Quantized {
             sums: &self.sums[part(16)],
         }
     }
+}
+
+/// Interleaves `n` rows of `from`: `[cols / 4][row][4]` codes, `[cols / 32][row]` pairs and
+/// `[cols / 32][row][2]` sums. Tile kernels then read all columns of a step from one place.
+pub(super) fn interleave(from: Codes<'_>, n: usize, to: CodesMut<'_>) {
+    match n {
+        1 => interleave_rows::<1>(from, to),
+        2 => interleave_rows::<2>(from, to),
+        3 => interleave_rows::<3>(from, to),
+        4 => interleave_rows::<4>(from, to),
+        5 => interleave_rows::<5>(from, to),
+        6 => interleave_rows::<6>(from, to),
+        _ => unreachable!("a tile of {n} columns"),
+    }
+}
+
+fn interleave_rows<const N: usize>(from: Codes<'_>, to: CodesMut<'_>) {
+    fn transpose<T: Copy, const N: usize>(from: &[T], to: &mut [T]) {
+        let len = from.len() / N;
+        let rows: [&[T]; N] = std::array::from_fn(|row| &from[row * len..][..len]);
+        for (i, to) in to.as_chunks_mut::<N>().0[..len].iter_mut().enumerate() {
+            *to = std::array::from_fn(|row| rows[row][i]);
+        }
+    }
+    transpose::<_, N>(from.codes.as_chunks::<4>().0, to.codes.as_chunks_mut::<4>().0);
+    transpose::<_, N>(from.pairs, to.pairs);
+    transpose::<_, N>(from.sums.as_chunks::<2>().0, to.sums.as_chunks_mut::<2>().0);
 }
 
 fn grow<T: Copy>(data: &mut Vec<T>, len: usize, value: T) {

@@ -35,6 +35,8 @@ pub(super) type DirectFloats =
 pub(super) struct Kernels {
     /// Quantises a row of activations; lengths as for [`Codes`].
     pub quantize: unsafe fn(x: &[f32], block: Block, out: CodesMut<'_>),
+    /// Whether tile kernels take the columns of codes interleaved, see `activation`.
+    pub interleaved: bool,
     /// Types of integer codes.
     pub codes: &'static [CodeKernels],
     /// Float types.

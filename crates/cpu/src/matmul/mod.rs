@@ -19,6 +19,7 @@ mod activation;
 mod direct_float;
 mod formats;
 mod half;
+mod inputs;
 mod kernels;
 mod linear;
 mod moe;

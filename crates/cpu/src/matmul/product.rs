@@ -1,8 +1,11 @@
 //! The loop nest: cuts products into chunks and runs them on the pool.
 
+use std::ops::Range;
+
 use quant::TensorType;
 
-use super::activation::{Block, Codes, Quantized};
+use super::activation::{Codes, Quantized};
+use super::inputs::Inputs;
 use super::kernels::{
     CodeKernels, DIRECT_COLS, DIRECT_ROWS, FloatKernels, Floats, Kernels, TILE_COLS, TILE_ROWS,
     TypeKernels,
@@ -18,8 +21,6 @@ const DIRECT_BYTES: (usize, usize) = (64 << 10, 2 << 10);
 const BLOCK_COLS: usize = 64;
 /// Chunks per thread that make up for threads of different speed.
 const CHUNKS_PER_THREAD: usize = 4;
-/// Values of activations that are worth a region to quantise.
-const QUANTIZE_VALUES: usize = 8 << 10;
 
 /// Buffers of products, kept from one to the next.
 #[derive(Debug, Default)]
@@ -28,13 +29,6 @@ pub struct Scratch {
     panels: Vec<Panel>,
     starts: Vec<usize>,
     pub(super) experts: super::moe::Buffers,
-}
-
-/// Quantised forms of one input.
-#[derive(Debug, Default)]
-struct Inputs {
-    b32: Quantized,
-    b256: Quantized,
 }
 
 /// `[rows][cols]` weights of a type.
@@ -83,16 +77,7 @@ pub(super) fn run(
         assert!(job.x_row + job.n <= x.rows && job.out_col + rows <= out_stride);
         assert!(job.bias.is_none_or(|bias| bias.len() == rows), "length of the bias");
     }
-    let needs = |block| {
-        jobs.iter()
-            .any(|job| matches!(kernels_of(job), TypeKernels::Codes(k) if k.activations == block))
-    };
-    if needs(Block::B32) {
-        quantize(pool, kernels, x, Block::B32, &mut scratch.inputs.b32);
-    }
-    if needs(Block::B256) {
-        quantize(pool, kernels, x, Block::B256, &mut scratch.inputs.b256);
-    }
+    scratch.inputs.quantize(pool, kernels, x, jobs);
 
     let split = Split::new(pool.threads(), jobs, kernels_of);
     scratch.starts.clear();
@@ -105,54 +90,21 @@ pub(super) fn run(
         scratch.panels.resize_with(pool.threads(), Panel::default);
     }
     let (starts, inputs) = (&scratch.starts, &scratch.inputs);
+    let interleaved = kernels.interleaved;
     let out = SharedMut::new(out);
     pool.for_each_with(&mut scratch.panels, n_chunks, |panel, chunk| {
         let at = starts.partition_point(|&start| start <= chunk) - 1;
         let job = &jobs[at];
         let place = Place { job, out, out_stride };
-        let (rows, cols) = split.part(job, kernels_of(job), chunk - starts[at]);
-        let work = Work { rows, cols, place };
+        let (rows, tiles) = split.part(job, kernels_of(job), chunk - starts[at]);
+        let work = Work { rows, tiles, place };
         match kernels_of(job) {
             TypeKernels::Codes(kernels) => {
-                let input = match kernels.activations {
-                    Block::B32 => &inputs.b32,
-                    Block::B256 => &inputs.b256,
-                };
-                work.run(panel, CodeProduct { kernels, input });
+                let forms = inputs.forms(kernels.activations);
+                let tiles = if interleaved { &forms.tiles } else { &forms.rows };
+                work.run(panel, CodeProduct { kernels, rows: &forms.rows, tiles });
             }
             TypeKernels::Floats(kernels) => work.run(panel, FloatProduct { kernels, input: x }),
-        }
-    });
-}
-
-fn quantize(
-    pool: &Pool,
-    kernels: &'static Kernels,
-    x: Rows<'_>,
-    block: Block,
-    out: &mut Quantized,
-) {
-    let cols = x.cols;
-    let parts = out.resize(x.rows, cols);
-    let codes = SharedMut::new(parts.codes);
-    let pairs = SharedMut::new(parts.pairs);
-    let sums = SharedMut::new(parts.sums);
-    let rows_per_chunk = (QUANTIZE_VALUES / 2 / cols.max(1)).max(1);
-    let one_chunk = x.rows * cols < QUANTIZE_VALUES;
-    let rows_per_chunk = if one_chunk { x.rows.max(1) } else { rows_per_chunk };
-    pool.for_each(x.rows.div_ceil(rows_per_chunk), |_, chunk| {
-        let first = chunk * rows_per_chunk;
-        for row in first..x.rows.min(first + rows_per_chunk) {
-            // SAFETY: each row is written by one chunk.
-            let out = unsafe {
-                super::activation::CodesMut {
-                    codes: codes.slice(row * cols, cols),
-                    pairs: pairs.slice(row * cols / 32, cols / 32),
-                    sums: sums.slice(row * cols / 16, cols / 16),
-                }
-            };
-            // SAFETY: the table is of an instruction set that the processor has.
-            unsafe { (kernels.quantize)(x.row(row), block, out) };
         }
     });
 }
@@ -181,17 +133,16 @@ impl Split {
             return 0;
         }
         let row_chunks = job.matrix.rows.div_ceil(self.rows(job, kernels));
-        row_chunks * job.n.div_ceil(self.cols(job, kernels))
+        row_chunks * job.n_tiles(kernels).div_ceil(self.tiles(job, kernels))
     }
 
-    fn part(&self, job: &Job<'_>, kernels: TypeKernels, chunk: usize) -> (Part, Part) {
-        let (rows, cols) = (self.rows(job, kernels), self.cols(job, kernels));
+    /// The rows of the weight and the tiles of columns of a chunk.
+    fn part(&self, job: &Job<'_>, kernels: TypeKernels, chunk: usize) -> (Part, Range<usize>) {
+        let (rows, tiles) = (self.rows(job, kernels), self.tiles(job, kernels));
         let row_chunks = job.matrix.rows.div_ceil(rows);
-        let part = |chunk: usize, size: usize, len: usize| Part {
-            start: chunk * size,
-            len: size.min(len - chunk * size),
-        };
-        (part(chunk % row_chunks, rows, job.matrix.rows), part(chunk / row_chunks, cols, job.n))
+        let (row, tile) = (chunk % row_chunks * rows, chunk / row_chunks * tiles);
+        let part = Part { start: row, len: rows.min(job.matrix.rows - row) };
+        (part, tile..job.n_tiles(kernels).min(tile + tiles))
     }
 
     fn rows(&self, job: &Job<'_>, kernels: TypeKernels) -> usize {
@@ -203,12 +154,20 @@ impl Split {
         (self.direct_bytes / row_bytes.max(1) / 4 * 4).clamp(4, DIRECT_ROWS)
     }
 
-    fn cols(&self, job: &Job<'_>, kernels: TypeKernels) -> usize {
+    /// Tiles of columns per chunk.
+    fn tiles(&self, job: &Job<'_>, kernels: TypeKernels) -> usize {
+        let tiles = job.n_tiles(kernels);
         if job.n < kernels.panel_cols() {
-            return job.n;
+            return tiles;
         }
-        let block = job.n.div_ceil(self.col_blocks).next_multiple_of(TILE_COLS);
-        block.max(BLOCK_COLS.next_multiple_of(TILE_COLS))
+        tiles.div_ceil(self.col_blocks).max(BLOCK_COLS.div_ceil(TILE_COLS))
+    }
+}
+
+impl Job<'_> {
+    /// Tiles of columns.
+    fn n_tiles(&self, kernels: TypeKernels) -> usize {
+        self.n.div_ceil(kernels.tile_cols(self.n))
     }
 }
 
@@ -226,12 +185,27 @@ impl TypeKernels {
             TypeKernels::Floats(kernels) => kernels.panel_cols,
         }
     }
+
+    /// Most columns of a tile of a product with `n`.
+    fn tile_cols(self, n: usize) -> usize {
+        if n >= self.panel_cols() { TILE_COLS } else { DIRECT_COLS }
+    }
 }
 
+/// A range.
 #[derive(Clone, Copy)]
-struct Part {
-    start: usize,
-    len: usize,
+pub(super) struct Part {
+    pub start: usize,
+    pub len: usize,
+}
+
+impl Part {
+    /// The `i`-th tile of `n` columns. Tiles are of nearly equal size, since small ones run slower.
+    pub(super) fn nth(i: usize, n: usize, most: usize) -> Self {
+        let count = n.div_ceil(most);
+        let (start, end) = (i * n / count, (i + 1) * n / count);
+        Self { start, len: end - start }
+    }
 }
 
 /// Where results of a job go.
@@ -259,10 +233,10 @@ impl Place<'_> {
     }
 }
 
-/// A chunk: some rows times some columns of a job.
+/// A chunk: some rows times some tiles of columns of a job.
 struct Work<'a> {
     rows: Part,
-    cols: Part,
+    tiles: Range<usize>,
     place: Place<'a>,
 }
 
@@ -283,33 +257,27 @@ trait Product {
 
 impl Work<'_> {
     fn run(&self, panel: &mut Panel, product: impl Product) {
-        let Work { rows, cols, place } = self;
+        let Work { rows, tiles, place } = self;
         let Job { matrix, n, x_row, .. } = place.job;
         let row_bytes = matrix.bytes.len() / matrix.rows;
         let bytes = &matrix.bytes[rows.start * row_bytes..][..rows.len * row_bytes];
-        // Tiles of nearly equal size, since small ones run slower.
-        let tiles = |most: usize| {
-            let n = cols.len.div_ceil(most);
-            (0..n).map(move |i| {
-                let (from, to) = (i * cols.len / n, (i + 1) * cols.len / n);
-                (cols.start + from, to - from)
-            })
-        };
-        if *n >= product.kernels().panel_cols() {
+        let kernels = product.kernels();
+        let tiles = tiles.clone().map(|i| Part::nth(i, *n, kernels.tile_cols(*n)));
+        if *n >= kernels.panel_cols() {
             product.unpack(bytes, rows.len, matrix.cols, panel);
             let mut out = [[0.0; TILE_ROWS]; TILE_COLS];
-            for (col, n) in tiles(TILE_COLS) {
-                product.tile(panel, x_row + col, n, &mut out);
-                for (i, out) in out[..n].iter().enumerate() {
-                    place.store(col + i, rows.start, &out[..rows.len]);
+            for Part { start, len } in tiles {
+                product.tile(panel, x_row + start, len, &mut out);
+                for (i, out) in out[..len].iter().enumerate() {
+                    place.store(start + i, rows.start, &out[..rows.len]);
                 }
             }
         } else {
             let mut out = [[0.0; DIRECT_ROWS]; DIRECT_COLS];
-            for (col, n) in tiles(DIRECT_COLS) {
-                product.direct(bytes, rows.len, x_row + col, n, &mut out);
-                for (i, out) in out[..n].iter().enumerate() {
-                    place.store(col + i, rows.start, &out[..rows.len]);
+            for Part { start, len } in tiles {
+                product.direct(bytes, rows.len, x_row + start, len, &mut out);
+                for (i, out) in out[..len].iter().enumerate() {
+                    place.store(start + i, rows.start, &out[..rows.len]);
                 }
             }
         }
@@ -318,7 +286,10 @@ impl Work<'_> {
 
 struct CodeProduct<'a> {
     kernels: &'static CodeKernels,
-    input: &'a Quantized,
+    /// The input for direct kernels.
+    rows: &'a Quantized,
+    /// The input for tile kernels.
+    tiles: &'a Quantized,
 }
 
 // Kernels come from the table of an instruction set that the processor has; `run` has checked the
@@ -334,7 +305,7 @@ impl Product for CodeProduct<'_> {
     }
 
     fn tile(&self, panel: &Panel, first: usize, n: usize, out: &mut super::kernels::Tile) {
-        let x: Codes<'_> = self.input.rows(first, n);
+        let x: Codes<'_> = self.tiles.rows(first, n);
         // SAFETY: see above.
         unsafe { (self.kernels.tile[n - 1])(panel, x, out) }
     }
@@ -347,7 +318,7 @@ impl Product for CodeProduct<'_> {
         n: usize,
         out: &mut super::kernels::Strip,
     ) {
-        let x = self.input.rows(first, n);
+        let x = self.rows.rows(first, n);
         // SAFETY: see above.
         unsafe { (self.kernels.direct[n - 1])(rows, n_rows, x, out) }
     }

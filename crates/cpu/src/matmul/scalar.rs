@@ -15,6 +15,7 @@ const COLS: usize = 5;
 /// The table of portable kernels.
 pub(super) static KERNELS: Kernels = Kernels {
     quantize: activation::quantize_row,
+    interleaved: false,
     codes: &[
         codes::<legacy::Q4_0>(),
         codes::<legacy::Q4_1>(),

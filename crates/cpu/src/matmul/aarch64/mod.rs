@@ -209,6 +209,7 @@ macro_rules! instruction_set {
 
             pub(in super::super) static KERNELS: Kernels = Kernels {
                 quantize: quantize_row,
+                interleaved: false,
                 codes: &[
                     legacy_kernels::<super::legacy::Q4_0>(),
                     legacy_kernels::<super::legacy::Q4_1>(),

@@ -1,13 +1,12 @@
 //! Outer products of panels in 256-bit registers: 16 rows × up to 6 columns.
 
 use std::arch::x86_64::*;
-use std::array::from_fn;
 
 use super::super::activation::Codes;
 use super::super::formats::Format;
 use super::super::kernels::{Floats, Tile};
 use super::super::panel::Panel;
-use super::avx512_tile::{scaled_sum, start_factors, sums_at};
+use super::avx512_tile::{pair_at, scaled_sum, start_factors, sums_at};
 use super::dot::{AvxVnni, Dot, Maddubs, Vnni};
 pub(super) use super::interleave::avx2 as interleave;
 
@@ -32,14 +31,14 @@ pub(super) trait Outer: Dot {
     const UNSIGNED_BITS: u32;
 
     /// Adds to `sums` the products of a group of a panel's rows, which `codes` points to, and of
-    /// `columns`, which point to as many values.
+    /// `T` of `ALL` interleaved columns, the first of which `x` points to.
     ///
     /// # Safety
     /// The caller is compiled with the instruction set.
-    unsafe fn outer<F: Format, const T: usize>(
+    unsafe fn outer<F: Format, const T: usize, const ALL: usize>(
         sums: Sums<T>,
         codes: *const u8,
-        columns: [*const i8; T],
+        x: *const i8,
     ) -> Sums<T>;
 }
 
@@ -48,10 +47,10 @@ impl Outer for Maddubs {
     const UNSIGNED_BITS: u32 = 7;
 
     #[inline(always)]
-    unsafe fn outer<F: Format, const T: usize>(
+    unsafe fn outer<F: Format, const T: usize, const ALL: usize>(
         mut sums: Sums<T>,
         codes: *const u8,
-        columns: [*const i8; T],
+        x: *const i8,
     ) -> Sums<T> {
         // SAFETY: as asked.
         unsafe {
@@ -59,8 +58,8 @@ impl Outer for Maddubs {
                 let mut pairs = [[_mm256_setzero_si256(); 2]; T];
                 for i in start..start + words::<F>() {
                     let rows = step(codes, i);
-                    for (pairs, column) in pairs.iter_mut().zip(columns) {
-                        let x = four(column, i);
+                    for (t, pairs) in pairs.iter_mut().enumerate() {
+                        let x = four(x, i * ALL + t);
                         for (pairs, rows) in pairs.iter_mut().zip(rows) {
                             *pairs = _mm256_add_epi16(*pairs, products::<F>(rows, x));
                         }
@@ -86,13 +85,13 @@ macro_rules! outer_by_dot_products {
             const UNSIGNED_BITS: u32 = 8;
 
             #[inline(always)]
-            unsafe fn outer<F: Format, const T: usize>(
+            unsafe fn outer<F: Format, const T: usize, const ALL: usize>(
                 sums: Sums<T>,
                 codes: *const u8,
-                columns: [*const i8; T],
+                x: *const i8,
             ) -> Sums<T> {
                 // SAFETY: as asked.
-                unsafe { dot_products::<F, $dot, T>(sums, codes, columns) }
+                unsafe { dot_products::<F, $dot, T, ALL>(sums, codes, x) }
             }
         }
     };
@@ -103,17 +102,17 @@ outer_by_dot_products!(Vnni);
 
 /// [`Outer::outer`] by dot products of four bytes.
 #[inline(always)]
-unsafe fn dot_products<F: Format, D: Dot, const T: usize>(
+unsafe fn dot_products<F: Format, D: Dot, const T: usize, const ALL: usize>(
     mut sums: Sums<T>,
     codes: *const u8,
-    columns: [*const i8; T],
+    x: *const i8,
 ) -> Sums<T> {
     // SAFETY: as asked.
     unsafe {
         for i in 0..F::GROUP / 4 {
             let rows = step(codes, i);
-            for (sums, column) in sums.iter_mut().zip(columns) {
-                let x = four(column, i);
+            for (t, sums) in sums.iter_mut().enumerate() {
+                let x = four(x, i * ALL + t);
                 *sums = [D::bytes(sums[0], rows[0], x), D::bytes(sums[1], rows[1], x)];
             }
         }
@@ -131,14 +130,14 @@ unsafe fn step(codes: *const u8, i: usize) -> [__m256i; 2] {
     }
 }
 
-/// The `i`-th four values of a column, for all rows.
+/// The `i`-th four values from `x`, for all rows.
 #[inline(always)]
-unsafe fn four(column: *const i8, i: usize) -> __m256i {
+unsafe fn four(x: *const i8, i: usize) -> __m256i {
     // SAFETY: the caller points to that many values.
-    unsafe { _mm256_set1_epi32(column.add(4 * i).cast::<i32>().read_unaligned()) }
+    unsafe { _mm256_set1_epi32(x.add(4 * i).cast::<i32>().read_unaligned()) }
 }
 
-/// A panel of codes times `T` columns, some at a time for want of registers.
+/// A panel of codes times `T` interleaved columns, some at a time for want of registers.
 ///
 /// # Safety
 /// Inlined where AVX2, FMA and the instructions of `D` are enabled.
@@ -159,18 +158,18 @@ pub(super) unsafe fn codes_by<F: Format, D: Outer, const T: usize>(
     unsafe {
         match (T, D::COLS) {
             (6, 3) => {
-                some_columns::<F, D, 3>(panel, x, 0, out);
-                some_columns::<F, D, 3>(panel, x, 3, out);
+                some_columns::<F, D, 3, T>(panel, x, 0, out);
+                some_columns::<F, D, 3, T>(panel, x, 3, out);
             }
             (5, 3) => {
-                some_columns::<F, D, 3>(panel, x, 0, out);
-                some_columns::<F, D, 2>(panel, x, 3, out);
+                some_columns::<F, D, 3, T>(panel, x, 0, out);
+                some_columns::<F, D, 2, T>(panel, x, 3, out);
             }
             (4, 3) => {
-                some_columns::<F, D, 2>(panel, x, 0, out);
-                some_columns::<F, D, 2>(panel, x, 2, out);
+                some_columns::<F, D, 2, T>(panel, x, 0, out);
+                some_columns::<F, D, 2, T>(panel, x, 2, out);
             }
-            _ => some_columns::<F, D, T>(panel, x, 0, out),
+            _ => some_columns::<F, D, T, T>(panel, x, 0, out),
         }
     }
 }
@@ -186,7 +185,7 @@ pub(super) unsafe fn codes<F: Format, const T: usize>(panel: &Panel, x: Codes<'_
 }
 
 #[inline(always)]
-unsafe fn some_columns<F: Format, D: Outer, const T: usize>(
+unsafe fn some_columns<F: Format, D: Outer, const T: usize, const ALL: usize>(
     panel: &Panel,
     x: Codes<'_>,
     first: usize,
@@ -202,20 +201,19 @@ unsafe fn some_columns<F: Format, D: Outer, const T: usize>(
             if F::OFFSET != 0 && F::BITS <= D::UNSIGNED_BITS {
                 let factors = _mm256_set1_epi32(start_factors::<F>(g));
                 for (t, start) in start.iter_mut().enumerate() {
-                    let sums = _mm256_set1_epi32(sums_at::<F>(x, first + t, g));
+                    let sums = _mm256_set1_epi32(sums_at::<F, ALL>(x, first + t, g));
                     *start = [_mm256_madd_epi16(sums, factors); 2];
                 }
             }
-            let at = |t: usize| (first + t) * x.cols + g * F::GROUP;
-            let columns: [_; T] = from_fn(|t| x.codes.as_ptr().add(at(t)));
-            let dot = D::outer::<F, T>(start, codes.add(g * F::GROUP * CODE_ROWS), columns);
+            let values = x.codes.as_ptr().add(g * F::GROUP * ALL + 4 * first);
+            let dot = D::outer::<F, T, ALL>(start, codes.add(g * F::GROUP * CODE_ROWS), values);
             let load = |data: &[f32]| {
                 let at = data.as_ptr().add(g * CODE_ROWS);
                 [_mm256_loadu_ps(at), _mm256_loadu_ps(at.add(8))]
             };
             let scales = load(&panel.scales);
             for t in 0..T {
-                let x_scale = _mm256_set1_ps(x.pairs.as_ptr().add(at(t) / 32).read()[0]);
+                let x_scale = _mm256_set1_ps(pair_at::<F, ALL>(x, first + t, g)[0]);
                 for h in 0..2 {
                     let scale = _mm256_mul_ps(scales[h], x_scale);
                     acc[t][h] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot[t][h]), scale, acc[t][h]);
@@ -224,7 +222,7 @@ unsafe fn some_columns<F: Format, D: Outer, const T: usize>(
             if F::MINS {
                 let mins = load(&panel.mins);
                 for (t, acc) in acc.iter_mut().enumerate() {
-                    let sum = _mm256_set1_ps(scaled_sum::<F>(x, first + t, g));
+                    let sum = _mm256_set1_ps(scaled_sum::<F, ALL>(x, first + t, g));
                     for h in 0..2 {
                         acc[h] = _mm256_fmadd_ps(mins[h], sum, acc[h]);
                     }

@@ -17,7 +17,7 @@ pub(super) const FLOAT_ROWS: usize = 32;
 /// As [`CODE_COLS`].
 pub(super) const FLOAT_COLS: usize = 8;
 
-/// A panel of codes times `T` columns.
+/// A panel of codes times `T` interleaved columns.
 ///
 /// # Safety
 /// Inlined where AVX-512 F, BW, DQ, VL and VNNI are enabled.
@@ -34,26 +34,27 @@ pub(super) unsafe fn codes<F: Format, const T: usize>(panel: &Panel, x: Codes<'_
     unsafe {
         let mut acc = [[_mm512_setzero_ps(); 2]; T];
         let mut codes = panel.elements().as_ptr();
+        let mut values = x.codes.as_ptr();
         for g in 0..groups {
             // Starting at -OFFSET · Σ activations takes the offset off exactly.
             let mut dot = [[_mm512_setzero_si512(); 2]; T];
             if F::OFFSET != 0 {
                 let factors = _mm512_set1_epi32(start_factors::<F>(g));
                 for (t, dot) in dot.iter_mut().enumerate() {
-                    let sums = _mm512_set1_epi32(sums_at::<F>(x, t, g));
+                    let sums = _mm512_set1_epi32(sums_at::<F, T>(x, t, g));
                     *dot = [_mm512_madd_epi16(sums, factors); 2];
                 }
             }
-            for i in 0..F::GROUP / 4 {
+            for _ in 0..F::GROUP / 4 {
                 let rows =
                     [_mm512_loadu_si512(codes.cast()), _mm512_loadu_si512(codes.add(64).cast())];
                 codes = codes.add(4 * CODE_ROWS);
                 for (t, dot) in dot.iter_mut().enumerate() {
-                    let at = x.codes.as_ptr().add(t * x.cols + g * F::GROUP + 4 * i);
-                    let x = _mm512_set1_epi32(at.cast::<i32>().read_unaligned());
+                    let x = _mm512_set1_epi32(values.add(4 * t).cast::<i32>().read_unaligned());
                     dot[0] = _mm512_dpbusd_epi32(dot[0], rows[0], x);
                     dot[1] = _mm512_dpbusd_epi32(dot[1], rows[1], x);
                 }
+                values = values.add(4 * T);
             }
             let load = |data: &[f32]| {
                 let at = data.as_ptr().add(g * CODE_ROWS);
@@ -61,9 +62,7 @@ pub(super) unsafe fn codes<F: Format, const T: usize>(panel: &Panel, x: Codes<'_
             };
             let scales = load(&panel.scales);
             for t in 0..T {
-                let x_scale = _mm512_set1_ps(
-                    x.pairs.as_ptr().add((t * x.cols + g * F::GROUP) / 32).read()[0],
-                );
+                let x_scale = _mm512_set1_ps(pair_at::<F, T>(x, t, g)[0]);
                 for h in 0..2 {
                     let scale = _mm512_mul_ps(scales[h], x_scale);
                     acc[t][h] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot[t][h]), scale, acc[t][h]);
@@ -72,7 +71,7 @@ pub(super) unsafe fn codes<F: Format, const T: usize>(panel: &Panel, x: Codes<'_
             if F::MINS {
                 let mins = load(&panel.mins);
                 for (t, acc) in acc.iter_mut().enumerate() {
-                    let sum = _mm512_set1_ps(scaled_sum::<F>(x, t, g));
+                    let sum = _mm512_set1_ps(scaled_sum::<F, T>(x, t, g));
                     for h in 0..2 {
                         acc[h] = _mm512_fmadd_ps(mins[h], sum, acc[h]);
                     }
@@ -99,28 +98,49 @@ pub(super) fn start_factors<F: Format>(g: usize) -> i32 {
     factors as i32
 }
 
-/// The sums of the 32 activations in or around group `g` of column `t`.
+/// Scale, and scale times sum, of the 32 activations in or around group `g` of column `t` of `T`.
 ///
 /// # Safety
-/// Within the lengths of `x`.
+/// Within the lengths of `x`, which is interleaved.
 #[inline(always)]
-pub(super) unsafe fn sums_at<F: Format>(x: Codes<'_>, t: usize, g: usize) -> i32 {
-    let first = (t * x.cols + g * F::GROUP) / 32 * 2;
-    // SAFETY: as asked; columns are multiples of 32.
-    unsafe { x.sums.as_ptr().add(first).cast::<i32>().read_unaligned() }
+pub(super) unsafe fn pair_at<F: Format, const T: usize>(
+    x: Codes<'_>,
+    t: usize,
+    g: usize,
+) -> [f32; 2] {
+    // SAFETY: as asked.
+    unsafe { x.pairs.as_ptr().add(g * F::GROUP / 32 * T + t).read() }
 }
 
-/// Scale times sum of group `g` of column `t`.
+/// The two sums of these 32 activations.
 ///
 /// # Safety
-/// Within the lengths of `x`.
+/// As [`pair_at`].
 #[inline(always)]
-pub(super) unsafe fn scaled_sum<F: Format>(x: Codes<'_>, t: usize, g: usize) -> f32 {
+pub(super) unsafe fn sums_at<F: Format, const T: usize>(x: Codes<'_>, t: usize, g: usize) -> i32 {
+    // SAFETY: as asked.
+    unsafe { x.sums.as_ptr().cast::<i32>().add(g * F::GROUP / 32 * T + t).read_unaligned() }
+}
+
+/// Scale times sum of group `g` of column `t` of `T`.
+///
+/// # Safety
+/// As [`pair_at`].
+#[inline(always)]
+pub(super) unsafe fn scaled_sum<F: Format, const T: usize>(
+    x: Codes<'_>,
+    t: usize,
+    g: usize,
+) -> f32 {
     // SAFETY: as asked.
     unsafe {
-        let first = t * x.cols + g * F::GROUP;
-        let [scale, sum] = x.pairs.as_ptr().add(first / 32).read();
-        if F::GROUP == 32 { sum } else { scale * f32::from(x.sums.as_ptr().add(first / 16).read()) }
+        let [scale, sum] = pair_at::<F, T>(x, t, g);
+        if F::GROUP == 32 {
+            sum
+        } else {
+            let at = (g * F::GROUP / 32 * T + t) * 2 + g % 2;
+            scale * f32::from(x.sums.as_ptr().add(at).read())
+        }
     }
 }
 

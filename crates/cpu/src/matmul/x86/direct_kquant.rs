@@ -45,9 +45,7 @@ impl Blocks for Q2K {
             let both = _mm_loadu_si128(block.cast());
             let mask = _mm_set1_epi8(15);
             let mins = _mm_and_si128(_mm_srli_epi16::<4>(both), mask);
-            let mut out = by_sixteen::<D, T>(_mm_and_si128(both, mask), x, |group| {
-                bit_pairs(block.add(16), group)
-            });
+            let mut out = by_sixteen::<Self, D, T>(_mm_and_si128(both, mask), block, x);
             let mins = _mm256_cvtepi8_epi16(mins);
             for (out, x) in out.iter_mut().zip(x) {
                 let min = _mm256_madd_epi16(mins, _mm256_loadu_si256(x.sums.cast()));
@@ -68,14 +66,7 @@ impl Blocks for Q3K {
             let scales = sixteen_six_bit(std::slice::from_raw_parts(block.add(96), 12));
             let scales = _mm_set_epi64x((scales >> 64) as i64, scales as i64);
             let scales = _mm_sub_epi8(scales, _mm_set1_epi8(32));
-            let third = _mm256_loadu_si256(block.cast());
-            let bit = _mm256_set1_epi8(4);
-            let mut out = by_sixteen::<D, T>(scales, x, |group| {
-                // Bit `group` of each byte moves to place 2; what crosses bytes is masked out.
-                let down = _mm256_srl_epi16(third, _mm_cvtsi32_si128(group as i32));
-                let high = _mm256_and_si256(_mm256_slli_epi16::<2>(down), bit);
-                _mm256_or_si256(bit_pairs(block.add(32), group), high)
-            });
+            let mut out = by_sixteen::<Self, D, T>(scales, block, x);
             take_offset(&mut out, scales, x, 4);
             out
         }
@@ -87,14 +78,7 @@ impl Blocks for Q4K {
     #[inline(always)]
     unsafe fn multiply<D: Dot, const T: usize>(block: *const u8, x: [Column; T]) -> [Lanes; T] {
         // SAFETY: the caller keeps the trait's rules; all loads are within block and column.
-        unsafe {
-            let mask = _mm256_set1_epi8(15);
-            with_mins::<D, T>(block, x, |pair| {
-                let bytes = _mm256_loadu_si256(block.add(16 + 32 * pair).cast());
-                let high = _mm256_and_si256(_mm256_srli_epi16::<4>(bytes), mask);
-                [_mm256_and_si256(bytes, mask), high]
-            })
-        }
+        unsafe { with_mins::<Self, D, T>(block, x) }
     }
 }
 
@@ -103,22 +87,7 @@ impl Blocks for Q5K {
     #[inline(always)]
     unsafe fn multiply<D: Dot, const T: usize>(block: *const u8, x: [Column; T]) -> [Lanes; T] {
         // SAFETY: the caller keeps the trait's rules; all loads are within block and column.
-        unsafe {
-            let mask = _mm256_set1_epi8(15);
-            let bit = _mm256_set1_epi8(16);
-            let fifth = _mm256_loadu_si256(block.add(16).cast());
-            with_mins::<D, T>(block, x, |pair| {
-                let bytes = _mm256_loadu_si256(block.add(48 + 32 * pair).cast());
-                let low = _mm256_and_si256(bytes, mask);
-                let high = _mm256_and_si256(_mm256_srli_epi16::<4>(bytes), mask);
-                // Bit `n` of each byte moves to place 4; what crosses bytes is masked out.
-                let up = |n: usize| {
-                    let down = _mm256_srl_epi16(fifth, _mm_cvtsi32_si128(n as i32));
-                    _mm256_and_si256(_mm256_slli_epi16::<4>(down), bit)
-                };
-                [_mm256_or_si256(low, up(2 * pair)), _mm256_or_si256(high, up(2 * pair + 1))]
-            })
-        }
+        unsafe { with_mins::<Self, D, T>(block, x) }
     }
 }
 
@@ -129,20 +98,7 @@ impl Blocks for Q6K {
         // SAFETY: the caller keeps the trait's rules; all loads are within block and column.
         unsafe {
             let scales = _mm_loadu_si128(block.add(192).cast());
-            let mut out = by_sixteen::<D, T>(scales, x, |group| {
-                let (half, i) = (group / 4, group % 4);
-                let low = _mm256_loadu_si256(block.add(64 * half + 32 * (i % 2)).cast());
-                let low = if i < 2 { low } else { _mm256_srli_epi16::<4>(low) };
-                let high = _mm256_loadu_si256(block.add(128 + 32 * half).cast());
-                let high = match i {
-                    0 => _mm256_slli_epi16::<4>(high),
-                    1 => _mm256_slli_epi16::<2>(high),
-                    2 => high,
-                    _ => _mm256_srli_epi16::<2>(high),
-                };
-                let low = _mm256_and_si256(low, _mm256_set1_epi8(15));
-                _mm256_or_si256(low, _mm256_and_si256(high, _mm256_set1_epi8(48)))
-            });
+            let mut out = by_sixteen::<Self, D, T>(scales, block, x);
             take_offset(&mut out, scales, x, 32);
             out
         }
@@ -199,28 +155,72 @@ unsafe fn bit_pairs(at: *const u8, group: usize) -> __m256i {
     }
 }
 
-/// Blocks with signed scales of 16 values; `codes(group)` gives the codes of 32 values.
+/// Blocks with signed scales of 16 values.
+trait BySixteen {
+    /// The codes of the 32 values of group `group`.
+    unsafe fn codes(block: *const u8, group: usize) -> __m256i;
+}
+
+impl BySixteen for Q2K {
+    #[inline(always)]
+    unsafe fn codes(block: *const u8, group: usize) -> __m256i {
+        // SAFETY: within the block.
+        unsafe { bit_pairs(block.add(16), group) }
+    }
+}
+
+impl BySixteen for Q3K {
+    #[inline(always)]
+    unsafe fn codes(block: *const u8, group: usize) -> __m256i {
+        // SAFETY: within the block.
+        unsafe {
+            // Bit `group` of each byte moves to place 2; what crosses bytes is masked out.
+            let third = _mm256_loadu_si256(block.cast());
+            let down = _mm256_srl_epi16(third, _mm_cvtsi32_si128(group as i32));
+            let high = _mm256_and_si256(_mm256_slli_epi16::<2>(down), _mm256_set1_epi8(4));
+            _mm256_or_si256(bit_pairs(block.add(32), group), high)
+        }
+    }
+}
+
+impl BySixteen for Q6K {
+    #[inline(always)]
+    unsafe fn codes(block: *const u8, group: usize) -> __m256i {
+        // SAFETY: within the block.
+        unsafe {
+            let (half, i) = (group / 4, group % 4);
+            let low = _mm256_loadu_si256(block.add(64 * half + 32 * (i % 2)).cast());
+            let low = if i < 2 { low } else { _mm256_srli_epi16::<4>(low) };
+            let high = _mm256_loadu_si256(block.add(128 + 32 * half).cast());
+            let high = match i {
+                0 => _mm256_slli_epi16::<4>(high),
+                1 => _mm256_slli_epi16::<2>(high),
+                2 => high,
+                _ => _mm256_srli_epi16::<2>(high),
+            };
+            let low = _mm256_and_si256(low, _mm256_set1_epi8(15));
+            _mm256_or_si256(low, _mm256_and_si256(high, _mm256_set1_epi8(48)))
+        }
+    }
+}
+
 #[inline(always)]
-unsafe fn by_sixteen<D: Dot, const T: usize>(
+unsafe fn by_sixteen<F: BySixteen, D: Dot, const T: usize>(
     scales: __m128i,
+    block: *const u8,
     x: [Column; T],
-    codes: impl Fn(usize) -> __m256i,
 ) -> [Lanes; T] {
-    // SAFETY: the columns are whole; the caller has AVX2 and `D`.
+    // SAFETY: `block` and the columns are whole; the caller has AVX2 and `D`.
     unsafe {
         let mut sums = Sums::zero();
         for group in (0..8).step_by(2) {
             // Scales of the first 16 values of both groups, then of the last 16 of both.
-            let four = |scale: usize| scale as i64 * 0x0101_0101;
-            let first = four(2 * group) | four(2 * group + 2) << 32;
+            let four = (2 * group) as i64 * 0x0101_0101;
+            let first = four | (four + 0x0202_0202) << 32;
             let which = _mm_set_epi64x(first + 0x0101_0101_0101_0101, first);
             let scale = _mm256_cvtepi8_epi16(_mm_shuffle_epi8(scales, which));
-            // Called at one place only: closures that aren't inlined lose the instruction set.
-            let mut both = [_mm256_setzero_si256(); 2];
-            for (i, both) in both.iter_mut().enumerate() {
-                *both = codes(group + i);
-            }
-            sums.add::<D>(group, both, scale, x);
+            let codes = [F::codes(block, group), F::codes(block, group + 1)];
+            sums.add::<D>(group, codes, scale, x);
         }
         sums.lanes()
     }
@@ -250,8 +250,9 @@ impl<const T: usize> Sums<T> {
         unsafe {
             // Two sums by turns, not to wait for each other.
             for (sum, x) in self.0[group / 2 % 2].iter_mut().zip(x) {
-                let load = |group: usize| _mm256_loadu_si256(x.codes.add(32 * group).cast());
-                let fours = D::fours(codes, [load(group), load(group + 1)]);
+                let first = _mm256_loadu_si256(x.codes.add(32 * group).cast());
+                let second = _mm256_loadu_si256(x.codes.add(32 * group + 32).cast());
+                let fours = D::fours(codes, [first, second]);
                 *sum = D::words(*sum, fours, scale);
             }
         }
@@ -290,12 +291,53 @@ unsafe fn take_offset<const T: usize>(
     }
 }
 
-/// Blocks with 6-bit scales and mins; `codes(pair)` gives groups `2 · pair` and `2 · pair + 1`.
+/// Blocks with 6-bit scales and mins of 32 values.
+trait WithMins {
+    /// The codes of groups `2 · pair` and `2 · pair + 1`.
+    unsafe fn codes(block: *const u8, pair: usize) -> [__m256i; 2];
+}
+
+impl WithMins for Q4K {
+    #[inline(always)]
+    unsafe fn codes(block: *const u8, pair: usize) -> [__m256i; 2] {
+        // SAFETY: within the block.
+        unsafe { low_and_high_nibbles(block.add(16 + 32 * pair)) }
+    }
+}
+
+impl WithMins for Q5K {
+    #[inline(always)]
+    unsafe fn codes(block: *const u8, pair: usize) -> [__m256i; 2] {
+        // SAFETY: within the block.
+        unsafe {
+            let mut codes = low_and_high_nibbles(block.add(48 + 32 * pair));
+            let fifth = _mm256_loadu_si256(block.add(16).cast());
+            for (i, codes) in codes.iter_mut().enumerate() {
+                // Bit `group` of each byte moves to place 4; what crosses bytes is masked out.
+                let group = _mm_cvtsi32_si128((2 * pair + i) as i32);
+                let up = _mm256_slli_epi16::<4>(_mm256_srl_epi16(fifth, group));
+                *codes = _mm256_or_si256(*codes, _mm256_and_si256(up, _mm256_set1_epi8(16)));
+            }
+            codes
+        }
+    }
+}
+
+/// The low nibbles of 32 bytes, then the high ones.
 #[inline(always)]
-unsafe fn with_mins<D: Dot, const T: usize>(
+unsafe fn low_and_high_nibbles(at: *const u8) -> [__m256i; 2] {
+    // SAFETY: the caller points to 32 bytes and has AVX2.
+    unsafe {
+        let mask = _mm256_set1_epi8(15);
+        let bytes = _mm256_loadu_si256(at.cast());
+        [_mm256_and_si256(bytes, mask), _mm256_and_si256(_mm256_srli_epi16::<4>(bytes), mask)]
+    }
+}
+
+#[inline(always)]
+unsafe fn with_mins<F: WithMins, D: Dot, const T: usize>(
     block: *const u8,
     x: [Column; T],
-    codes: impl Fn(usize) -> [__m256i; 2],
 ) -> [Lanes; T] {
     // SAFETY: `block` and the columns are whole; the caller has AVX2 and `D`.
     unsafe {
@@ -305,11 +347,10 @@ unsafe fn with_mins<D: Dot, const T: usize>(
         let mins = _mm_cvtepu8_epi16(_mm_cvtsi64_si128(mins as i64));
         let mut sums = Sums::zero();
         for pair in 0..4 {
-            let four =
-                |group: usize| (2 * group + ((2 * group + 1) << 8)) as i64 * 0x0001_0001_0001_0001;
-            let (a, b) = (four(2 * pair), four(2 * pair + 1));
+            let a = (4 * pair + ((4 * pair + 1) << 8)) as i64 * 0x0001_0001_0001_0001;
+            let b = a + 0x0202_0202_0202_0202;
             let scale = _mm256_shuffle_epi8(scales, _mm256_setr_epi64x(a, b, a, b));
-            sums.add::<D>(2 * pair, codes(pair), scale, x);
+            sums.add::<D>(2 * pair, F::codes(block, pair), scale, x);
         }
         let mut out = sums.lanes();
         for (out, x) in out.iter_mut().zip(x) {

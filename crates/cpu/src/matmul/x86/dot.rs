@@ -48,8 +48,10 @@ impl Dot for Maddubs {
     unsafe fn fours(unsigned: [__m256i; 2], signed: [__m256i; 2]) -> __m256i {
         // SAFETY: the caller has AVX2.
         unsafe {
-            let pairs = |i: usize| _mm256_maddubs_epi16(unsigned[i], signed[i]);
-            _mm256_hadd_epi16(pairs(0), pairs(1))
+            _mm256_hadd_epi16(
+                _mm256_maddubs_epi16(unsigned[0], signed[0]),
+                _mm256_maddubs_epi16(unsigned[1], signed[1]),
+            )
         }
     }
 }
@@ -74,9 +76,9 @@ impl Dot for Vnni {
     unsafe fn fours(unsigned: [__m256i; 2], signed: [__m256i; 2]) -> __m256i {
         // SAFETY: the caller has AVX-512 VNNI and VL.
         unsafe {
-            let fours =
-                |i: usize| _mm256_dpbusd_epi32(_mm256_setzero_si256(), unsigned[i], signed[i]);
-            _mm256_packs_epi32(fours(0), fours(1))
+            let first = Self::bytes(_mm256_setzero_si256(), unsigned[0], signed[0]);
+            let second = Self::bytes(_mm256_setzero_si256(), unsigned[1], signed[1]);
+            _mm256_packs_epi32(first, second)
         }
     }
 }

@@ -194,6 +194,7 @@ macro_rules! instruction_set {
 
             pub(in super::super) static KERNELS: Kernels = Kernels {
                 quantize,
+                interleaved: true,
                 codes: &[
                     legacy_kernels::<super::legacy::Q4_0>(),
                     legacy_kernels::<super::legacy::Q4_1>(),
