@@ -1,6 +1,6 @@
 //! Speed of products by type, shape and instruction set, beside what the machine can do.
 //!
-//! `cargo bench -p cpu --bench matmul -- [threads] [parts of type names,...] [rows x cols]`; [`cpu::isa::ENV`]
+//! `cargo bench -p cpu --bench matmul -- [threads] [parts of type names,...] [rows x cols] [columns,...]`; [`cpu::isa::ENV`]
 //! picks an instruction set.
 
 use std::hint::black_box;
@@ -23,6 +23,9 @@ fn main() {
     let threads = args.first().and_then(|arg| arg.parse().ok());
     let pool = Pool::new(threads.unwrap_or_else(cpu::topology::default_threads));
     let filter = args.get(1).map_or("", String::as_str);
+    let columns: Vec<usize> = args
+        .get(3)
+        .map_or(COLUMNS.to_vec(), |arg| arg.split(',').filter_map(|m| m.parse().ok()).collect());
     let shape = args.get(2).and_then(|arg| arg.split_once('x'));
     let shape = shape.and_then(|(rows, cols)| Some((rows.parse().ok()?, cols.parse().ok()?)));
     let shapes = shape.map_or(SHAPES.to_vec(), |shape| vec![shape]);
@@ -37,7 +40,7 @@ fn main() {
             TensorType::all().filter(|ty| cpu::matmul::supports(*ty) && matches(ty.name(), filter))
         {
             for (rows, cols) in shapes.iter().copied() {
-                report(&pool, isa, ty, rows, cols, [bandwidth, peak]);
+                report(&pool, isa, ty, [rows, cols], &columns, [bandwidth, peak]);
             }
         }
     }
@@ -49,7 +52,14 @@ fn matches(name: &str, filter: &str) -> bool {
 }
 
 /// One line: GB/s of weights for one column from memory and from caches, and GOPS for each number of columns.
-fn report(pool: &Pool, isa: Isa, ty: TensorType, rows: usize, cols: usize, machine: [f64; 2]) {
+fn report(
+    pool: &Pool,
+    isa: Isa,
+    ty: TensorType,
+    [rows, cols]: [usize; 2],
+    columns: &[usize],
+    machine: [f64; 2],
+) {
     let Some(row_bytes) = ty.row_bytes(cols) else { return };
     let [bandwidth, peak] = machine;
     let copies = STREAM_BYTES / (rows * row_bytes);
@@ -73,7 +83,7 @@ fn report(pool: &Pool, isa: Isa, ty: TensorType, rows: usize, cols: usize, machi
         "{isa:<12} {ty:<7} {rows:>5}x{cols:<5} {stream:5.1} GB/s {:3.0}%, cached {cached:5.1} |",
         100.0 * stream / bandwidth
     );
-    for m in COLUMNS {
+    for &m in columns {
         let seconds = time(|| product(&layers[0], m));
         print!(" {m}: {:.0}", (2 * m * rows * cols) as f64 / seconds);
         if m == 512 {
