@@ -1,6 +1,6 @@
 //! Each operation on values computed by hand.
 
-use backend::{Gating, KvType, Mask, TensorType};
+use backend::{Gating, KvType, KvTypes, Mask, TensorType};
 
 use super::*;
 
@@ -215,8 +215,13 @@ fn experts_sum_by_weight() {
     assert_close(&download(&mut b, y), &[4.0 + 2.25 * 16.0, 2.25 * 16.0]);
 }
 
-const SPEC: KvSpec =
-    KvSpec { n_head_kv: 1, head_dim: 1, head_dim_v: 2, n_pages: 4, ty: KvType::F32 };
+const SPEC: KvSpec = KvSpec {
+    n_head_kv: 1,
+    head_dim: 1,
+    head_dim_v: 2,
+    n_pages: 4,
+    types: KvTypes { k: KvType::F32, v: KvType::F32 },
+};
 
 fn params(mask: Mask) -> AttentionParams {
     AttentionParams { n_head: 2, scale: 1.0, softcap: 0.0, mask, sinks: None }
@@ -289,7 +294,7 @@ fn sequences_see_only_their_own_pages() {
 #[test]
 fn f16_stores_round() {
     let mut b = Reference::new();
-    let kv = b.kv_create(KvSpec { ty: KvType::F16, ..SPEC }).unwrap();
+    let kv = b.kv_create(KvSpec { types: KvType::F16.into(), ..SPEC }).unwrap();
     let k = b.upload(&[0.0], 1);
     let v = b.upload(&[1.0 + 2f32.powi(-11), 0.1], 2);
     let q = b.upload(&[0.0, 0.0], 2);
