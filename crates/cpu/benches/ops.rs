@@ -1,6 +1,6 @@
 //! Times of attention and of the small operations of a token.
 //!
-//! `cargo bench -p cpu --bench ops [threads]`
+//! `cargo bench -p cpu --bench ops [threads] [attention types, for example f16 q8_0]`
 
 use std::time::{Duration, Instant};
 
@@ -43,6 +43,11 @@ const MODELS: [Model; 2] = [
 
 fn main() {
     let threads = std::env::args().skip(1).find_map(|arg| arg.parse().ok());
+    let named: Vec<KvType> = std::env::args().filter_map(|name| KvType::from_name(&name)).collect();
+    let types = match named.is_empty() {
+        true => vec![KvType::F16, KvType::Q8_0, KvType::Q4_0],
+        false => named,
+    };
     let mut cpu = Cpu::new(CpuOptions { threads, isa: None });
     println!("{}", cpu.describe());
     for model in &MODELS {
@@ -51,7 +56,7 @@ fn main() {
             let time = time.as_secs_f64() * 1e6 * model.n_layer as f64;
             println!("  {what:36} {time:10.1} us");
         };
-        for ty in [KvType::F16, KvType::Q8_0, KvType::Q4_0] {
+        for &ty in &types {
             for (rows, depth) in [(512, 0), (512, 4096), (1, 128), (1, 512), (1, 4096), (1, 16384)]
             {
                 let (write, attend) = attention(&mut cpu, model, rows, depth, ty);

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use backend::KvType;
+use backend::KvTypes;
 use gguf::Gguf;
 use model::{Model, OutputKind};
 use tokenizer::Tokenizer;
@@ -31,13 +31,13 @@ pub struct Options {
     pub isa: Option<Isa>,
     /// Prompt tokens evaluated at once.
     pub n_batch: usize,
-    /// Format of stored keys and values.
-    pub kv_type: KvType,
+    /// Formats of stored keys and values.
+    pub kv_types: KvTypes,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { n_ctx: None, threads: None, isa: None, n_batch: 512, kv_type: KvType::F16 }
+        Self { n_ctx: None, threads: None, isa: None, n_batch: 512, kv_types: KvTypes::default() }
     }
 }
 

@@ -73,7 +73,7 @@ impl<'e> Session<'e> {
         }
         let backend = Cpu::new(CpuOptions { threads: options.threads, isa: options.isa });
         let model = engine.model.clone();
-        let context = Context::new(model, Box::new(backend), n_ctx, options.kv_type)?;
+        let context = Context::new(model, Box::new(backend), n_ctx, options.kv_types)?;
         let (tokens, logits, stats) = (Vec::new(), Vec::new(), Stats::default());
         Ok(Self { engine, context, tokens, logits, stats })
     }

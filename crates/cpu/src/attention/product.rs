@@ -65,7 +65,11 @@ impl<N: Number> Operand for Matrix<'_, N> {
     #[inline(always)]
     fn load<S: Simd, const V: usize>(self, s: S, row: usize, col: usize) -> [S::V; V] {
         let data = &self.data[row * self.stride + col..][..V * S::LANES];
-        std::array::from_fn(|v| N::load(s, &data[v * S::LANES..]))
+        let mut vectors = [s.splat(0.0); V];
+        for (v, vector) in vectors.iter_mut().enumerate() {
+            *vector = N::load(s, &data[v * S::LANES..]);
+        }
+        vectors
     }
 }
 
@@ -85,11 +89,15 @@ impl Operand for CodedRows<'_> {
     #[inline(always)]
     fn load<S: Simd, const V: usize>(self, s: S, row: usize, col: usize) -> [S::V; V] {
         let codes = &self.codes[row * self.stride + col..][..V * S::LANES];
-        std::array::from_fn(|v| {
+        let mut vectors = [s.splat(0.0); V];
+        for (v, vector) in vectors.iter_mut().enumerate() {
             let block = row * (self.stride / BLOCK) + (col + v * S::LANES) / BLOCK;
-            let scaled = s.mul(s.load_i8(&codes[v * S::LANES..]), s.splat(self.scales[block]));
-            if self.mins.is_empty() { scaled } else { s.add(scaled, s.splat(self.mins[block])) }
-        })
+            *vector = s.mul(s.load_i8(&codes[v * S::LANES..]), s.splat(self.scales[block]));
+            if !self.mins.is_empty() {
+                *vector = s.add(*vector, s.splat(self.mins[block]));
+            }
+        }
+        vectors
     }
 }
 

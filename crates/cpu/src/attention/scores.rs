@@ -1,7 +1,5 @@
 //! Products of queries with quantised keys, in integers.
 
-use std::ops::Range;
-
 use backend::PAGE;
 
 use super::format::{BLOCK, Coded};
@@ -119,37 +117,42 @@ impl Scores<'_> {
         let mut scores = [[s.splat(0.0); V]; R];
         let blocks = self.q.blocks;
         for block in 0..blocks {
-            let at: [usize; R] = std::array::from_fn(|r| (row + r) * blocks + block);
-            let words = at.map(|at| &self.q.words[at]);
-            let mut sums = at.map(|at| [s.splat_int(-S::CODE_BIAS * self.q.sums[at]); V]);
+            let mut words = [&[0; WORDS]; R];
+            let mut sums = [[s.splat_int(0); V]; R];
+            for r in 0..R {
+                let at = (row + r) * blocks + block;
+                words[r] = &self.q.words[at];
+                sums[r] = [s.splat_int(-S::CODE_BIAS * self.q.sums[at]); V];
+            }
             for w in 0..WORDS {
                 let line = block * WORDS + w;
                 self.ahead.fetch(s, line);
                 let line = &self.codes[(line * PAGE + col) * 4..][..V * S::LANES * 4];
-                let codes: [S::Codes; V] =
-                    std::array::from_fn(|v| s.load_codes(&line[v * S::LANES * 4..]));
-                for r in 0..R {
-                    for v in 0..V {
-                        sums[r][v] = s.dot4(sums[r][v], codes[v], words[r][w]);
-                    }
-                }
-            }
-            let at_keys = block * PAGE + col..block * PAGE + col + V * S::LANES;
-            let scales = halves::<S, V>(s, self.keys.scales, at_keys.clone());
-            for r in 0..R {
-                let q_scale = s.splat(self.q.scales[at[r]]);
                 for v in 0..V {
-                    let sum = s.int_to_float(sums[r][v]);
-                    scores[r][v] = s.mul_add(sum, s.mul(scales[v], q_scale), scores[r][v]);
+                    let codes = s.load_codes(&line[v * S::LANES * 4..]);
+                    for r in 0..R {
+                        sums[r][v] = s.dot4(sums[r][v], codes, words[r][w]);
+                    }
                 }
             }
-            if !self.keys.mins.is_empty() {
-                let mins = halves::<S, V>(s, self.keys.mins, at_keys);
+            let keys = block * PAGE + col;
+            for v in 0..V {
+                let scale = s.load_f16(&self.keys.scales[keys + v * S::LANES..]);
                 for r in 0..R {
-                    let q_sum = s.splat(self.q.scales[at[r]] * self.q.sums[at[r]] as f32);
-                    for v in 0..V {
-                        scores[r][v] = s.mul_add(mins[v], q_sum, scores[r][v]);
-                    }
+                    let q_scale = s.splat(self.q.scales[(row + r) * blocks + block]);
+                    let sum = s.int_to_float(sums[r][v]);
+                    scores[r][v] = s.mul_add(sum, s.mul(scale, q_scale), scores[r][v]);
+                }
+            }
+            if self.keys.mins.is_empty() {
+                continue;
+            }
+            for v in 0..V {
+                let min = s.load_f16(&self.keys.mins[keys + v * S::LANES..]);
+                for r in 0..R {
+                    let at = (row + r) * blocks + block;
+                    let q_sum = s.splat(self.q.scales[at] * self.q.sums[at] as f32);
+                    scores[r][v] = s.mul_add(min, q_sum, scores[r][v]);
                 }
             }
         }
@@ -161,13 +164,6 @@ impl Scores<'_> {
         }
         R
     }
-}
-
-/// Half floats as vectors.
-#[inline(always)]
-fn halves<S: Simd, const V: usize>(s: S, x: &[u16], at: Range<usize>) -> [S::V; V] {
-    let x = &x[at];
-    std::array::from_fn(|v| s.load_f16(&x[v * S::LANES..]))
 }
 
 /// Scales of quantised values, in their order.

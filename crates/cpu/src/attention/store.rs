@@ -53,7 +53,7 @@ impl Store {
     /// Copies keys and values of a whole page.
     pub fn copy_page(&mut self, from: usize, to: usize) {
         for side in [&mut self.k, &mut self.v] {
-            let len = self.shape.n_head_kv * side.form.tile_bytes();
+            let len = self.shape.n_head_kv * side.form.tile_bytes;
             side.memory.copy_within(from * len..(from + 1) * len, to * len);
         }
     }
@@ -69,9 +69,12 @@ impl Store {
 #[derive(Debug, Clone, Copy)]
 pub struct Form {
     ty: KvType,
+    /// Of a quantised type.
+    format: Option<&'static Format>,
     /// Values per vector.
     cols: usize,
     order: Order,
+    tile_bytes: usize,
 }
 
 /// Tiles of keys or of values, `[page][head]`.
@@ -95,15 +98,16 @@ pub enum Tile<'a> {
 impl Side {
     /// `None` where the memory is not to be had; the caller has checked that sizes don't overflow.
     fn new(ty: KvType, cols: usize, order: Order, n_tiles: usize) -> Option<Self> {
-        let form = Form { ty, cols, order };
-        let memory = MmapMut::map_anon((n_tiles * form.tile_bytes()).max(1)).ok()?;
+        let tile_bytes = ty.tensor_type().row_bytes(cols)? * PAGE;
+        let form = Form { ty, format: Format::of(ty), cols, order, tile_bytes };
+        let memory = MmapMut::map_anon((n_tiles * tile_bytes).max(1)).ok()?;
         Some(Self { form, memory })
     }
 
     /// The bytes of a tile.
     #[inline(always)]
     pub fn bytes(&self, tile: usize) -> &[u8] {
-        let len = self.form.tile_bytes();
+        let len = self.form.tile_bytes;
         &self.memory[tile * len..][..len]
     }
 
@@ -123,7 +127,7 @@ impl Side {
 
     /// Whether tiles are quantised.
     pub fn is_coded(&self) -> bool {
-        Format::of(self.form.ty).is_some()
+        self.form.format.is_some()
     }
 
     /// All tiles, to be written by several threads.
@@ -133,18 +137,19 @@ impl Side {
 }
 
 impl Form {
-    #[inline(always)]
-    fn tile_bytes(self) -> usize {
-        let ty = self.ty.tensor_type();
-        self.cols / ty.block_len() * ty.block_bytes() * PAGE
-    }
-
     /// Stores a vector in a tile.
     #[inline(always)]
     fn put<S: Simd>(self, s: S, tile: &mut [u8], cell: usize, values: &[f32]) {
+        if let Some(format) = self.format {
+            return format.put(tile, self.order, cell, values);
+        }
         match self.ty {
             KvType::F32 => self.put_each(tile, cell, 0, values.iter().map(|v| v.to_ne_bytes())),
-            KvType::F16 => {
+            KvType::Bf16 => {
+                let upper = values.iter().map(|&value| f32_to_bf16(value).to_ne_bytes());
+                self.put_each(tile, cell, 0, upper);
+            }
+            _ => {
                 for (first, values) in (0..).step_by(S::LANES).zip(values.chunks(S::LANES)) {
                     let whole = values.len() == S::LANES;
                     let v = if whole { s.load(values) } else { s.load_partial(values) };
@@ -153,14 +158,6 @@ impl Form {
                     let halves = halves[..values.len()].iter().map(|half| half.to_ne_bytes());
                     self.put_each(tile, cell, first, halves);
                 }
-            }
-            KvType::Bf16 => {
-                let upper = values.iter().map(|&value| f32_to_bf16(value).to_ne_bytes());
-                self.put_each(tile, cell, 0, upper);
-            }
-            ty => {
-                let format = Format::of(ty).expect("a quantised type");
-                format.put(tile, self.order, cell, values);
             }
         }
     }
@@ -202,7 +199,7 @@ impl Writer<'_> {
     /// No two threads write to a tile at the same time.
     #[inline(always)]
     pub unsafe fn put<S: Simd>(&self, s: S, tile: usize, cell: usize, values: &[f32]) {
-        let len = self.form.tile_bytes();
+        let len = self.form.tile_bytes;
         // SAFETY: as the caller promises.
         let tile = unsafe { self.memory.slice(tile * len, len) };
         self.form.put(s, tile, cell, values);
