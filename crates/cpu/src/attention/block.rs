@@ -114,6 +114,8 @@ pub struct Block<'a> {
     pub store: &'a Store,
     pub queries: Queries<'a>,
     pub keys: Range<usize>,
+    /// Positions before this will be read soon.
+    pub ahead_to: usize,
     pub params: &'a AttentionParams,
     pub scratch: &'a mut Scratch,
     pub out: Partial<'a>,
@@ -124,7 +126,7 @@ impl Kernel for Block<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Self { store, queries, keys, params, scratch, mut out } = self;
+        let Self { store, queries, keys, ahead_to, params, scratch, mut out } = self;
         let (shape, count) = (store.shape, queries.count());
         gather(s, &queries, shape.head_dim, params.scale, &mut scratch.q);
         if store.k.is_coded() {
@@ -132,7 +134,6 @@ impl Kernel for Block<'_> {
         }
         let queries = &queries;
         let mut buffer = std::mem::take(&mut scratch.part);
-        let ahead_to = keys.end;
         for (i, keys) in parts(keys).enumerate() {
             if i == 0 {
                 let out = out.reborrow();
@@ -177,14 +178,19 @@ impl Kernel for Part<'_> {
             let tile = store.tile(queries.pages, start, queries.kv_head);
             let next = match end {
                 end if end < ahead_to => {
-                    store.k.bytes(store.tile(queries.pages, end, queries.kv_head))
+                    let tile = store.tile(queries.pages, end, queries.kv_head);
+                    [store.k.bytes(tile), store.v.bytes(tile)]
                 }
-                _ => &[],
+                _ => [&[][..]; 2],
+            };
+            // Small tiles fit the first cache twice. Measured.
+            let ahead = match store.k.is_coded() {
+                true => next,
+                false => [store.v.bytes(tile), next[0]],
             };
             let cols = (end - first).next_multiple_of(PAD);
 
-            let ahead = store.v.bytes(tile);
-            scores(s, store.k.tile(tile), shape.head_dim, cols, count, ahead, scratch);
+            scores(s, store.k.tile(tile), shape.head_dim, cols, count, ahead[0], scratch);
             for i in 0..count {
                 let visible = queries.visible(params.mask, i);
                 let visible =
@@ -200,7 +206,16 @@ impl Kernel for Part<'_> {
             }
             let rows = start - first..end - first;
             let values = &mut *out.values;
-            weighted_sums(s, store.v.tile(tile), shape.v_cols, rows, count, next, scratch, values);
+            weighted_sums(
+                s,
+                store.v.tile(tile),
+                shape.v_cols,
+                rows,
+                count,
+                ahead[1],
+                scratch,
+                values,
+            );
             start = end;
         }
         for (total, sums) in out.total.iter_mut().zip(scratch.totals.chunks_exact(PAD)) {

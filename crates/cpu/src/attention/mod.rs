@@ -182,8 +182,8 @@ impl Work<'_> {
         out: Partial<'_>,
     ) {
         let queries = self.queries(&self.plan.blocks[item.block]);
-        let (store, params) = (self.store, self.params);
-        self.level.run(Block { store, queries, keys, params, scratch, out });
+        let (store, params, ahead_to) = (self.store, self.params, item.keys.end);
+        self.level.run(Block { store, queries, keys, ahead_to, params, scratch, out });
     }
 
     fn finish(&self, block: &plan::Block, partial: &Partial<'_>) {

@@ -184,6 +184,7 @@ impl<B: Operand> Product<'_, B> {
     }
 
     /// `R` rows of `V` vectors, kept in registers; returns `R`.
+    #[allow(clippy::needless_range_loop)]
     #[inline(always)]
     fn tile<S: Simd, const R: usize, const V: usize>(
         &mut self,

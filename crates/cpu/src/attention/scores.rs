@@ -107,6 +107,7 @@ impl Scores<'_> {
     }
 
     /// `R` queries and `V` vectors of keys; returns `R`.
+    #[allow(clippy::needless_range_loop)]
     #[inline(always)]
     fn tile<S: Simd, const R: usize, const V: usize>(
         &mut self,

@@ -41,6 +41,15 @@ fn zip(a: V, b: V, f: impl Fn(float32x4_t, float32x4_t) -> float32x4_t) -> V {
     [f(a[0], b[0]), f(a[1], b[1])]
 }
 
+/// Adds to each lane the products of its four bytes.
+#[inline(always)]
+fn widening_dot4(sum: int32x4_t, a: int8x16_t, b: int8x16_t) -> int32x4_t {
+    vector!({
+        let low = vpaddlq_s16(vmull_s8(vget_low_s8(a), vget_low_s8(b)));
+        vaddq_s32(sum, vpaddq_s32(low, vpaddlq_s16(vmull_high_s8(a, b))))
+    })
+}
+
 impl<const DOTPROD: bool> Simd for Neon<DOTPROD> {
     type V = V;
     type Sum = [float64x2_t; 4];
@@ -238,16 +247,14 @@ impl<const DOTPROD: bool> Simd for Neon<DOTPROD> {
 
     #[inline(always)]
     fn dot4(self, sum: Self::Ints, codes: Self::Codes, x: i32) -> Self::Ints {
-        let x = vector!(vreinterpretq_s8_s32(vdupq_n_s32(x)));
-        std::array::from_fn(|i| {
-            let (sum, codes) = (sum[i], codes[i]);
-            vector!(if DOTPROD {
-                vdotq_s32(sum, codes, x)
+        let [first, second] = sum;
+        vector!({
+            let x = vreinterpretq_s8_s32(vdupq_n_s32(x));
+            if DOTPROD {
+                [vdotq_s32(first, codes[0], x), vdotq_s32(second, codes[1], x)]
             } else {
-                let low = vmull_s8(vget_low_s8(codes), vget_low_s8(x));
-                let pairs = vpaddq_s32(vpaddlq_s16(low), vpaddlq_s16(vmull_high_s8(codes, x)));
-                vaddq_s32(sum, pairs)
-            })
+                [widening_dot4(first, codes[0], x), widening_dot4(second, codes[1], x)]
+            }
         })
     }
 
