@@ -305,6 +305,26 @@ fn f16_stores_round() {
 }
 
 #[test]
+fn quantised_stores_round_keys_and_values_each_to_their_type() {
+    let mut b = Reference::new();
+    let types = KvTypes { k: KvType::F32, v: KvType::Q8_0 };
+    let kv = b.kv_create(KvSpec { head_dim_v: 32, types, ..SPEC }).unwrap();
+    let k = b.upload(&[0.0], 1);
+    let mut values = [0.3; 32];
+    values[0] = 127.0;
+    let v = b.upload(&values, 32);
+    let q = b.upload(&[0.0], 1);
+    let batch = [Span { rows: 0..1, pos: 0, pages: &[0] }];
+    b.kv_write(kv, k, v, &batch);
+    let params = AttentionParams { n_head: 1, ..params(Mask::Causal) };
+    let out = b.attention(q, kv, &batch, &params);
+    assert_eq!(download(&mut b, out)[..2], [127.0, 0.0]);
+    let types = KvTypes { k: KvType::Q4_0, v: KvType::F32 };
+    let refused = b.kv_create(KvSpec { types, ..SPEC });
+    assert!(matches!(refused, Err(BackendError::KvBlocks { what: "keys", .. })));
+}
+
+#[test]
 fn absurd_stores_are_refused() {
     let mut b = Reference::new();
     for n_pages in [usize::MAX / 2, usize::MAX / 1024] {
