@@ -1,19 +1,20 @@
 //! Speed of products by type, shape and instruction set, beside what the machine can do.
 //!
-//! `cargo bench -p cpu --bench matmul -- [threads] [filter of type names]`; [`cpu::isa::ENV`] picks an
-//! instruction set.
+//! `cargo bench -p cpu --bench matmul -- [threads] [parts of type names,...] [rows x cols]`; [`cpu::isa::ENV`]
+//! picks an instruction set.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use backend::{Linear, TensorType, Weight};
 use cpu::isa::Isa;
+use cpu::limits;
 use cpu::matmul::{Rows, Scratch, linear};
 use cpu::pool::Pool;
 
 /// Weights `[rows][cols]` of SmolLM2-135M, and one of a larger model.
 const SHAPES: [(usize, usize); 3] = [(1536, 576), (576, 1536), (4096, 4096)];
-const COLUMNS: [usize; 8] = [1, 2, 4, 5, 7, 8, 32, 512];
+const COLUMNS: [usize; 7] = [2, 4, 5, 7, 8, 32, 512];
 /// More than any cache.
 const STREAM_BYTES: usize = 256 << 20;
 
@@ -22,23 +23,32 @@ fn main() {
     let threads = args.first().and_then(|arg| arg.parse().ok());
     let pool = Pool::new(threads.unwrap_or_else(cpu::topology::default_threads));
     let filter = args.get(1).map_or("", String::as_str);
-    let bandwidth = bandwidth(&pool);
-    let peak = peak(&pool);
-    println!("{} threads, {bandwidth:.1} GB/s of memory, {peak:.0} GOPS of VNNI", pool.threads());
+    let shape = args.get(2).and_then(|arg| arg.split_once('x'));
+    let shape = shape.and_then(|(rows, cols)| Some((rows.parse().ok()?, cols.parse().ok()?)));
+    let shapes = shape.map_or(SHAPES.to_vec(), |shape| vec![shape]);
+    let bandwidth = limits::bandwidth(&pool, STREAM_BYTES).expect("memory");
+    println!("{} threads, {bandwidth:.1} GB/s of memory", pool.threads());
     let only = std::env::var(cpu::isa::ENV).map(|_| Isa::from_env().expect("an instruction set"));
     let all = Isa::available().filter(|isa| only.as_ref().map_or(true, |only| only == isa));
     for isa in all.collect::<Vec<_>>().into_iter().rev() {
+        let peak = limits::int8_peak(&pool, isa).unwrap_or(f64::INFINITY);
+        println!("{isa}: at most {peak:.0} GOPS of 8-bit products");
         for ty in
-            TensorType::all().filter(|ty| cpu::matmul::supports(*ty) && ty.name().contains(filter))
+            TensorType::all().filter(|ty| cpu::matmul::supports(*ty) && matches(ty.name(), filter))
         {
-            for (rows, cols) in SHAPES {
+            for (rows, cols) in shapes.iter().copied() {
                 report(&pool, isa, ty, rows, cols, [bandwidth, peak]);
             }
         }
     }
 }
 
-/// One line: GB/s of weights for one column from memory, and GOPS for each number of columns.
+/// Whether a type is among those that a list, separated by commas, names in part.
+fn matches(name: &str, filter: &str) -> bool {
+    filter.split(',').any(|part| name.contains(part))
+}
+
+/// One line: GB/s of weights for one column from memory and from caches, and GOPS for each number of columns.
 fn report(pool: &Pool, isa: Isa, ty: TensorType, rows: usize, cols: usize, machine: [f64; 2]) {
     let Some(row_bytes) = ty.row_bytes(cols) else { return };
     let [bandwidth, peak] = machine;
@@ -58,8 +68,9 @@ fn report(pool: &Pool, isa: Isa, ty: TensorType, rows: usize, cols: usize, machi
         next += 1;
     });
     let stream = (rows * row_bytes) as f64 / stream;
+    let cached = (rows * row_bytes) as f64 / time(|| product(&layers[0], 1));
     print!(
-        "{isa:<12} {ty:<7} {rows:>5}x{cols:<5} {stream:5.1} GB/s {:3.0}% |",
+        "{isa:<12} {ty:<7} {rows:>5}x{cols:<5} {stream:5.1} GB/s {:3.0}%, cached {cached:5.1} |",
         100.0 * stream / bandwidth
     );
     for m in COLUMNS {
@@ -94,49 +105,4 @@ fn time(mut call: impl FnMut()) -> f64 {
         }
     }
     best
-}
-
-/// GB/s of reading memory.
-fn bandwidth(pool: &Pool) -> f64 {
-    let data = vec![1u64; STREAM_BYTES / 8];
-    let mut sums = vec![0u64; pool.threads()];
-    let nanoseconds = time(|| {
-        pool.for_each_with(&mut sums, data.len() / 4096, |sum, chunk| {
-            let part = &data[chunk * 4096..][..4096];
-            *sum = sum.wrapping_add(part.iter().fold(0, |sum, v| sum ^ v));
-        });
-    });
-    black_box(sums);
-    STREAM_BYTES as f64 / nanoseconds
-}
-
-/// GOPS of 8-bit dot products in registers; 0 where the processor has no AVX-512 VNNI.
-fn peak(pool: &Pool) -> f64 {
-    #[cfg(target_arch = "x86_64")]
-    if Isa::detect() == Isa::Avx512Vnni {
-        const ROUNDS: usize = 100_000;
-        let nanoseconds = time(|| {
-            pool.for_each(pool.threads(), |_, _| {
-                // SAFETY: the processor has AVX-512 VNNI.
-                unsafe { dot_products(ROUNDS) }
-            });
-        });
-        return (pool.threads() * ROUNDS * 16 * 128) as f64 / nanoseconds;
-    }
-    let _ = pool;
-    0.0
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512vnni")]
-fn dot_products(rounds: usize) {
-    use std::arch::x86_64::*;
-    let mut acc = [_mm512_setzero_si512(); 16];
-    let (a, b) = (black_box(_mm512_set1_epi8(3)), black_box(_mm512_set1_epi8(5)));
-    for _ in 0..rounds {
-        for acc in &mut acc {
-            *acc = _mm512_dpbusd_epi32(*acc, a, b);
-        }
-    }
-    black_box(acc);
 }

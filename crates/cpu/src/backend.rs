@@ -7,13 +7,14 @@ use backend::{
 
 use crate::attention::Attention;
 use crate::isa::Isa;
+use crate::limits::Limits;
 use crate::matmul;
 use crate::ops::{
     GaussianTop, Glu, Map, MapOp, MatchLength, MixStreams, RmsNorm, Rope, Rows, RowsMut, Zip, ZipOp,
 };
 use crate::pool::Pool;
 use crate::simd::Level;
-use crate::topology;
+use crate::topology::{self, Placement, PlacementError, Topology};
 
 /// Elements of a small operation that are one thread's at a time; fewer stay on the calling one.
 const CHUNK: usize = 16 * 1024;
@@ -50,6 +51,28 @@ impl Cpu {
             level: Level::new(options.isa.unwrap_or_else(Isa::detect)),
             pool,
         }
+    }
+
+    /// Starts the threads and binds them to processors as `placement` asks. That includes the
+    /// calling thread, which does a share of the work and stays bound.
+    ///
+    /// # Errors
+    /// Processors that may not be used, or a system that does not let threads choose.
+    ///
+    /// # Panics
+    /// As [`Cpu::new`].
+    pub fn placed(options: CpuOptions, placement: &Placement) -> Result<Self, PlacementError> {
+        let plan = placement.plan(Topology::of_process(), options.threads)?;
+        let cpu = Self::new(CpuOptions { threads: Some(plan.threads), ..options });
+        if let Some(processors) = plan.processors {
+            cpu.pool.bind(&processors)?;
+        }
+        Ok(cpu)
+    }
+
+    /// Measures what the threads can do at most with the instruction set in use.
+    pub fn limits(&self) -> Limits {
+        Limits::measure(&self.pool, self.level.isa())
     }
 
     /// Changes each element of `x` by itself.

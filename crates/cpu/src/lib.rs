@@ -2,7 +2,9 @@
 
 mod attention;
 mod backend;
+pub mod host;
 pub mod isa;
+pub mod limits;
 pub mod matmul;
 mod ops;
 pub mod pool;

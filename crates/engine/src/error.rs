@@ -17,6 +17,9 @@ pub enum Error {
     /// The chat template can't be used.
     #[error(transparent)]
     Template(#[from] chat::Error),
+    /// Threads can't run where they shall.
+    #[error(transparent)]
+    Placement(#[from] cpu::topology::PlacementError),
     /// No token can be chosen.
     #[error(transparent)]
     Sample(#[from] sample::SampleError),

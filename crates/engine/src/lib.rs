@@ -17,6 +17,7 @@ use model::{Model, OutputKind};
 use tokenizer::Tokenizer;
 
 pub use cpu::isa::Isa;
+pub use cpu::topology::{Placement, PlacementError};
 pub use error::Error;
 pub use session::{Finish, Session, Stats};
 
@@ -27,6 +28,8 @@ pub struct Options {
     pub n_ctx: Option<usize>,
     /// Threads; `None` for the physical performance cores that the process may use.
     pub threads: Option<usize>,
+    /// Where threads run; the calling thread of [`Engine::session`] is one of them, and stays bound.
+    pub placement: Placement,
     /// Instruction set; `None` for the best of the processor.
     pub isa: Option<Isa>,
     /// Prompt tokens evaluated at once.
@@ -37,7 +40,14 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { n_ctx: None, threads: None, isa: None, n_batch: 512, kv_types: KvTypes::default() }
+        Self {
+            n_ctx: None,
+            threads: None,
+            placement: Placement::default(),
+            isa: None,
+            n_batch: 512,
+            kv_types: KvTypes::default(),
+        }
     }
 }
 

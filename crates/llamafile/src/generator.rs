@@ -5,7 +5,7 @@ use std::path::Path;
 
 use backend::KvTypes;
 use chat::{Message, Template};
-use engine::{Engine, Error, Finish, Isa, Options, Session};
+use engine::{Engine, Error, Finish, Isa, Options, PlacementError, Session};
 use sample::Sampler;
 
 use crate::error::CliError;
@@ -21,6 +21,7 @@ pub fn load(path: &Path, settings: &Settings) -> Result<Engine, CliError> {
     let options = Options {
         n_ctx: settings.context,
         threads: settings.threads,
+        placement: settings.placement.clone(),
         isa: Some(Isa::from_env().map_err(CliError::new)?),
         n_batch: settings.batch.unwrap_or(default.n_batch),
         kv_types: KvTypes { k: settings.key_type, v: settings.value_type },
@@ -183,6 +184,7 @@ fn explain(error: &Error) -> CliError {
         Error::PromptTooLong { .. } => {
             cause.hint("shorten the prompt, or give a larger context with -c")
         }
+        Error::Placement(error) => explain_placement(error),
         Error::EmptyPrompt => cause.hint("give some text with -p"),
         Error::NotGenerative { .. } => cause.hint("use a model that generates text"),
         Error::File(_) => {
@@ -195,5 +197,14 @@ fn explain(error: &Error) -> CliError {
             Model::Value { .. } | Model::MissingTensor { .. } | Model::TensorShape { .. },
         ) => cause.hint("the file is damaged or was converted wrongly; fetch or convert it again"),
         _ => cause,
+    }
+}
+
+/// The same of threads that can't run where they shall.
+pub fn explain_placement(error: &PlacementError) -> CliError {
+    let cause = CliError::new(error);
+    match error {
+        PlacementError::Unavailable { .. } => cause.hint("give others with -C or -Cr"),
+        PlacementError::System(_) => cause.hint("leave out -C, -Cr and --cpu-strict"),
     }
 }

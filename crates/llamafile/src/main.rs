@@ -4,6 +4,7 @@
 mod answer;
 mod args;
 mod conversation;
+mod doctor;
 mod error;
 mod generator;
 mod measuring;
@@ -40,6 +41,7 @@ fn run() -> Result<(), CliError> {
         Command::Pull(name) => pull::pull(name).map(|path| println!("{}", path.display())),
         Command::Bench => measuring::bench(&settings.bench),
         Command::Synth => measuring::synth(&settings.synth),
+        Command::Doctor => doctor::doctor(&settings),
         Command::Help => {
             let style = Style::new(settings.color, io::stdout().is_terminal());
             print(&args::help(style))

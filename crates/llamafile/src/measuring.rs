@@ -5,6 +5,7 @@ use tools::synth;
 
 use crate::answer::Output;
 use crate::error::CliError;
+use crate::generator;
 use crate::models;
 use crate::settings::{Bench, Synth};
 use crate::terminal::{Progress, Unit};
@@ -53,7 +54,7 @@ pub fn synth(settings: &Synth) -> Result<(), CliError> {
 }
 
 /// An error with its remedy.
-fn explain(error: tools::Error) -> CliError {
+pub fn explain(error: tools::Error) -> CliError {
     use tools::Error;
     let cause = CliError::new(&error);
     match error {
@@ -66,6 +67,7 @@ fn explain(error: tools::Error) -> CliError {
         }
         Error::Model { .. } => cause.hint("fetch or convert the file again"),
         Error::NotGenerative { .. } => cause.hint("use a model that generates text"),
+        Error::Placement(error) => generator::explain_placement(&error),
         Error::Isa(_) => cause.hint("unset the variable to use the best of this machine"),
         Error::NoEncoder(_) => cause.hint("choose another --type"),
         Error::Write { .. } => cause.hint("check the folder, and that the disk has room"),

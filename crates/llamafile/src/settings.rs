@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use backend::KvType;
+use engine::Placement;
 use sample::Params;
 use tools::bench::{Format, Plan};
 use tools::synth::{Recipe, Shape};
@@ -19,6 +20,8 @@ pub enum Command {
     Bench,
     /// Write a model of random weights.
     Synth,
+    /// Tell what the machine has and what is used of it.
+    Doctor,
     /// Print the help.
     Help,
     /// Print the version.
@@ -78,6 +81,8 @@ pub struct Settings {
     pub context: Option<usize>,
     /// Threads; `None` lets the engine choose.
     pub threads: Option<usize>,
+    /// Where they run.
+    pub placement: Placement,
     /// Most prompt tokens evaluated at once; `None` is the engine's default.
     pub batch: Option<usize>,
     /// Precision of keys in memory.
@@ -100,6 +105,8 @@ pub struct Settings {
     pub bench: Bench,
     /// What `llamafile synth` does.
     pub synth: Synth,
+    /// Whether `llamafile doctor` prints JSON.
+    pub json: bool,
 }
 
 /// What `llamafile bench` does.

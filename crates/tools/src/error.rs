@@ -1,4 +1,4 @@
-//! Why a model can't be measured or written.
+//! Why a model or machine can't be measured, or a model not be written.
 
 use std::io;
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use quant::TensorType;
 use thiserror::Error;
 
-/// Why a model can't be measured or written.
+/// Why a model or machine can't be measured, or a model not be written.
 #[derive(Debug, Error)]
 pub enum Error {
     /// The model file can't be read, or not be composed.
@@ -29,6 +29,9 @@ pub enum Error {
     /// The instruction set asked for in the environment can't be used.
     #[error("{0}")]
     Isa(String),
+    /// Threads can't run where they shall.
+    #[error(transparent)]
+    Placement(#[from] cpu::topology::PlacementError),
     /// Weights of this type can be read only.
     #[error("weights of type {0} can't be written; expected another recipe or shape")]
     NoEncoder(TensorType),

@@ -2,26 +2,32 @@
 
 #[cfg(target_arch = "aarch64")]
 pub(crate) mod aarch64;
+mod features;
 
-#[cfg(target_arch = "aarch64")]
-use std::arch::is_aarch64_feature_detected;
 use std::fmt;
+
+pub use features::features;
 
 /// Name of the environment variable that lowers the level, for tests and comparisons.
 pub const ENV: &str = "LLAMAFILE_ISA";
 
-/// A level of instruction sets that kernels are written for. Each level includes those before it of
-/// the same architecture.
+/// A level of instruction sets that kernels are written for, each better than those before it of the
+/// same architecture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Isa {
     /// Portable code.
     Scalar,
     /// x86-64: AVX2, FMA and F16C.
     Avx2,
+    /// x86-64: AVX2 with the 8-bit dot products in 256-bit registers, be they AVX-VNNI's or those of
+    /// AVX-512 VNNI.
+    AvxVnni,
     /// x86-64: AVX-512 F, BW, DQ and VL.
     Avx512,
     /// x86-64: AVX-512 with the 8-bit dot products (VNNI).
     Avx512Vnni,
+    /// x86-64: AVX-512 with VNNI and products of pairs of BF16 values.
+    Avx512Bf16,
     /// 64-bit ARM: NEON, which all have.
     Neon,
     /// 64-bit ARM: NEON with 8-bit dot products.
@@ -32,38 +38,17 @@ pub enum Isa {
 
 impl Isa {
     /// Every level, each architecture's lowest first.
-    pub const ALL: [Isa; 7] =
-        [Isa::Scalar, Isa::Avx2, Isa::Avx512, Isa::Avx512Vnni, Isa::Neon, Isa::Dotprod, Isa::I8mm];
-
-    /// Whether this processor can run the level.
-    pub fn is_available(self) -> bool {
-        match self {
-            Isa::Scalar => true,
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => {
-                is_x86_feature_detected!("avx2")
-                    && is_x86_feature_detected!("fma")
-                    && is_x86_feature_detected!("f16c")
-            }
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 => {
-                Isa::Avx2.is_available()
-                    && is_x86_feature_detected!("avx512f")
-                    && is_x86_feature_detected!("avx512bw")
-                    && is_x86_feature_detected!("avx512dq")
-                    && is_x86_feature_detected!("avx512vl")
-            }
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx512Vnni => Isa::Avx512.is_available() && is_x86_feature_detected!("avx512vnni"),
-            #[cfg(target_arch = "aarch64")]
-            Isa::Neon => is_aarch64_feature_detected!("neon"),
-            #[cfg(target_arch = "aarch64")]
-            Isa::Dotprod => Isa::Neon.is_available() && is_aarch64_feature_detected!("dotprod"),
-            #[cfg(target_arch = "aarch64")]
-            Isa::I8mm => Isa::Dotprod.is_available() && is_aarch64_feature_detected!("i8mm"),
-            _ => false,
-        }
-    }
+    pub const ALL: [Isa; 9] = [
+        Isa::Scalar,
+        Isa::Avx2,
+        Isa::AvxVnni,
+        Isa::Avx512,
+        Isa::Avx512Vnni,
+        Isa::Avx512Bf16,
+        Isa::Neon,
+        Isa::Dotprod,
+        Isa::I8mm,
+    ];
 
     /// The levels that this processor can run, lowest first.
     pub fn available() -> impl Iterator<Item = Isa> {
@@ -107,8 +92,10 @@ impl Isa {
         match self {
             Isa::Scalar => "scalar",
             Isa::Avx2 => "avx2",
+            Isa::AvxVnni => "avx-vnni",
             Isa::Avx512 => "avx512",
             Isa::Avx512Vnni => "avx512-vnni",
+            Isa::Avx512Bf16 => "avx512-bf16",
             Isa::Neon => "neon",
             Isa::Dotprod => "dotprod",
             Isa::I8mm => "i8mm",

@@ -104,9 +104,13 @@ impl Kernels {
         assert!(isa.is_available(), "this processor has no {isa}");
         match isa {
             #[cfg(target_arch = "x86_64")]
+            Isa::Avx512Bf16 => &x86::AVX512_BF16,
+            #[cfg(target_arch = "x86_64")]
             Isa::Avx512Vnni => &x86::AVX512_VNNI,
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512 => &x86::AVX512,
+            #[cfg(target_arch = "x86_64")]
+            Isa::AvxVnni => x86::avx_vnni(),
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => &x86::AVX2,
             #[cfg(target_arch = "aarch64")]

@@ -16,6 +16,7 @@
 #[cfg(target_arch = "aarch64")]
 mod aarch64;
 mod activation;
+mod direct_float;
 mod formats;
 mod half;
 mod kernels;

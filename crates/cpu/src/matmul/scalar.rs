@@ -1,4 +1,4 @@
-//! Portable kernels, also the bodies of kernels for types without special ones.
+//! Portable kernels.
 
 use super::activation::{self, Codes};
 use super::formats::{FloatFormat, Format, Portable, float, grid, kquant, legacy, table, ternary};
@@ -108,13 +108,7 @@ fn tile<F: Format, const T: usize>(panel: &Panel, x: Codes<'_>, out: &mut Tile) 
 }
 
 /// Unpacks block after block and multiplies it by `T` columns.
-#[inline(always)]
-pub(super) fn direct<F: Format, const T: usize>(
-    rows: &[u8],
-    n_rows: usize,
-    x: Codes<'_>,
-    out: &mut Strip,
-) {
+fn direct<F: Format, const T: usize>(rows: &[u8], n_rows: usize, x: Codes<'_>, out: &mut Strip) {
     let row_bytes = x.cols / F::LEN * F::BYTES;
     assert!(n_rows <= DIRECT_ROWS && rows.len() == n_rows * row_bytes);
     let groups = F::LEN / F::GROUP;

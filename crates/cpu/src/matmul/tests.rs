@@ -3,6 +3,7 @@
 use quant::TensorType::{self, *};
 
 use super::activation::{Block, Quantized, quantize_row};
+use super::kernels::{CodeKernels, FloatKernels, Kernels, TypeKernels};
 use super::linear::Rows;
 use super::product::{Job, Matrix, Scratch, run};
 use crate::isa::Isa;
@@ -90,9 +91,12 @@ fn weights(noise: &mut Noise, ty: TensorType, rows: usize, cols: usize) -> Vec<u
     bytes
 }
 
-/// What kernels see of the activations.
-fn rounded(ty: TensorType, x: &[f32]) -> Vec<f64> {
+/// What kernels of a level see of a row of activations, one of `m`.
+fn rounded(ty: TensorType, isa: Isa, m: usize, x: &[f32]) -> Vec<f64> {
     let block = match ty {
+        BF16 if isa == Isa::Avx512Bf16 && m > 1 => {
+            return x.iter().map(|&v| rounded_to_bf16(v)).collect();
+        }
         F32 | F16 | BF16 => return x.iter().map(|&v| f64::from(v)).collect(),
         _ if ty.block_len() == 256 => Block::B256,
         _ => Block::B32,
@@ -102,6 +106,12 @@ fn rounded(ty: TensorType, x: &[f32]) -> Vec<f64> {
     let row = q.rows(0, 1);
     let value = |(k, &code): (usize, &i8)| f64::from(row.pairs[k / 32][0]) * f64::from(code);
     row.codes.iter().enumerate().map(value).collect()
+}
+
+/// To eight bits, to nearest even.
+fn rounded_to_bf16(v: f32) -> f64 {
+    let bits = v.to_bits();
+    f64::from(f32::from_bits((bits + 0x7fff + (bits >> 16 & 1)) & 0xffff_0000))
 }
 
 struct Case {
@@ -149,13 +159,13 @@ impl Case {
 
     /// The product with the rounded activations, the exact one, and the terms' sums of magnitudes and
     /// of squares.
-    fn expected(&self) -> Vec<[f64; 4]> {
+    fn expected(&self, isa: Isa) -> Vec<[f64; 4]> {
         let mut w = vec![0.0; self.rows * self.cols];
         self.ty.info().decode.unwrap()(&self.weights, &mut w);
         let mut out = Vec::new();
         for t in 0..self.m {
             let x = self.input().row(t);
-            let rounded = rounded(self.ty, x);
+            let rounded = rounded(self.ty, isa, self.m, x);
             for w in w.chunks(self.cols) {
                 let mut sums = [0.0; 4];
                 for k in 0..self.cols {
@@ -173,8 +183,11 @@ impl Case {
 
     fn check(&self, pools: &[Pool]) {
         let Case { ty, rows, cols, m, .. } = *self;
-        let expected = self.expected();
+        let mut expected = self.expected(Isa::Scalar);
         for isa in Isa::available() {
+            if isa == Isa::Avx512Bf16 {
+                expected = self.expected(isa);
+            }
             let mut first: Option<Vec<f32>> = None;
             for pool in pools {
                 let out = self.product(pool, isa);
@@ -218,6 +231,30 @@ fn every_type_by_rows_and_columns() {
 #[test]
 fn every_type_of_weights_is_supported() {
     assert!(TensorType::all().all(|ty| super::supports(ty) == ty.info().decode.is_some()));
+}
+
+/// Where kernels of a type are: those of tiles, then direct ones.
+fn addresses(kernels: TypeKernels) -> Vec<usize> {
+    match kernels {
+        TypeKernels::Codes(CodeKernels { tile, direct, .. }) => {
+            tile.iter().map(|&f| f as usize).chain(direct.iter().map(|&f| f as usize)).collect()
+        }
+        TypeKernels::Floats(FloatKernels { tile, direct, .. }) => {
+            tile.iter().map(|&f| f as usize).chain(direct.iter().map(|&f| f as usize)).collect()
+        }
+    }
+}
+
+#[test]
+fn every_level_has_kernels_of_its_own_for_every_type() {
+    for isa in Isa::available().filter(|&isa| isa != Isa::Scalar) {
+        for ty in types() {
+            let own = Kernels::of(isa).get(ty).unwrap_or_else(|| panic!("no {ty} on {isa}"));
+            let plain = addresses(Kernels::of(Isa::Scalar).get(ty).unwrap());
+            let own = addresses(own);
+            assert!(own.iter().zip(plain).all(|(own, plain)| *own != plain), "{ty} on {isa}");
+        }
+    }
 }
 
 #[test]

@@ -3,11 +3,13 @@
 mod region;
 
 use std::cell::Cell;
+use std::io;
 use std::marker::PhantomData;
 use std::slice;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use crate::host::system;
 use region::Shared;
 
 /// Index of a thread of the pool, `0..threads()`; the caller is 0.
@@ -15,8 +17,8 @@ pub type Worker = usize;
 
 /// A pool of threads, the calling one included.
 ///
-/// A region's chunks are claimed one by one from a shared counter. Threads spin for a moment
-/// between regions, then sleep; a thread that sleeps does not delay a region that the others
+/// A region's chunks are claimed one by one, neighbours mostly by the same thread. Threads spin for a
+/// moment between regions, then sleep; a thread that sleeps does not delay a region that the others
 /// finish before it wakes.
 ///
 /// The pool is `Send` but not `Sync`: it has one caller at a time, and a task can't start a region.
@@ -30,7 +32,7 @@ impl Pool {
     /// Starts `n_threads - 1` threads; 0 counts as 1. Where the system refuses more threads the
     /// pool is smaller.
     pub fn new(n_threads: usize) -> Self {
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(Shared::new(n_threads.max(1)));
         let mut threads = Vec::new();
         for worker in 1..n_threads {
             let shared = shared.clone();
@@ -48,6 +50,16 @@ impl Pool {
     /// Number of threads, the caller included.
     pub fn threads(&self) -> usize {
         self.threads.len() + 1
+    }
+
+    /// Lets each thread run on the processors of its entry only; threads without one stay as they
+    /// are. The first entry is for the calling thread, which stays bound when the pool ends.
+    ///
+    /// # Errors
+    /// The system has no such processors, or does not let threads choose (macOS and the BSDs).
+    pub fn bind(&self, processors: &[Vec<usize>]) -> io::Result<()> {
+        let threads = std::iter::once(None).chain(self.threads.iter().map(Some));
+        threads.zip(processors).try_for_each(|(thread, on)| system::bind(thread, on))
     }
 
     /// Runs `task(worker, chunk)` once for each chunk in `0..n_chunks`, in no particular order, and

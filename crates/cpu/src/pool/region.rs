@@ -4,6 +4,10 @@
 //! adds one to the number; a thread enters by adding one to the count and is inside if the region
 //! was open at that moment. The caller closes the region when no chunks are left and waits until
 //! nobody is inside: threads that come late find it closed and touch nothing.
+//!
+//! Each worker has a share of consecutive chunks and takes them in order, so that it reads memory as
+//! one long stream; with nothing left it takes the last chunk of the longest share. On two threads
+//! that read weights, one counter for all made 36 GB/s of what shares read at 50.
 
 use std::any::Any;
 use std::cell::UnsafeCell;
@@ -29,13 +33,50 @@ const NUMBER: u64 = 1 << 17;
 #[repr(align(128))]
 struct Line<T>(T);
 
+/// A worker's chunks that are not yet taken: the first in the low half, the end in the high half.
+#[derive(Default)]
+struct Share(AtomicU64);
+
+impl Share {
+    fn set(&self, start: usize, end: usize) {
+        self.0.store((end as u64) << 32 | start as u64, Relaxed);
+    }
+
+    fn len(&self) -> usize {
+        let (start, end) = Self::parts(self.0.load(Relaxed));
+        end.saturating_sub(start)
+    }
+
+    fn take_first(&self) -> Option<usize> {
+        self.take(|start, _| start, 1)
+    }
+
+    fn take_last(&self) -> Option<usize> {
+        self.take(|_, end| end - 1, (1u64 << 32).wrapping_neg())
+    }
+
+    /// Takes the chunk `which(start, end)`, after which `step` has been added to the parts.
+    fn take(&self, which: impl Fn(usize, usize) -> usize, step: u64) -> Option<usize> {
+        let taken = self.0.fetch_update(Relaxed, Relaxed, |parts| {
+            let (start, end) = Self::parts(parts);
+            (start < end).then(|| parts.wrapping_add(step))
+        });
+        let (start, end) = Self::parts(taken.ok()?);
+        Some(which(start, end))
+    }
+
+    fn parts(parts: u64) -> (usize, usize) {
+        ((parts & u64::from(u32::MAX)) as usize, (parts >> 32) as usize)
+    }
+}
+
 type Panic = Box<dyn Any + Send>;
 
 /// What the threads of a pool share.
-#[derive(Default)]
 pub(super) struct Shared {
     state: Line<AtomicU64>,
-    next: Line<AtomicUsize>,
+    /// By worker.
+    shares: Box<[Line<Share>]>,
     sleepers: Line<AtomicUsize>,
     stop: AtomicBool,
     job: UnsafeCell<Option<Job>>,
@@ -47,7 +88,6 @@ pub(super) struct Shared {
 struct Job {
     task: *const (),
     call: unsafe fn(*const (), usize, usize),
-    n_chunks: usize,
 }
 
 // SAFETY: `job` is written only by the pool's one caller while the region is closed and nobody is
@@ -57,7 +97,22 @@ unsafe impl Send for Shared {}
 unsafe impl Sync for Shared {}
 
 impl Shared {
+    /// For up to `n_workers` threads, the caller included.
+    pub(super) fn new(n_workers: usize) -> Self {
+        Self {
+            state: Line::default(),
+            shares: (0..n_workers).map(|_| Line::default()).collect(),
+            sleepers: Line::default(),
+            stop: AtomicBool::new(false),
+            job: UnsafeCell::new(None),
+            panic: Mutex::new(None),
+        }
+    }
+
     /// Runs a region as worker 0. One caller at a time.
+    ///
+    /// # Panics
+    /// With more than `u32::MAX` chunks.
     pub(super) fn run<'a, F: Fn(usize, usize) + Sync>(
         &self,
         n_chunks: usize,
@@ -68,10 +123,14 @@ impl Shared {
             // SAFETY: made from `&F` in `run`, which outlives the region.
             unsafe { (*task.cast::<F>())(worker, chunk) }
         }
-        let job = Job { task: (&raw const *task).cast(), call: call::<F>, n_chunks };
+        assert!(u32::try_from(n_chunks).is_ok(), "{n_chunks} chunks");
+        let job = Job { task: (&raw const *task).cast(), call: call::<F> };
         // SAFETY: the region is closed and empty, see the type.
         unsafe { *self.job.get() = Some(job) };
-        self.next.0.store(0, Relaxed);
+        let n_workers = self.shares.len();
+        for (worker, share) in self.shares.iter().enumerate() {
+            share.0.set(worker * n_chunks / n_workers, (worker + 1) * n_chunks / n_workers);
+        }
         self.state.0.fetch_add(NUMBER | OPEN, SeqCst);
         if self.sleepers.0.load(SeqCst) > 0 {
             threads.for_each(Thread::unpark);
@@ -115,18 +174,31 @@ impl Shared {
 
     fn work_off(&self, job: Job, worker: usize) {
         let result = catch_unwind(AssertUnwindSafe(|| {
-            loop {
-                let chunk = self.next.0.fetch_add(1, Relaxed);
-                if chunk >= job.n_chunks {
-                    break;
-                }
+            while let Some(chunk) = self.next(worker) {
                 // SAFETY: the task lives until the region has been closed and left by all.
                 unsafe { (job.call)(job.task, worker, chunk) };
             }
         }));
         if let Err(panic) = result {
-            self.next.0.store(job.n_chunks, Relaxed);
+            self.shares.iter().for_each(|share| share.0.set(0, 0));
             self.panic.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(panic);
+        }
+    }
+
+    /// The next chunk for a worker: of its own share, or of the one with most left.
+    fn next(&self, worker: usize) -> Option<usize> {
+        if let Some(chunk) = self.shares[worker].0.take_first() {
+            return Some(chunk);
+        }
+        loop {
+            let longest = self.shares.iter().max_by_key(|share| share.0.len())?;
+            if longest.0.len() == 0 {
+                return None;
+            }
+            // Somebody else may just have taken the last one.
+            if let Some(chunk) = longest.0.take_last() {
+                return Some(chunk);
+            }
         }
     }
 

@@ -70,6 +70,32 @@ fn the_last_piece_may_be_short() {
     assert_eq!(data, [40, 40, 40, 40, 41, 41, 41, 41, 22, 22]);
 }
 
+#[test]
+#[cfg(target_os = "linux")]
+fn threads_run_where_they_are_bound() {
+    let allowed = || {
+        let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
+        line.unwrap().trim().to_owned()
+    };
+    // In a thread of its own, which stays bound.
+    let run = move || {
+        let last = crate::topology::Topology::of_process().processors.last().unwrap().id;
+        let pool = Pool::new(3);
+        pool.bind(&vec![vec![last]; 3]).unwrap();
+        let mut found = vec![String::new(); 3];
+        // Chunks that wait for each other need a thread each.
+        let barrier = std::sync::Barrier::new(3);
+        pool.for_each_with(&mut found, 3, |found, _| {
+            barrier.wait();
+            *found = allowed();
+        });
+        assert_eq!(found, vec![last.to_string(); 3]);
+        assert!(pool.bind(&[vec![1 << 15]]).is_err());
+    };
+    std::thread::spawn(run).join().unwrap();
+}
+
 /// Prints the cost of a region; a bound here would depend on the machine's other load.
 #[test]
 #[ignore = "a measurement"]

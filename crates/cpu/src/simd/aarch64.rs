@@ -103,6 +103,30 @@ impl<const DOTPROD: bool> Simd for Neon<DOTPROD> {
     }
 
     #[inline(always)]
+    fn load_f32_bytes(self, x: &[u8]) -> V {
+        assert!(x.len() >= 32);
+        let at: *const f32 = x.as_ptr().cast();
+        vector!([vld1q_f32(at), vld1q_f32(at.add(4))])
+    }
+
+    #[inline(always)]
+    fn load_f16_bytes(self, x: &[u8]) -> V {
+        assert!(x.len() >= 16);
+        let at: *const u16 = x.as_ptr().cast();
+        vector!([vcvt_f32_f16(vld1_u16(at)), vcvt_f32_f16(vld1_u16(at.add(4)))])
+    }
+
+    #[inline(always)]
+    fn load_bf16_bytes(self, x: &[u8]) -> V {
+        assert!(x.len() >= 16);
+        let at: *const u16 = x.as_ptr().cast();
+        vector!([
+            vreinterpretq_f32_u32(vshll_n_u16::<16>(vld1_u16(at))),
+            vreinterpretq_f32_u32(vshll_n_u16::<16>(vld1_u16(at.add(4)))),
+        ])
+    }
+
+    #[inline(always)]
     fn store_f16(self, v: V, x: &mut [u16]) {
         assert!(x.len() >= 8);
         vector!(vst1q_u16(x.as_mut_ptr(), vcombine_u16(vcvt_f16_f32(v[0]), vcvt_f16_f32(v[1]))))
@@ -226,6 +250,9 @@ impl<const DOTPROD: bool> Simd for Neon<DOTPROD> {
     fn sum_total(self, [a, b, c, d]: Self::Sum) -> f64 {
         vector!(vaddvq_f64(vaddq_f64(vaddq_f64(a, b), vaddq_f64(c, d))))
     }
+
+    #[inline(always)]
+    fn touch_next_page(self, _: &[u8]) {}
 
     #[inline(always)]
     fn splat_int(self, x: i32) -> Self::Ints {

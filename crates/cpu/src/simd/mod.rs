@@ -4,11 +4,11 @@
 //! [`Level::run`] inlines it into a function that carries the target features.
 
 #[cfg(target_arch = "aarch64")]
-mod aarch64;
+pub(crate) mod aarch64;
 mod math;
 mod portable;
 #[cfg(target_arch = "x86_64")]
-mod x86;
+pub(crate) mod x86;
 
 pub use math::{exp, sigmoid, tanh};
 
@@ -42,6 +42,12 @@ pub trait Simd: Copy {
     fn store_partial(self, v: Self::V, x: &mut [f32]);
     /// The first `LANES` half floats.
     fn load_f16(self, x: &[u16]) -> Self::V;
+    /// The first `LANES` values of little-endian bytes.
+    fn load_f32_bytes(self, x: &[u8]) -> Self::V;
+    /// The first `LANES` half floats of little-endian bytes.
+    fn load_f16_bytes(self, x: &[u8]) -> Self::V;
+    /// The first `LANES` bfloat16 values of little-endian bytes.
+    fn load_bf16_bytes(self, x: &[u8]) -> Self::V;
     /// Rounded to nearest even, to the first `LANES` half floats.
     fn store_f16(self, v: Self::V, x: &mut [u16]);
     /// The first `LANES` numbers, of which each is the upper half of a float.
@@ -90,6 +96,9 @@ pub trait Simd: Copy {
     /// lowest first. All are -127 to 127.
     fn dot4(self, sum: Self::Ints, codes: Self::Codes, x: i32) -> Self::Ints;
 
+    /// Asks for the next page where a stream of which `x` is a step comes to a new one, if the
+    /// processor gains from that.
+    fn touch_next_page(self, x: &[u8]);
     /// Asks for the cache line at an address, which may lie anywhere.
     fn prefetch(self, at: *const u8);
 
@@ -128,10 +137,10 @@ impl Level {
             Isa::Avx512 => unsafe { x86::run_avx512(kernel) },
             // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512Vnni => unsafe { x86::run_avx512_vnni(kernel) },
+            Isa::Avx512Vnni | Isa::Avx512Bf16 => unsafe { x86::run_avx512_vnni(kernel) },
             // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => unsafe { x86::run_avx2(kernel) },
+            Isa::Avx2 | Isa::AvxVnni => unsafe { x86::run_avx2(kernel) },
             #[cfg(target_arch = "aarch64")]
             Isa::Neon => aarch64::run_neon(kernel),
             // SAFETY: as above.

@@ -59,6 +59,24 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
+    fn load_f32_bytes(self, x: &[u8]) -> V {
+        let (x, _) = x[..4 * LANES].as_chunks();
+        std::array::from_fn(|i| f32::from_le_bytes(x[i]))
+    }
+
+    #[inline(always)]
+    fn load_f16_bytes(self, x: &[u8]) -> V {
+        let (x, _) = x[..2 * LANES].as_chunks();
+        std::array::from_fn(|i| f16_to_f32(u16::from_le_bytes(x[i])))
+    }
+
+    #[inline(always)]
+    fn load_bf16_bytes(self, x: &[u8]) -> V {
+        let (x, _) = x[..2 * LANES].as_chunks();
+        std::array::from_fn(|i| bf16_to_f32(u16::from_le_bytes(x[i])))
+    }
+
+    #[inline(always)]
     fn store_f16(self, v: V, x: &mut [u16]) {
         std::iter::zip(&mut x[..LANES], v).for_each(|(x, v)| *x = f32_to_f16(v));
     }
@@ -164,6 +182,9 @@ impl Simd for Portable {
     fn sum_total(self, sum: Self::Sum) -> f64 {
         sum.into_iter().sum()
     }
+
+    #[inline(always)]
+    fn touch_next_page(self, _: &[u8]) {}
 
     #[inline(always)]
     fn splat_int(self, x: i32) -> [i32; LANES] {

@@ -33,16 +33,47 @@ pub fn run_avx512_vnni<K: Kernel>(kernel: K) -> K::Output {
     kernel.run(Avx512::<true>(()))
 }
 
+/// Asks for the first line of the next page when a stream that goes on by `step` bytes comes to a
+/// new page, where the processor's own prefetching ends.
+#[inline(always)]
+pub fn touch_next_page(at: *const u8, step: usize) {
+    const PAGE: usize = 4096;
+    if at.addr() % PAGE < step {
+        let next = at.wrapping_add(PAGE - at.addr() % PAGE);
+        // SAFETY: a prefetch of any address is harmless, and every x86-64 processor has it.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(next.cast()) }
+    }
+}
+
 const NEAREST: i32 = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
 
 /// A window of eight from `8 - n` has `n` lanes set.
 static LANE_MASKS: [i32; 16] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0];
 
+impl Avx2 {
+    /// # Safety
+    /// The processor has AVX2, FMA and F16C, and the caller is compiled with them.
+    #[inline(always)]
+    pub unsafe fn new() -> Self {
+        Self(())
+    }
+}
+
+impl Avx512<false> {
+    /// # Safety
+    /// The processor has AVX-512 F, BW, DQ and VL, and the caller is compiled with them.
+    #[inline(always)]
+    pub unsafe fn new() -> Self {
+        Self(())
+    }
+}
+
 /// Calls intrinsics that only need the features proven by `self`.
 macro_rules! vector {
     ($body:expr) => {
         // SAFETY: values of these types exist only below this file's `run_` functions, whose callers
-        // have checked the processor; slices are checked to be long enough before their pointers
+        // have checked the processor, and below callers of `new`, who promise the same; slices are
+        // checked to be long enough before their pointers
         // are used.
         unsafe { $body }
     };
@@ -94,6 +125,27 @@ impl Simd for Avx2 {
     fn load_f16(self, x: &[u16]) -> __m256 {
         assert!(x.len() >= 8);
         vector!(_mm256_cvtph_ps(_mm_loadu_si128(x.as_ptr().cast())))
+    }
+
+    #[inline(always)]
+    fn load_f32_bytes(self, x: &[u8]) -> __m256 {
+        assert!(x.len() >= 32);
+        vector!(_mm256_loadu_ps(x.as_ptr().cast()))
+    }
+
+    #[inline(always)]
+    fn load_f16_bytes(self, x: &[u8]) -> __m256 {
+        assert!(x.len() >= 16);
+        vector!(_mm256_cvtph_ps(_mm_loadu_si128(x.as_ptr().cast())))
+    }
+
+    #[inline(always)]
+    fn load_bf16_bytes(self, x: &[u8]) -> __m256 {
+        assert!(x.len() >= 16);
+        vector!({
+            let wide = _mm256_cvtepu16_epi32(_mm_loadu_si128(x.as_ptr().cast()));
+            _mm256_castsi256_ps(_mm256_slli_epi32::<16>(wide))
+        })
     }
 
     #[inline(always)]
@@ -223,6 +275,11 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    fn touch_next_page(self, x: &[u8]) {
+        touch_next_page(x.as_ptr(), x.len());
+    }
+
+    #[inline(always)]
     fn splat_int(self, x: i32) -> __m256i {
         vector!(_mm256_set1_epi32(x))
     }
@@ -306,6 +363,27 @@ impl<const VNNI: bool> Simd for Avx512<VNNI> {
     fn load_f16(self, x: &[u16]) -> __m512 {
         assert!(x.len() >= 16);
         vector!(_mm512_cvtph_ps(_mm256_loadu_si256(x.as_ptr().cast())))
+    }
+
+    #[inline(always)]
+    fn load_f32_bytes(self, x: &[u8]) -> __m512 {
+        assert!(x.len() >= 64);
+        vector!(_mm512_loadu_ps(x.as_ptr().cast()))
+    }
+
+    #[inline(always)]
+    fn load_f16_bytes(self, x: &[u8]) -> __m512 {
+        assert!(x.len() >= 32);
+        vector!(_mm512_cvtph_ps(_mm256_loadu_si256(x.as_ptr().cast())))
+    }
+
+    #[inline(always)]
+    fn load_bf16_bytes(self, x: &[u8]) -> __m512 {
+        assert!(x.len() >= 32);
+        vector!({
+            let wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256(x.as_ptr().cast()));
+            _mm512_castsi512_ps(_mm512_slli_epi32::<16>(wide))
+        })
     }
 
     #[inline(always)]
@@ -418,6 +496,11 @@ impl<const VNNI: bool> Simd for Avx512<VNNI> {
             let v = _mm_add_pd(_mm256_castpd256_pd128(v), _mm256_extractf128_pd::<1>(v));
             _mm_cvtsd_f64(_mm_add_sd(v, _mm_unpackhi_pd(v, v)))
         })
+    }
+
+    #[inline(always)]
+    fn touch_next_page(self, x: &[u8]) {
+        touch_next_page(x.as_ptr(), x.len());
     }
 
     #[inline(always)]

@@ -1,101 +1,128 @@
-//! Facts about processors, as the system tells them, and what follows from them.
+//! What systems tell of processors, and the judgement of it.
 
-/// A processor is slow if its speed is below this part of the fastest one's: efficiency cores have
-/// up to two thirds, while the favoured and other performance cores of a chip are within a fifth.
-const SLOW: f64 = 0.7;
+use super::{Cache, CoreKind, Processor, Topology};
 
 /// One logical processor that the process may use.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Processor {
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct RawProcessor {
     /// Its number.
     pub(super) id: usize,
     /// The processors of its core, itself included; empty if unknown.
     pub(super) core: Vec<usize>,
-    /// Any measure of its speed.
-    pub(super) speed: Option<u64>,
+    /// A measure of its speed, in parts of the fastest possible; `None` if it says nothing of the
+    /// design.
+    pub(super) speed: Option<Speed>,
+}
+
+/// A measure of speed.
+#[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "other systems tell kinds"))]
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Speed {
+    /// Work per second.
+    Capacity(u64),
+    /// Cycles per second.
+    Clock(u64),
+}
+
+impl Speed {
+    /// Whether a core of this speed is slow beside one of speed `fastest`.
+    ///
+    /// By capacity, the middle cores of phones have six tenths of the fastest, little cores below
+    /// four. Clocks tell less: those of little cores reach two thirds, of middle cores four fifths.
+    fn is_slow(self, fastest: u64) -> bool {
+        match self {
+            Speed::Capacity(speed) => (speed as f64) < 0.5 * fastest as f64,
+            Speed::Clock(speed) => (speed as f64) < 0.7 * fastest as f64,
+        }
+    }
+
+    fn value(self) -> u64 {
+        match self {
+            Speed::Capacity(speed) | Speed::Clock(speed) => speed,
+        }
+    }
 }
 
 /// What is known of the processors.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Facts {
-    pub(super) processors: Vec<Processor>,
-    /// Performance cores, where the system names them.
+    pub(super) processors: Vec<RawProcessor>,
+    /// Numbers of performance cores' processors, where the system names them.
     pub(super) performance: Vec<usize>,
-    /// Processors' worth of time that the process may use.
+    /// See [`Topology::online`].
+    pub(super) online: usize,
+    /// See [`Topology::quota`].
     pub(super) quota: Option<f64>,
+    /// See [`Topology::caches`].
+    pub(super) caches: Vec<Cache>,
 }
 
 impl Facts {
-    /// See [`default_threads`](super::default_threads).
-    pub(super) fn threads(&self) -> usize {
-        let fastest = self.processors.iter().filter_map(|p| p.speed).max().unwrap_or(0);
-        let is_fast = |p: &&Processor| match p.speed {
-            _ if !self.performance.is_empty() => self.performance.contains(&p.id),
-            Some(speed) => speed as f64 >= SLOW * fastest as f64,
-            None => true,
+    /// What this system tells; `None` if nothing.
+    pub(super) fn of_process() -> Option<Self> {
+        #[cfg(target_os = "linux")]
+        return super::linux::facts(&crate::host::file);
+        #[cfg(target_vendor = "apple")]
+        return super::apple::facts(
+            &crate::host::system::apple::number,
+            &crate::host::system::apple::text,
+        );
+        #[cfg(windows)]
+        return super::windows::of_process();
+        #[cfg(not(any(target_os = "linux", target_vendor = "apple", windows)))]
+        return None;
+    }
+
+    /// As many equal cores as the standard library says the process may use at once: on other
+    /// systems, such as the BSDs, and where nothing else is told.
+    pub(super) fn without_details() -> Self {
+        let n = std::thread::available_parallelism().map_or(1, |n| n.get());
+        let processors = (0..n).map(|id| RawProcessor { id, ..RawProcessor::default() });
+        Self { processors: processors.collect(), online: n, ..Self::default() }
+    }
+
+    /// Who is a performance core. Where only efficiency cores may be used, these count as such.
+    pub(super) fn judge(self) -> Topology {
+        let speeds = self.processors.iter().filter_map(|p| p.speed);
+        let fastest = speeds.map(Speed::value).max().unwrap_or(0);
+        let kind = |p: &RawProcessor| {
+            let is_slow = match p.speed {
+                _ if !self.performance.is_empty() => !self.performance.contains(&p.id),
+                Some(speed) => speed.is_slow(fastest),
+                None => false,
+            };
+            if is_slow { CoreKind::Efficiency } else { CoreKind::Performance }
         };
-        let mut fast: Vec<&Processor> = self.processors.iter().filter(is_fast).collect();
-        if fast.is_empty() {
-            fast = self.processors.iter().collect();
+        let mut processors: Vec<Processor> = self
+            .processors
+            .iter()
+            .map(|p| Processor {
+                id: p.id,
+                core: p.core.iter().copied().min().unwrap_or(p.id),
+                kind: kind(p),
+            })
+            .collect();
+        if processors.iter().all(|p| p.kind == CoreKind::Efficiency) {
+            processors.iter_mut().for_each(|p| p.kind = CoreKind::Performance);
         }
-        // A core counts at its first processor in the list.
-        let is_first = |(at, p): &(usize, &&Processor)| {
-            !fast[..*at].iter().any(|earlier| p.core.contains(&earlier.id))
-        };
-        let cores = fast.iter().enumerate().filter(is_first).count();
-        let quota = self.quota.map_or(usize::MAX, |quota| quota.ceil() as usize);
-        cores.min(quota).max(1)
+        processors.sort_by_key(|p| p.id);
+        let online = self.online.max(processors.len());
+        Topology { processors, online, quota: self.quota, caches: self.caches }
     }
 }
 
-/// Parses a list of processors such as `0-3,8,10-11`; `None` where it is none.
-pub(super) fn parse_list(text: &str) -> Option<Vec<usize>> {
-    /// More than any machine has; keeps a strange file from filling memory.
-    const MOST: usize = 1 << 16;
-    let mut list = Vec::new();
-    for part in text.trim().split(',').filter(|part| !part.is_empty()) {
-        let (first, last) = part.split_once('-').unwrap_or((part, part));
-        let (first, last): (usize, usize) = (first.parse().ok()?, last.parse().ok()?);
-        if last >= MOST {
-            return None;
-        }
-        list.extend(first..=last);
-    }
-    Some(list)
-}
-
-/// The processors allowed in the text of `/proc/self/status`.
-pub(super) fn parse_status(text: &str) -> Option<Vec<usize>> {
-    let line = text.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"))?;
-    parse_list(line)
-}
-
-/// Processors' worth of time in the text of a cgroup v2 `cpu.max`; `None` without limit.
-pub(super) fn parse_cpu_max(text: &str) -> Option<f64> {
-    let (quota, period) = text.trim().split_once(' ')?;
-    quota_of(quota, period)
-}
-
-/// The ratio of a quota and its period; `None` without limit.
-pub(super) fn quota_of(quota: &str, period: &str) -> Option<f64> {
-    let quota: f64 = quota.trim().parse().ok()?;
-    let period: f64 = period.trim().parse().ok()?;
-    (quota > 0.0 && period > 0.0).then_some(quota / period)
-}
-
-/// The process's groups that limit processor time, in the text of `/proc/self/cgroup`: that of
-/// version 2 and that of version 1's `cpu` controller.
-pub(super) fn parse_cgroup(text: &str) -> (Option<&str>, Option<&str>) {
-    let mut groups = (None, None);
-    for line in text.lines() {
-        let mut fields = line.splitn(3, ':').skip(1);
-        match (fields.next(), fields.next()) {
-            (Some(""), Some(path)) => groups.0 = Some(path),
-            (Some(names), Some(path)) if names.split(',').any(|name| name == "cpu") => {
-                groups.1 = Some(path);
-            }
-            _ => {}
+/// Counts caches of which each is given as often as there are processors that see it: by level,
+/// bytes, and something that tells them apart.
+#[cfg(any(target_os = "linux", windows, test))]
+pub(super) fn count_caches<T: Ord>(mut caches: Vec<(u8, u64, T)>) -> Vec<Cache> {
+    caches.sort();
+    caches.dedup();
+    let mut counted: Vec<Cache> = Vec::new();
+    for (level, bytes, _) in caches {
+        match counted.last_mut() {
+            Some(last) if (last.level, last.bytes) == (level, bytes) => last.instances += 1,
+            _ => counted.push(Cache { level, bytes, instances: 1 }),
         }
     }
-    groups
+    counted
 }

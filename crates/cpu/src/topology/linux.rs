@@ -1,54 +1,72 @@
-//! Reads the facts from `/proc` and `/sys`.
+//! What Linux tells in `/proc` and `/sys`.
 
-use std::fs::read_to_string;
-use std::path::Path;
+use super::facts::{Facts, RawProcessor, Speed, count_caches};
+use crate::host::{Text, cgroup};
 
-use super::facts::{
-    Facts, Processor, parse_cgroup, parse_cpu_max, parse_list, parse_status, quota_of,
-};
+const CPUS: &str = "/sys/devices/system/cpu";
 
-/// What this system tells of itself; `None` where `/proc` is not to be had.
-pub(super) fn facts() -> Option<Facts> {
-    let allowed = parse_status(&read_to_string("/proc/thread-self/status").ok()?)?;
-    let performance = read_to_string("/sys/devices/cpu_core/cpus").ok();
+/// The facts in these files; `None` where `/proc` is not to be had.
+pub(super) fn facts(text: Text<'_>) -> Option<Facts> {
+    let status = text("/proc/thread-self/status")?;
+    let allowed = parse_status(&status).filter(|allowed| !allowed.is_empty())?;
+    let list = |path: &str| text(path).as_deref().and_then(parse_list).unwrap_or_default();
+    // x86-64 names performance cores where there are others. Other differences in clock are no
+    // differences in design: AMD's dense cores (Zen 4c, 5c) are slower only.
+    let is_x86 = text("/proc/cpuinfo").is_some_and(|info| info.contains("vendor_id"));
+    let processors = allowed.iter().map(|&id| processor(text, id, !is_x86)).collect();
     Some(Facts {
-        processors: allowed.into_iter().map(processor).collect(),
-        performance: performance.as_deref().and_then(parse_list).unwrap_or_default(),
-        quota: quota(),
+        processors,
+        performance: list("/sys/devices/cpu_core/cpus"),
+        online: list(&format!("{CPUS}/online")).len(),
+        quota: cgroup::cpu_quota(text),
+        caches: count_caches(allowed.iter().flat_map(|&id| caches(text, id)).collect()),
     })
 }
 
-fn processor(id: usize) -> Processor {
-    let read = |file: &str| read_to_string(format!("/sys/devices/system/cpu/cpu{id}/{file}")).ok();
+fn processor(text: Text<'_>, id: usize, with_speed: bool) -> RawProcessor {
+    let read = |file: &str| text(&format!("{CPUS}/cpu{id}/{file}"));
+    let number = |file: &str| read(file)?.trim().parse().ok();
+    let speed = || {
+        let capacity = number("cpu_capacity").map(Speed::Capacity);
+        capacity.or_else(|| number("cpufreq/cpuinfo_max_freq").map(Speed::Clock))
+    };
     let core = read("topology/thread_siblings_list").as_deref().and_then(parse_list);
-    let speed = read("cpu_capacity").or_else(|| read("cpufreq/cpuinfo_max_freq"));
-    Processor {
-        id,
-        core: core.unwrap_or_default(),
-        speed: speed.and_then(|speed| speed.trim().parse().ok()),
+    RawProcessor { id, core: core.unwrap_or_default(), speed: with_speed.then(speed).flatten() }
+}
+
+/// The caches for data of a processor: level, bytes, and the processors that share it.
+fn caches(text: Text<'_>, id: usize) -> Vec<(u8, u64, String)> {
+    let cache = |index: usize| {
+        let read = |file: &str| text(&format!("{CPUS}/cpu{id}/cache/index{index}/{file}"));
+        let kind = read("type")?;
+        let level = read("level")?.trim().parse().ok()?;
+        let size = read("size")?;
+        let kib: u64 = size.trim().strip_suffix('K')?.parse().ok()?;
+        let shared = read("shared_cpu_list").unwrap_or_default();
+        Some((kind, (level, kib.checked_mul(1024)?, shared)))
+    };
+    let all = (0..8).map_while(cache);
+    all.filter(|(kind, _)| kind.trim() != "Instruction").map(|(_, cache)| cache).collect()
+}
+
+/// Parses a list of processors such as `0-3,8,10-11`; `None` where it is none.
+pub(super) fn parse_list(text: &str) -> Option<Vec<usize>> {
+    /// More than any machine has; keeps a strange file from filling memory.
+    const MOST: usize = 1 << 16;
+    let mut list = Vec::new();
+    for part in text.trim().split(',').filter(|part| !part.is_empty()) {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        let (first, last): (usize, usize) = (first.parse().ok()?, last.parse().ok()?);
+        if last >= MOST {
+            return None;
+        }
+        list.extend(first..=last);
     }
+    Some(list)
 }
 
-/// The tightest quota of the process's control groups and the groups around them.
-fn quota() -> Option<f64> {
-    let groups = read_to_string("/proc/self/cgroup").ok()?;
-    let (v2, v1) = parse_cgroup(&groups);
-    let v2 = v2.and_then(|group| {
-        tightest(Path::new("/sys/fs/cgroup"), group, |dir| {
-            parse_cpu_max(&read_to_string(dir.join("cpu.max")).ok()?)
-        })
-    });
-    let v1 = v1.and_then(|group| {
-        tightest(Path::new("/sys/fs/cgroup/cpu"), group, |dir| {
-            let quota = read_to_string(dir.join("cpu.cfs_quota_us")).ok()?;
-            quota_of(&quota, &read_to_string(dir.join("cpu.cfs_period_us")).ok()?)
-        })
-    });
-    [v2, v1].into_iter().flatten().reduce(f64::min)
-}
-
-fn tightest(root: &Path, group: &str, quota: impl Fn(&Path) -> Option<f64>) -> Option<f64> {
-    let inner = root.join(group.trim_start_matches('/'));
-    let around = inner.ancestors().take_while(|dir| dir.starts_with(root));
-    around.filter_map(quota).reduce(f64::min)
+/// The processors allowed in the text of `/proc/self/status`.
+fn parse_status(text: &str) -> Option<Vec<usize>> {
+    let line = text.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"))?;
+    parse_list(line)
 }

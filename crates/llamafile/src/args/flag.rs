@@ -62,11 +62,13 @@ pub enum Group {
     Bench,
     /// Of `llamafile synth`.
     Synth,
+    /// Of `llamafile doctor`.
+    Doctor,
 }
 
 impl Group {
     /// All groups, in the order of the help.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Model,
         Self::Prompt,
         Self::Sampling,
@@ -75,6 +77,7 @@ impl Group {
         Self::Compatibility,
         Self::Bench,
         Self::Synth,
+        Self::Doctor,
     ];
 
     /// Its heading.
@@ -88,6 +91,7 @@ impl Group {
             Self::Compatibility => "Accepted for compatibility",
             Self::Bench => "Flags of llamafile bench",
             Self::Synth => "Flags of llamafile synth",
+            Self::Doctor => "Flags of llamafile doctor",
         }
     }
 }

@@ -20,6 +20,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("llamafile -no-cnv -p \"Once upon a time\"", "plain text, continued"),
     ("llamafile -p Hi --temp 0 -n 20 --timings", "repeatable, short, timed"),
     ("llamafile bench -m model.gguf", "how fast it is here"),
+    ("llamafile doctor -m model.gguf", "whether it fits here"),
 ];
 
 const COMMANDS: &[(&str, &str)] = &[
@@ -29,6 +30,7 @@ const COMMANDS: &[(&str, &str)] = &[
     ("llamafile pull MODEL", "fetch a known model"),
     ("llamafile bench [FLAGS]", "measure models as llama-bench does"),
     ("llamafile synth SHAPE [FLAGS]", "write a model of random weights to measure"),
+    ("llamafile doctor [FLAGS]", "what the machine has, and whether a model fits"),
     ("llamafile help", "print this help"),
     ("llamafile version", "print the version"),
 ];

@@ -6,7 +6,7 @@ use tools::synth::{Recipe, SHAPES, Shape};
 use super::flag::{Action, Flag, Group, Invalid};
 use super::nearest;
 use super::table::kv_type;
-use super::values::{MAX_THREADS, whole, whole_list};
+use super::values::{MAX_THREADS, cpu_mask, cpu_strict, whole, whole_list};
 use crate::error::CliError;
 use crate::settings::{Bench, Command, Synth};
 
@@ -80,6 +80,32 @@ pub const BENCH: &[Flag] = &[
         env: None,
         group: Group::Bench,
         help: "Numbers of threads (default: one for each fast core that may be used).",
+    },
+    Flag {
+        names: &["-C", "--cpu-mask"],
+        action: Action::Value {
+            name: "HEX",
+            set: |s, v| {
+                s.bench.plan.placement.processors = Some(cpu_mask(v)?);
+                Ok(())
+            },
+        },
+        env: None,
+        group: Group::Bench,
+        help: "Run on these processors only.",
+    },
+    Flag {
+        names: &["--cpu-strict"],
+        action: Action::Value {
+            name: "0|1",
+            set: |s, v| {
+                s.bench.plan.placement.strict = cpu_strict(v)?;
+                Ok(())
+            },
+        },
+        env: None,
+        group: Group::Bench,
+        help: "1 gives each thread a processor of its own (default: 0).",
     },
     Flag {
         names: &["-r", "--repetitions"],

@@ -1,9 +1,11 @@
 //! From command line and environment to [`Settings`].
 
+mod doctor;
 mod flag;
 mod help;
 mod measuring;
 mod nearest;
+mod not_yet;
 mod table;
 mod values;
 
@@ -12,16 +14,18 @@ pub use nearest::nearest;
 
 use crate::error::CliError;
 use crate::settings::{Command, Mode, Settings, Text};
+use doctor::DOCTOR;
 use flag::{Action, Flag, Invalid};
 use measuring::{BENCH, SYNTH};
-use table::{FLAGS, NOT_YET};
+use not_yet::NOT_YET;
+use table::FLAGS;
 use values::on_off_auto;
 
 const SEE_HELP: &str = "'llamafile --help' lists every flag, with examples";
-const COMMANDS: [&str; 7] = ["chat", "run", "pull", "bench", "synth", "help", "version"];
+const COMMANDS: [&str; 8] = ["chat", "run", "pull", "bench", "synth", "doctor", "help", "version"];
 
 /// Every table of flags: of generating text, and of the commands that have their own.
-const TABLES: [&[Flag]; 3] = [FLAGS, BENCH, SYNTH];
+const TABLES: [&[Flag]; 4] = [FLAGS, BENCH, SYNTH, DOCTOR];
 
 /// Reads the environment through `variable`, then the arguments, which win. A command with flags of
 /// its own comes first.
@@ -34,6 +38,7 @@ pub fn parse(
     let (command, flags) = match arguments.peek().map(String::as_str) {
         Some("bench") => (Command::Bench, BENCH),
         Some("synth") => (Command::Synth, SYNTH),
+        Some("doctor") => (Command::Doctor, DOCTOR),
         _ => (Command::Generate, FLAGS),
     };
     arguments.next_if(|_| command != Command::Generate);
@@ -132,6 +137,7 @@ fn apply_words(settings: &mut Settings, words: &[String]) -> Result<(), CliError
     match settings.command {
         Command::Bench => return measuring::apply_bench_words(&mut settings.bench, words),
         Command::Synth => return measuring::apply_synth_words(&mut settings.synth, words),
+        Command::Doctor => return doctor::apply_words(settings, words),
         _ => {}
     }
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
@@ -155,7 +161,7 @@ fn apply_words(settings: &mut Settings, words: &[String]) -> Result<(), CliError
             settings.model = Some(model.into());
             settings.prompt = Some(Text::Typed(prompt.join(" ")));
         }
-        [command @ ("bench" | "synth"), ..] => {
+        [command @ ("bench" | "synth" | "doctor"), ..] => {
             return Err(CliError::new(format!("{command} must come before its flags"))
                 .hint(format!("llamafile {command} [FLAGS]")));
         }
@@ -201,6 +207,8 @@ fn unexpected_word(word: &str) -> CliError {
 
 #[cfg(test)]
 mod tests {
+    use engine::Placement;
+
     use super::*;
     use crate::settings::Color;
 
@@ -286,6 +294,17 @@ mod tests {
     }
 
     #[test]
+    fn threads_may_be_placed() {
+        let settings =
+            parsed(&["-C", "0x3", "-Cr", "4-5", "--cpu-strict", "1", "--efficiency-cores"])
+                .unwrap();
+        let expected =
+            Placement { processors: Some(vec![0, 1, 4, 5]), strict: true, efficiency_cores: true };
+        assert_eq!(settings.placement, expected);
+        assert_eq!(parsed(&[]).unwrap().placement, Placement::default());
+    }
+
+    #[test]
     fn arguments_win_over_the_environment() {
         let variable = |name: &str| match name {
             "LLAMA_ARG_THREADS" => Some("3".into()),
@@ -323,6 +342,9 @@ mod tests {
         assert!(refused(&["--server"]).contains("no server yet"));
         assert!(refused(&["--gpu", "nvidia"]).contains("no GPU backend"));
         assert!(refused(&["-ctk", "q3_k"]).contains("q8_0"));
+        assert!(refused(&["-C", "0"]).contains("not 0, such as 0xff, not \"0\""));
+        assert!(refused(&["-tb", "4"]).contains("share one pool"));
+        assert!(refused(&["--numa", "isolate"]).contains("--numa is not supported"));
         assert_eq!(parsed(&["-ngl", "99"]).unwrap().notes.len(), 1);
     }
 }

@@ -6,7 +6,9 @@
 use backend::KvType;
 
 use super::flag::{Action, Flag, Group, Invalid};
-use super::values::{file, number, on_off_auto, threads, whole, whole_or};
+use super::values::{
+    cpu_mask, cpu_range, cpu_strict, file, number, on_off_auto, threads, whole, whole_or,
+};
 use crate::settings::{Color, Command, Mode, Text};
 
 /// Every flag that has an effect or is harmless to accept.
@@ -311,6 +313,53 @@ pub const FLAGS: &[Flag] = &[
         help: "Threads (default: -1, one for each fast core that may be used).",
     },
     Flag {
+        names: &["--efficiency-cores"],
+        action: Action::Plain(|s| s.placement.efficiency_cores = true),
+        env: None,
+        group: Group::Engine,
+        help: "Count efficiency cores among the fast ones.",
+    },
+    Flag {
+        names: &["-C", "--cpu-mask"],
+        action: Action::Value {
+            name: "HEX",
+            set: |s, v| {
+                s.placement.processors.get_or_insert_default().extend(cpu_mask(v)?);
+                Ok(())
+            },
+        },
+        env: None,
+        group: Group::Engine,
+        help: "Run on these processors only (Linux and Windows): bit N stands for processor N.",
+    },
+    Flag {
+        names: &["-Cr", "--cpu-range"],
+        action: Action::Value {
+            name: "LOW-HIGH",
+            set: |s, v| {
+                s.placement.processors.get_or_insert_default().extend(cpu_range(v)?);
+                Ok(())
+            },
+        },
+        env: None,
+        group: Group::Engine,
+        help: "The same, as a range; both together add up.",
+    },
+    Flag {
+        names: &["--cpu-strict"],
+        action: Action::Value {
+            name: "0|1",
+            set: |s, v| {
+                s.placement.strict = cpu_strict(v)?;
+                Ok(())
+            },
+        },
+        env: None,
+        group: Group::Engine,
+        help: "1 gives each thread a processor of its own, cores first (Linux and Windows; \
+               default: 0).",
+    },
+    Flag {
         names: &["-b", "--batch-size"],
         action: Action::Value {
             name: "N",
@@ -506,51 +555,6 @@ pub const FLAGS: &[Flag] = &[
         group: Group::Compatibility,
         help: "What these turn off does not happen here.",
     },
-];
-
-/// Flags of llama.cpp and llamafile that ask for something this version cannot do.
-pub const NOT_YET: &[(&[&str], &str)] = &[
-    (&["--server", "--v2", "--host", "--port", "--listen"], "there is no server yet"),
-    (&["--image", "--audio", "--video", "-mm", "--mmproj"], "models read only text yet"),
-    (
-        &["--grammar", "--grammar-file", "-j", "--json-schema", "-jf", "--json-schema-file"],
-        "answers cannot be held to a grammar yet",
-    ),
-    (
-        &["--lora", "--lora-scaled", "--control-vector", "--control-vector-scaled"],
-        "adapters cannot be applied yet",
-    ),
-    (
-        &["-hf", "-hfr", "--hf-repo", "-hff", "--hf-file", "-mu", "--model-url"],
-        "only known models can be fetched yet",
-    ),
-    (
-        &[
-            "--mirostat",
-            "--dry-multiplier",
-            "--xtc-probability",
-            "--typical",
-            "--typical-p",
-            "--top-nsigma",
-            "--top-n-sigma",
-            "--dynatemp-range",
-            "--samplers",
-            "-l",
-            "--logit-bias",
-            "--ignore-eos",
-        ],
-        "this way of choosing tokens is not there yet",
-    ),
-    (
-        &["-r", "--reverse-prompt", "--in-prefix", "--in-suffix"],
-        "the conversation's form comes from the chat template only, yet",
-    ),
-    (
-        &["--prompt-cache", "--keep", "--context-shift"],
-        "the context cannot be saved or shifted yet",
-    ),
-    (&["-md", "--model-draft", "--draft"], "there is no speculative decoding yet"),
-    (&["--embedding", "--embeddings"], "there are no embeddings yet"),
 ];
 
 /// A format of keys and values.

@@ -47,6 +47,44 @@ pub fn threads(text: &str) -> Result<Option<usize>, Invalid> {
 /// As many as llama.cpp allows.
 pub const MAX_THREADS: usize = 512;
 
+/// Processors that a mask or range may name, as many as llama.cpp allows.
+const MAX_PROCESSORS: usize = 512;
+
+/// The processors of a mask in hexadecimal, with or without `0x`.
+pub fn cpu_mask(text: &str) -> Result<Vec<usize>, Invalid> {
+    let wanted = || Invalid::expected("a mask in hexadecimal that is not 0, such as 0xff", text);
+    let digits = text.strip_prefix("0x").unwrap_or(text);
+    let mut processors = Vec::new();
+    for (place, digit) in digits.chars().rev().enumerate() {
+        let digit = digit.to_digit(16).ok_or_else(wanted)?;
+        processors.extend((0..4).filter(|bit| digit >> bit & 1 == 1).map(|bit| 4 * place + bit));
+    }
+    let in_range = processors.last().is_some_and(|&last| last < MAX_PROCESSORS);
+    in_range.then_some(processors).ok_or_else(wanted)
+}
+
+/// The processors of a range such as `0-7`; either end may be left out.
+pub fn cpu_range(text: &str) -> Result<RangeInclusive<usize>, Invalid> {
+    let last = MAX_PROCESSORS - 1;
+    let end = |text: &str, default: usize| match text {
+        "" => Some(default),
+        text => text.parse().ok().filter(|n| *n <= last),
+    };
+    let range = text.split_once('-').and_then(|(low, high)| Some(end(low, 0)?..=end(high, last)?));
+    range.filter(|range| !range.is_empty()).ok_or_else(|| {
+        Invalid::expected(&format!("a range of processors up to {last}, such as 0-7"), text)
+    })
+}
+
+/// Whether threads have processors of their own: `1` or `0`.
+pub fn cpu_strict(text: &str) -> Result<bool, Invalid> {
+    match text {
+        "0" => Ok(false),
+        "1" => Ok(true),
+        _ => Err(Invalid::expected("0 or 1", text)),
+    }
+}
+
 /// A finite number within `range`.
 pub fn number(text: &str, range: RangeInclusive<f32>) -> Result<f32, Invalid> {
     let wanted = match (*range.start(), *range.end()) {
@@ -107,6 +145,23 @@ mod tests {
         for text in ["x", "nan", "inf", "1.5", "-0.1", ""] {
             assert!(number(text, 0.0..=1.0).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn processors_as_masks_and_ranges() {
+        assert_eq!(cpu_mask("0x0f").unwrap(), [0, 1, 2, 3]);
+        assert_eq!(cpu_mask("A1").unwrap(), [0, 5, 7]);
+        assert_eq!(cpu_mask(&format!("1{}", "0".repeat(127))).unwrap(), [508]);
+        for text in ["", "0x", "0", "xyz", "0xg", "-1", &format!("1{}", "0".repeat(128))] {
+            assert!(cpu_mask(text).is_err(), "{text}");
+        }
+        assert_eq!(cpu_range("2-5").unwrap(), 2..=5);
+        assert_eq!(cpu_range("-3").unwrap(), 0..=3);
+        assert_eq!(cpu_range("510-").unwrap(), 510..=511);
+        for text in ["", "3", "5-2", "0-512", "a-b", "1-2-3"] {
+            assert!(cpu_range(text).is_err(), "{text}");
+        }
+        assert!(cpu_strict("1").unwrap() && !cpu_strict("0").unwrap() && cpu_strict("2").is_err());
     }
 
     #[test]

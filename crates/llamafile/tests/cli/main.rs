@@ -5,6 +5,7 @@
 
 mod answers;
 mod conversation;
+mod doctor;
 mod measuring;
 mod pull;
 mod reference;

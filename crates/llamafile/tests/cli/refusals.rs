@@ -78,8 +78,19 @@ fn flags_out_of_range_or_unknown() {
     refuses(&["pull", "no-such-model"], &["no-such-model", "smollm2"]);
     refuses(&["bench", "-p", "0", "-n", "0"], &["nothing to measure", "-p"]);
     refuses(&["bench", "-m", "no/such.gguf"], &["no/such.gguf"]);
+    refuses(&["doctor", "-m", "no/such.gguf"], &["no/such.gguf", "check the path"]);
+    refuses(&["doctor", "Cargo.toml"], &["Cargo.toml", "not a GGUF file"]);
+    refuses(&["-C", "xyz", "-p", "Hi"], &["-C", "hexadecimal", "\"xyz\""]);
     refuses(&["synth", "llama-2b", "-o", "x"], &["llama-2b", "did you mean llama-"]);
     refuses(&["synth", "llama-1b", "-o", "no/such/x.gguf"], &["no/such/x.gguf", "folder"]);
+}
+
+#[test]
+fn processors_that_are_not_there() {
+    let output = run(&["-p", "Hi", "-Cr", "500-511"]);
+    let error = stderr(&output);
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert!(error.contains("may be used") && error.contains("\nhint: "), "{error}");
 }
 
 #[test]

@@ -12,6 +12,11 @@ pub struct Measurement {
     pub cpu_info: Option<String>,
     /// Instruction set in use.
     pub isa: &'static str,
+    /// What the threads can read of memory, in GB/s.
+    pub bandwidth_gb_s: Option<f64>,
+    /// What the threads can compute with the instruction set, in 10⁹ 8-bit operations per second;
+    /// `None` for portable code.
+    pub int8_gops: Option<f64>,
     /// Always `CPU`.
     pub backends: &'static str,
     /// The model file.

@@ -5,7 +5,6 @@
 //! Each is preceded by one run that is not counted (of generation, by one token). Memory is filled,
 //! and loading is over, before the clock starts.
 
-mod host;
 mod measurement;
 mod report;
 
@@ -15,6 +14,7 @@ use std::time::Instant;
 
 use backend::KvTypes;
 use cpu::isa::Isa;
+use cpu::topology::{Placement, Topology};
 use cpu::{Cpu, CpuOptions};
 use gguf::Gguf;
 use model::{Context, Model, OutputKind, Outputs};
@@ -23,6 +23,7 @@ use crate::{Error, file_type};
 use measurement::test_name;
 
 pub use measurement::Measurement;
+pub(crate) use report::size;
 pub use report::{Format, Report};
 
 /// What to measure of a model.
@@ -36,6 +37,8 @@ pub struct Plan {
     pub depths: Vec<usize>,
     /// Numbers of threads; empty for the one that suits the machine.
     pub threads: Vec<usize>,
+    /// Where threads run; the calling thread is one of them, and stays bound.
+    pub placement: Placement,
     /// Counted runs of each test, at least 1.
     pub repetitions: usize,
     /// Most tokens of a prompt that are evaluated at once, at least 1.
@@ -52,6 +55,7 @@ impl Default for Plan {
             generations: vec![128],
             depths: vec![0],
             threads: Vec::new(),
+            placement: Placement::default(),
             repetitions: 5,
             batch: 512,
             kv_types: KvTypes::default(),
@@ -78,8 +82,8 @@ pub enum Event<'a> {
 /// Measures the model in the file at `path`.
 ///
 /// # Errors
-/// A file that can't be read or is no model that generates text, too little memory, or an
-/// environment that names an instruction set which can't be used.
+/// A file that can't be read or is no model that generates text, too little memory, processors that
+/// can't be used, or an environment that names such an instruction set.
 pub fn run(path: &Path, plan: &Plan, notice: &mut dyn FnMut(Event<'_>)) -> Result<(), Error> {
     let isa = Isa::from_env().map_err(Error::Isa)?;
     let failed = |error| Error::Model { path: path.to_owned(), error };
@@ -89,11 +93,19 @@ pub fn run(path: &Path, plan: &Plan, notice: &mut dyn FnMut(Event<'_>)) -> Resul
         return Err(Error::NotGenerative { path: path.to_owned() });
     }
     let facts = facts(path, &gguf, plan, isa)?;
-    let default_threads = [cpu::topology::default_threads()];
+    let default_threads = [plan.placement.plan(Topology::of_process(), None)?.threads];
     let all_threads = if plan.threads.is_empty() { &default_threads[..] } else { &plan.threads };
     for &threads in all_threads {
-        let mut facts = Measurement { n_threads: threads, ..facts.clone() };
-        let mut runner = Runner::new(&model, plan, threads, isa).map_err(failed)?;
+        let options = CpuOptions { threads: Some(threads), isa: Some(isa) };
+        let backend = Cpu::placed(options, &plan.placement)?;
+        let limits = backend.limits();
+        let mut facts = Measurement {
+            n_threads: threads,
+            bandwidth_gb_s: limits.bandwidth,
+            int8_gops: limits.int8,
+            ..facts.clone()
+        };
+        let mut runner = Runner::new(&model, plan, backend).map_err(failed)?;
         for test in plan.tests() {
             let name = format!("{} {}", facts.model_type, test.name());
             let mut progress = |done, total| notice(Event::Progress { test: &name, done, total });
@@ -155,14 +167,8 @@ struct Runner<'a> {
 }
 
 impl<'a> Runner<'a> {
-    fn new(
-        model: &Arc<dyn Model>,
-        plan: &'a Plan,
-        threads: usize,
-        isa: Isa,
-    ) -> Result<Self, model::Error> {
+    fn new(model: &Arc<dyn Model>, plan: &'a Plan, backend: Cpu) -> Result<Self, model::Error> {
         let n_ctx = plan.tests().map(Test::positions).max().unwrap_or(0);
-        let backend = Cpu::new(CpuOptions { threads: Some(threads), isa: Some(isa) });
         let context = Context::new(model.clone(), Box::new(backend), n_ctx, plan.kv_types)?;
         // Tokens that differ, over all of the vocabulary: a prime step.
         let n_vocab = model.shape().n_vocab;
@@ -216,8 +222,10 @@ fn facts(path: &Path, gguf: &Gguf, plan: &Plan, isa: Isa) -> Result<Measurement,
     let file_type = metadata.opt_u32("general.file_type")?.and_then(file_type::name);
     Ok(Measurement {
         build: concat!("llamafile ", env!("CARGO_PKG_VERSION")).to_owned(),
-        cpu_info: host::cpu_name(),
+        cpu_info: cpu::host::cpu_name(),
         isa: isa.name(),
+        bandwidth_gb_s: None,
+        int8_gops: None,
         backends: "CPU",
         model_filename: path.display().to_string(),
         model_type: [
@@ -291,6 +299,7 @@ mod tests {
             assert_eq!(row.samples_ns.len(), 2);
             assert!(row.avg_ts > 0.0 && row.samples_ns.iter().all(|&ns| ns > 0));
             assert_eq!(row.model_type, "llama 1.26M Q4_K_M");
+            assert!(row.bandwidth_gb_s.is_some_and(|gb_per_s| gb_per_s > 0.0));
         }
         assert_eq!(last, (70 + 1 + 3, 70 + 1 + 2 * 3));
         std::fs::remove_file(path).unwrap();

@@ -85,7 +85,10 @@ impl Report {
         match self.format {
             Format::Markdown => {
                 let cpu = last.cpu_info.as_deref().unwrap_or("unknown processor");
-                format!("\nbuild: {}, {cpu}, {}\n", last.build, last.isa)
+                let bandwidth = last.bandwidth_gb_s.map(|limit| format!(", {limit:.1} GB/s"));
+                let int8 = last.int8_gops.map(|limit| format!(", {limit:.0} GOPS"));
+                let limits = [bandwidth, int8].map(Option::unwrap_or_default).concat();
+                format!("\nbuild: {}, {cpu}, {}{limits}\n", last.build, last.isa)
             }
             Format::Json => "\n]\n".to_owned(),
             Format::Csv => String::new(),
@@ -119,7 +122,8 @@ fn line(value: impl Fn(&Column) -> String) -> String {
     format!("|{cells}\n")
 }
 
-fn size(bytes: u64) -> String {
+/// A number of bytes.
+pub(crate) fn size(bytes: u64) -> String {
     let mib = bytes as f64 / 1024.0 / 1024.0;
     if mib < 1024.0 { format!("{mib:.2} MiB") } else { format!("{:.2} GiB", mib / 1024.0) }
 }
@@ -156,6 +160,8 @@ mod tests {
             build: "llamafile 0.1.0".into(),
             cpu_info: Some("Some \"fast\" one".into()),
             isa: "avx2",
+            bandwidth_gb_s: Some(26.04),
+            int8_gops: Some(501.7),
             backends: "CPU",
             model_filename: "a,b.gguf".into(),
             model_type: "llama 1.24B Q4_0".into(),
@@ -199,7 +205,7 @@ mod tests {
         assert_eq!(lines.len(), 4);
         assert_eq!(
             report.end(&measurement()),
-            "\nbuild: llamafile 0.1.0, Some \"fast\" one, avx2\n"
+            "\nbuild: llamafile 0.1.0, Some \"fast\" one, avx2, 26.0 GB/s, 502 GOPS\n"
         );
     }
 

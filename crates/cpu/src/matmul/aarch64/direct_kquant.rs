@@ -7,7 +7,7 @@ use super::super::activation::Codes;
 use super::super::formats::Format;
 use super::super::formats::kquant::{Q4K, Q5K, Q6K, six_bit};
 use super::super::kernels::{DIRECT_ROWS, Strip};
-use super::dot::{Dot, prefetch};
+use super::dot::Dot;
 use super::half;
 
 /// How blocks are loaded. `block` points to a whole block.
@@ -155,9 +155,6 @@ unsafe fn row<F: Blocks, D: Dot, const T: usize>(
         let mut acc = [vdupq_n_f32(0.0); T];
         for b in 0..n_blocks {
             let block = rows.as_ptr().add((r * n_blocks + b) * F::BYTES);
-            for line in 0..F::BYTES.div_ceil(64) {
-                prefetch(block.wrapping_add(64 * line));
-            }
             let (scales, mins) = F::scales(block);
             let dot = dots::<F, D, T>(block, &scales, x, b);
             let half_at = |at: usize| half(block.add(at).cast::<u16>().read_unaligned());

@@ -6,7 +6,7 @@ use super::super::activation::Codes;
 use super::super::formats::Format;
 use super::super::formats::legacy::{Q4_0, Q4_1, Q5_0, Q5_1, Q8_0};
 use super::super::kernels::{DIRECT_ROWS, Strip};
-use super::dot::{Dot, prefetch};
+use super::dot::Dot;
 use super::half;
 
 /// How blocks are loaded.
@@ -171,7 +171,6 @@ unsafe fn add_block<F: Blocks, D: Dot, const T: usize>(
     // SAFETY: `direct` has checked that rows and columns have their blocks.
     unsafe {
         let block = rows.as_ptr().add((first + b) * F::BYTES);
-        prefetch(block);
         let codes = F::codes(block);
         let scale = half(block.cast::<u16>().read_unaligned());
         for t in 0..T {

@@ -198,16 +198,3 @@ unsafe fn load<const N: usize>(at: *const i8) -> [int8x16_t; N] {
     // SAFETY: the caller points to that many bytes.
     unsafe { from_fn(|i| vld1q_s8(at.add(16 * i))) }
 }
-
-/// Asks for the cache line that a stream at `at` reaches soon; it may lie anywhere. Rows are read
-/// one after the other, so that weights are a single stream.
-#[inline(always)]
-pub(super) fn prefetch(at: *const u8) {
-    /// As on x86-64.
-    const AHEAD: usize = 2 << 10;
-    // SAFETY: a prefetch of any address is harmless.
-    unsafe {
-        std::arch::asm!("prfm pldl1keep, [{}]", in(reg) at.wrapping_add(AHEAD),
-            options(readonly, nostack, preserves_flags));
-    }
-}

@@ -4,22 +4,25 @@
 //! generic and `#[inline(always)]`, and become code where a function with the instruction set's
 //! `#[target_feature]` calls them.
 
-mod direct_float;
 mod direct_kquant;
 mod direct_legacy;
+mod direct_unpacked;
 mod dot;
 mod tile;
 
-use std::arch::aarch64::{vdup_n_u16, vgetq_lane_f32};
+use std::arch::aarch64::*;
 
 use super::activation::{Codes, quantize_row};
+use super::direct_float;
 use super::formats::{
-    FloatFormat, Format, Portable, Primitives, float, grid, kquant, legacy, table, ternary,
+    FloatFormat, Format, Primitives, float, grid, kquant, legacy, table, ternary,
 };
-use super::kernels::{CodeKernels, DIRECT_COLS, DirectCodes, FloatKernels, Kernels, Strip, Tile};
+use super::kernels::{
+    CodeKernels, DIRECT_COLS, DirectCodes, FloatKernels, Floats, Kernels, Strip, Tile,
+};
 use super::panel::{self, Panel, Step};
-use super::scalar;
 use crate::isa::aarch64::vcvt_f32_f16;
+use crate::simd::aarch64 as simd;
 use dot::{Dot, Dotprod, I8mm, ROWS, Widening};
 
 /// Columns that pay for a panel of codes, and of floats. Not measured: as on x86-64.
@@ -33,7 +36,7 @@ fn half(bits: u16) -> f32 {
     unsafe { vgetq_lane_f32::<0>(vcvt_f32_f16(vdup_n_u16(bits))) }
 }
 
-/// Plain code but for half floats.
+/// Steps of unpacking in NEON's registers.
 #[derive(Clone, Copy)]
 struct Neon;
 
@@ -45,12 +48,32 @@ impl Primitives for Neon {
 
     #[inline(always)]
     fn lookup(self, table: &[u8; 16], nibbles: &[u8; 16], codes: &mut [u8; 32]) {
-        Portable.lookup(table, nibbles, codes);
+        // SAFETY: NEON is part of the target; arrays are as long as the registers.
+        unsafe {
+            let (table, nibbles) = (vld1q_u8(table.as_ptr()), vld1q_u8(nibbles.as_ptr()));
+            let low = vqtbl1q_u8(table, vandq_u8(nibbles, vdupq_n_u8(15)));
+            vst1q_u8(codes.as_mut_ptr(), low);
+            let high = vqtbl1q_u8(table, vshrq_n_u8::<4>(nibbles));
+            vst1q_u8(codes.as_mut_ptr().add(16), high);
+        }
     }
 
     #[inline(always)]
     fn signed(self, magnitudes: [u64; 4], signs: u32, offset: u8, codes: &mut [u8; 32]) {
-        Portable.signed(magnitudes, signs, offset, codes);
+        let [a, b, c, d] = signs.to_le_bytes();
+        let halves = [(&magnitudes[..2], a, b), (&magnitudes[2..], c, d)];
+        for ((magnitudes, a, b), codes) in halves.into_iter().zip(codes.chunks_exact_mut(16)) {
+            // SAFETY: NEON is part of the target; slices are as long as the registers.
+            unsafe {
+                let magnitudes = vreinterpretq_u8_u64(vld1q_u64(magnitudes.as_ptr()));
+                let bits = vcombine_u8(vdup_n_u8(a), vdup_n_u8(b));
+                let bit_of = vreinterpretq_u8_u64(vdupq_n_u64(0x8040_2010_0804_0201));
+                // All ones where a bit is set, which is -1.
+                let negative = vtstq_u8(bits, bit_of);
+                let values = vsubq_u8(veorq_u8(magnitudes, negative), negative);
+                vst1q_u8(codes.as_mut_ptr(), vaddq_u8(values, vdupq_n_u8(offset)));
+            }
+        }
     }
 }
 
@@ -63,10 +86,23 @@ fn unpack_floats<F: FloatFormat>(rows: &[u8], n_rows: usize, cols: usize, panel:
     panel::unpack_floats::<F, ROWS>(Neon, rows, n_rows, cols, panel, interleave);
 }
 
+fn float_direct<F: FloatFormat, const T: usize>(
+    rows: &[u8],
+    n_rows: usize,
+    x: Floats<'_>,
+    out: &mut Strip,
+) {
+    direct_float::direct::<F, _, T>(simd::Neon, rows, n_rows, x, out);
+}
+
+// There is no level for FMLAL, which multiplies half floats and sums in f32: it does four products as
+// FMLA does, so tiles would not gain. Direct products would save converting the weights, half of
+// their instructions, but activations would have to be rounded to half floats, which overflow, and
+// memory limits them anyway. Arithmetic in half floats would lose sums.
 const FLOATS: &[FloatKernels] =
     &[float_kernels::<float::F32>(), float_kernels::<float::F16>(), float_kernels::<float::Bf16>()];
 
-const fn float_kernels<F: direct_float::Loads>() -> FloatKernels {
+const fn float_kernels<F: FloatFormat>() -> FloatKernels {
     FloatKernels {
         ty: F::TY,
         panel_rows: ROWS,
@@ -81,10 +117,10 @@ const fn float_kernels<F: direct_float::Loads>() -> FloatKernels {
             tile::floats::<6>,
         ],
         direct: [
-            direct_float::direct::<F, 1>,
-            direct_float::direct::<F, 2>,
-            direct_float::direct::<F, 3>,
-            direct_float::direct::<F, 4>,
+            float_direct::<F, 1>,
+            float_direct::<F, 2>,
+            float_direct::<F, 3>,
+            float_direct::<F, 4>,
         ],
     }
 }
@@ -123,6 +159,17 @@ macro_rules! instruction_set {
                 unsafe { direct_kquant::direct::<F, $dot, T>(rows, n_rows, x, out) }
             }
 
+            #[target_feature(enable = $features)]
+            fn unpacked<F: Format, const T: usize>(
+                rows: &[u8],
+                n_rows: usize,
+                x: Codes<'_>,
+                out: &mut Strip,
+            ) {
+                // SAFETY: this function's features are enough.
+                unsafe { direct_unpacked::direct::<F, $dot, T>(rows, n_rows, x, out) }
+            }
+
             const fn code_kernels<F: Format>(direct: [DirectCodes; DIRECT_COLS]) -> CodeKernels {
                 CodeKernels {
                     ty: F::TY,
@@ -151,12 +198,12 @@ macro_rules! instruction_set {
             }
 
             /// For types without direct kernels of their own.
-            const fn packed_kernels<F: Format>() -> CodeKernels {
+            const fn unpacked_kernels<F: Format>() -> CodeKernels {
                 code_kernels::<F>([
-                    scalar::direct::<F, 1>,
-                    scalar::direct::<F, 2>,
-                    scalar::direct::<F, 3>,
-                    scalar::direct::<F, 4>,
+                    unpacked::<F, 1>,
+                    unpacked::<F, 2>,
+                    unpacked::<F, 3>,
+                    unpacked::<F, 4>,
                 ])
             }
 
@@ -171,23 +218,23 @@ macro_rules! instruction_set {
                     kquant_kernels::<super::kquant::Q4K>(),
                     kquant_kernels::<super::kquant::Q5K>(),
                     kquant_kernels::<super::kquant::Q6K>(),
-                    packed_kernels::<super::kquant::Q2K>(),
-                    packed_kernels::<super::kquant::Q3K>(),
-                    packed_kernels::<super::table::Iq4Nl>(),
-                    packed_kernels::<super::table::Iq4Xs>(),
-                    packed_kernels::<super::table::Mxfp4>(),
-                    packed_kernels::<super::table::Nvfp4>(),
-                    packed_kernels::<super::grid::Iq1S>(),
-                    packed_kernels::<super::grid::Iq1M>(),
-                    packed_kernels::<super::grid::Iq2Xxs>(),
-                    packed_kernels::<super::grid::Iq2Xs>(),
-                    packed_kernels::<super::grid::Iq2S>(),
-                    packed_kernels::<super::grid::Iq3Xxs>(),
-                    packed_kernels::<super::grid::Iq3S>(),
-                    packed_kernels::<super::ternary::Q1_0>(),
-                    packed_kernels::<super::ternary::Q2_0>(),
-                    packed_kernels::<super::ternary::Tq1_0>(),
-                    packed_kernels::<super::ternary::Tq2_0>(),
+                    unpacked_kernels::<super::kquant::Q2K>(),
+                    unpacked_kernels::<super::kquant::Q3K>(),
+                    unpacked_kernels::<super::table::Iq4Nl>(),
+                    unpacked_kernels::<super::table::Iq4Xs>(),
+                    unpacked_kernels::<super::table::Mxfp4>(),
+                    unpacked_kernels::<super::table::Nvfp4>(),
+                    unpacked_kernels::<super::grid::Iq1S>(),
+                    unpacked_kernels::<super::grid::Iq1M>(),
+                    unpacked_kernels::<super::grid::Iq2Xxs>(),
+                    unpacked_kernels::<super::grid::Iq2Xs>(),
+                    unpacked_kernels::<super::grid::Iq2S>(),
+                    unpacked_kernels::<super::grid::Iq3Xxs>(),
+                    unpacked_kernels::<super::grid::Iq3S>(),
+                    unpacked_kernels::<super::ternary::Q1_0>(),
+                    unpacked_kernels::<super::ternary::Q2_0>(),
+                    unpacked_kernels::<super::ternary::Tq1_0>(),
+                    unpacked_kernels::<super::ternary::Tq2_0>(),
                 ],
                 floats: FLOATS,
             };

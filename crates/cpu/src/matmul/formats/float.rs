@@ -4,6 +4,7 @@ use quant::TensorType;
 
 use super::super::half::bf16_to_f32;
 use super::{FloatFormat, Primitives, u16_at};
+use crate::simd::Simd;
 
 pub(in super::super) struct F32;
 pub(in super::super) struct F16;
@@ -16,6 +17,11 @@ impl FloatFormat for F32 {
     fn value<P: Primitives>(_: P, bytes: &[u8]) -> f32 {
         f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])
     }
+
+    #[inline(always)]
+    fn load<S: Simd>(s: S, bytes: &[u8]) -> S::V {
+        s.load_f32_bytes(bytes)
+    }
 }
 
 impl FloatFormat for F16 {
@@ -25,6 +31,11 @@ impl FloatFormat for F16 {
     fn value<P: Primitives>(p: P, bytes: &[u8]) -> f32 {
         p.half(u16_at(bytes))
     }
+
+    #[inline(always)]
+    fn load<S: Simd>(s: S, bytes: &[u8]) -> S::V {
+        s.load_f16_bytes(bytes)
+    }
 }
 
 impl FloatFormat for Bf16 {
@@ -33,5 +44,10 @@ impl FloatFormat for Bf16 {
     #[inline(always)]
     fn value<P: Primitives>(_: P, bytes: &[u8]) -> f32 {
         bf16_to_f32(u16_at(bytes))
+    }
+
+    #[inline(always)]
+    fn load<S: Simd>(s: S, bytes: &[u8]) -> S::V {
+        s.load_bf16_bytes(bytes)
     }
 }

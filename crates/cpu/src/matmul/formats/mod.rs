@@ -11,6 +11,7 @@ use quant::TensorType;
 
 use super::activation::Block;
 use super::half::f16_to_f32;
+use crate::simd::Simd;
 
 /// Steps of unpacking for which instruction sets have more than compilers find.
 pub(super) trait Primitives: Copy {
@@ -115,4 +116,7 @@ pub(super) trait FloatFormat {
 
     /// Converts the value in `BYTES` bytes; `p` helps.
     fn value<P: Primitives>(p: P, bytes: &[u8]) -> f32;
+
+    /// Converts the first `S::LANES` values of `bytes`.
+    fn load<S: Simd>(s: S, bytes: &[u8]) -> S::V;
 }

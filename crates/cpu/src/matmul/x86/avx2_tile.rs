@@ -1,12 +1,14 @@
-//! Outer products of panels, AVX2: 16 rows × up to 6 columns.
+//! Outer products of panels in 256-bit registers: 16 rows × up to 6 columns.
 
 use std::arch::x86_64::*;
+use std::array::from_fn;
 
 use super::super::activation::Codes;
 use super::super::formats::Format;
 use super::super::kernels::{Floats, Tile};
 use super::super::panel::Panel;
 use super::avx512_tile::{scaled_sum, start_factors, sums_at};
+use super::dot::{AvxVnni, Dot, Maddubs, Vnni};
 pub(super) use super::interleave::avx2 as interleave;
 
 /// Two registers of 8 rows.
@@ -18,12 +20,134 @@ pub(super) const FLOAT_ROWS: usize = 16;
 /// As [`CODE_COLS`].
 pub(super) const FLOAT_COLS: usize = 8;
 
-/// A panel of codes times `T` columns, two or three at a time for want of registers.
+/// Sums of a group for each column: two registers of 8 rows.
+type Sums<const T: usize> = [[__m256i; 2]; T];
+
+/// How the products of a group are summed.
+pub(super) trait Outer: Dot {
+    /// Most columns at a time that registers are enough for.
+    const COLS: usize;
+    /// Most bits of codes that are multiplied as they are; others go by signs, with their offset
+    /// taken off.
+    const UNSIGNED_BITS: u32;
+
+    /// Adds to `sums` the products of a group of a panel's rows, which `codes` points to, and of
+    /// `columns`, which point to as many values.
+    ///
+    /// # Safety
+    /// The caller is compiled with the instruction set.
+    unsafe fn outer<F: Format, const T: usize>(
+        sums: Sums<T>,
+        codes: *const u8,
+        columns: [*const i8; T],
+    ) -> Sums<T>;
+}
+
+impl Outer for Maddubs {
+    const COLS: usize = 3;
+    const UNSIGNED_BITS: u32 = 7;
+
+    #[inline(always)]
+    unsafe fn outer<F: Format, const T: usize>(
+        mut sums: Sums<T>,
+        codes: *const u8,
+        columns: [*const i8; T],
+    ) -> Sums<T> {
+        // SAFETY: as asked.
+        unsafe {
+            for start in (0..F::GROUP / 4).step_by(words::<F>()) {
+                let mut pairs = [[_mm256_setzero_si256(); 2]; T];
+                for i in start..start + words::<F>() {
+                    let rows = step(codes, i);
+                    for (pairs, column) in pairs.iter_mut().zip(columns) {
+                        let x = four(column, i);
+                        for (pairs, rows) in pairs.iter_mut().zip(rows) {
+                            *pairs = _mm256_add_epi16(*pairs, products::<F>(rows, x));
+                        }
+                    }
+                }
+                let ones = _mm256_set1_epi16(1);
+                for (sums, pairs) in sums.iter_mut().zip(pairs) {
+                    for (sum, pairs) in sums.iter_mut().zip(pairs) {
+                        *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(pairs, ones));
+                    }
+                }
+            }
+            sums
+        }
+    }
+}
+
+/// The two encodings of one instruction.
+macro_rules! outer_by_dot_products {
+    ($dot:ty) => {
+        impl Outer for $dot {
+            const COLS: usize = 6;
+            const UNSIGNED_BITS: u32 = 8;
+
+            #[inline(always)]
+            unsafe fn outer<F: Format, const T: usize>(
+                sums: Sums<T>,
+                codes: *const u8,
+                columns: [*const i8; T],
+            ) -> Sums<T> {
+                // SAFETY: as asked.
+                unsafe { dot_products::<F, $dot, T>(sums, codes, columns) }
+            }
+        }
+    };
+}
+
+outer_by_dot_products!(AvxVnni);
+outer_by_dot_products!(Vnni);
+
+/// [`Outer::outer`] by dot products of four bytes.
+#[inline(always)]
+unsafe fn dot_products<F: Format, D: Dot, const T: usize>(
+    mut sums: Sums<T>,
+    codes: *const u8,
+    columns: [*const i8; T],
+) -> Sums<T> {
+    // SAFETY: as asked.
+    unsafe {
+        for i in 0..F::GROUP / 4 {
+            let rows = step(codes, i);
+            for (sums, column) in sums.iter_mut().zip(columns) {
+                let x = four(column, i);
+                *sums = [D::bytes(sums[0], rows[0], x), D::bytes(sums[1], rows[1], x)];
+            }
+        }
+        sums
+    }
+}
+
+/// Four codes of each row, from the `i`-th four on.
+#[inline(always)]
+unsafe fn step(codes: *const u8, i: usize) -> [__m256i; 2] {
+    // SAFETY: the caller points to that many codes.
+    unsafe {
+        let at = codes.add(4 * CODE_ROWS * i);
+        [_mm256_loadu_si256(at.cast()), _mm256_loadu_si256(at.add(32).cast())]
+    }
+}
+
+/// The `i`-th four values of a column, for all rows.
+#[inline(always)]
+unsafe fn four(column: *const i8, i: usize) -> __m256i {
+    // SAFETY: the caller points to that many values.
+    unsafe { _mm256_set1_epi32(column.add(4 * i).cast::<i32>().read_unaligned()) }
+}
+
+/// A panel of codes times `T` columns, some at a time for want of registers.
 ///
 /// # Safety
-/// Inlined where AVX2 and FMA are enabled.
+/// Inlined where AVX2, FMA and the instructions of `D` are enabled.
 #[inline(always)]
-pub(super) unsafe fn codes<F: Format, const T: usize>(panel: &Panel, x: Codes<'_>, out: &mut Tile) {
+pub(super) unsafe fn codes_by<F: Format, D: Outer, const T: usize>(
+    panel: &Panel,
+    x: Codes<'_>,
+    out: &mut Tile,
+) {
     let groups = x.cols / F::GROUP;
     assert!(
         panel.elements().len() >= x.cols * CODE_ROWS && panel.scales.len() >= groups * CODE_ROWS
@@ -33,75 +157,65 @@ pub(super) unsafe fn codes<F: Format, const T: usize>(panel: &Panel, x: Codes<'_
     assert!(x.sums.len() >= T * x.cols / 16);
     // SAFETY: all accesses are within the lengths checked above.
     unsafe {
-        match T {
-            6 => {
-                some_columns::<F, 3>(panel, x, 0, out);
-                some_columns::<F, 3>(panel, x, 3, out);
+        match (T, D::COLS) {
+            (6, 3) => {
+                some_columns::<F, D, 3>(panel, x, 0, out);
+                some_columns::<F, D, 3>(panel, x, 3, out);
             }
-            5 => {
-                some_columns::<F, 3>(panel, x, 0, out);
-                some_columns::<F, 2>(panel, x, 3, out);
+            (5, 3) => {
+                some_columns::<F, D, 3>(panel, x, 0, out);
+                some_columns::<F, D, 2>(panel, x, 3, out);
             }
-            4 => {
-                some_columns::<F, 2>(panel, x, 0, out);
-                some_columns::<F, 2>(panel, x, 2, out);
+            (4, 3) => {
+                some_columns::<F, D, 2>(panel, x, 0, out);
+                some_columns::<F, D, 2>(panel, x, 2, out);
             }
-            _ => some_columns::<F, T>(panel, x, 0, out),
+            _ => some_columns::<F, D, T>(panel, x, 0, out),
         }
     }
 }
 
+/// [`codes_by`] with the instructions of AVX2.
+///
+/// # Safety
+/// As there.
 #[inline(always)]
-unsafe fn some_columns<F: Format, const T: usize>(
+pub(super) unsafe fn codes<F: Format, const T: usize>(panel: &Panel, x: Codes<'_>, out: &mut Tile) {
+    // SAFETY: as asked.
+    unsafe { codes_by::<F, Maddubs, T>(panel, x, out) }
+}
+
+#[inline(always)]
+unsafe fn some_columns<F: Format, D: Outer, const T: usize>(
     panel: &Panel,
     x: Codes<'_>,
     first: usize,
     out: &mut Tile,
 ) {
-    // SAFETY: `codes` has checked the lengths, and columns `first..first + T` exist.
+    // SAFETY: `codes_by` has checked the lengths, and columns `first..first + T` exist.
     unsafe {
         let mut acc = [[_mm256_setzero_ps(); 2]; T];
-        let mut codes = panel.elements().as_ptr();
-        for g in 0..groups_of::<F>(x) {
-            let mut dot = [[_mm256_setzero_si256(); 2]; T];
-            if F::OFFSET != 0 && F::BITS < 8 {
+        let codes = panel.elements().as_ptr();
+        for g in 0..x.cols / F::GROUP {
+            // Starting at -OFFSET · Σ activations takes the offset off exactly.
+            let mut start = [[_mm256_setzero_si256(); 2]; T];
+            if F::OFFSET != 0 && F::BITS <= D::UNSIGNED_BITS {
                 let factors = _mm256_set1_epi32(start_factors::<F>(g));
-                for (t, dot) in dot.iter_mut().enumerate() {
+                for (t, start) in start.iter_mut().enumerate() {
                     let sums = _mm256_set1_epi32(sums_at::<F>(x, first + t, g));
-                    *dot = [_mm256_madd_epi16(sums, factors); 2];
+                    *start = [_mm256_madd_epi16(sums, factors); 2];
                 }
             }
-            for start in (0..F::GROUP / 4).step_by(words::<F>()) {
-                let mut pairs = [[_mm256_setzero_si256(); 2]; T];
-                for i in start..start + words::<F>() {
-                    let rows = [
-                        _mm256_loadu_si256(codes.cast()),
-                        _mm256_loadu_si256(codes.add(32).cast()),
-                    ];
-                    codes = codes.add(4 * CODE_ROWS);
-                    for (t, pairs) in pairs.iter_mut().enumerate() {
-                        let at = x.codes.as_ptr().add((first + t) * x.cols + g * F::GROUP + 4 * i);
-                        let x = _mm256_set1_epi32(at.cast::<i32>().read_unaligned());
-                        for (pairs, rows) in pairs.iter_mut().zip(rows) {
-                            *pairs = _mm256_add_epi16(*pairs, products::<F>(rows, x));
-                        }
-                    }
-                }
-                let ones = _mm256_set1_epi16(1);
-                for (dot, pairs) in dot.iter_mut().zip(pairs) {
-                    for (dot, pairs) in dot.iter_mut().zip(pairs) {
-                        *dot = _mm256_add_epi32(*dot, _mm256_madd_epi16(pairs, ones));
-                    }
-                }
-            }
+            let at = |t: usize| (first + t) * x.cols + g * F::GROUP;
+            let columns: [_; T] = from_fn(|t| x.codes.as_ptr().add(at(t)));
+            let dot = D::outer::<F, T>(start, codes.add(g * F::GROUP * CODE_ROWS), columns);
             let load = |data: &[f32]| {
                 let at = data.as_ptr().add(g * CODE_ROWS);
                 [_mm256_loadu_ps(at), _mm256_loadu_ps(at.add(8))]
             };
             let scales = load(&panel.scales);
             for t in 0..T {
-                let at = ((first + t) * x.cols + g * F::GROUP) / 32;
-                let x_scale = _mm256_set1_ps(x.pairs.as_ptr().add(at).read()[0]);
+                let x_scale = _mm256_set1_ps(x.pairs.as_ptr().add(at(t) / 32).read()[0]);
                 for h in 0..2 {
                     let scale = _mm256_mul_ps(scales[h], x_scale);
                     acc[t][h] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot[t][h]), scale, acc[t][h]);
@@ -130,7 +244,7 @@ unsafe fn some_columns<F: Format, const T: usize>(
 unsafe fn products<F: Format>(codes: __m256i, x: __m256i) -> __m256i {
     // SAFETY: registers only; the caller has AVX2.
     unsafe {
-        if F::BITS < 8 {
+        if F::BITS <= Maddubs::UNSIGNED_BITS {
             return _mm256_maddubs_epi16(codes, x);
         }
         let codes = _mm256_xor_si256(codes, _mm256_set1_epi8(-128));
@@ -147,10 +261,6 @@ const fn words<F: Format>() -> usize {
         _ => 1,
     };
     if most * 4 < F::GROUP { most } else { F::GROUP / 4 }
-}
-
-fn groups_of<F: Format>(x: Codes<'_>) -> usize {
-    x.cols / F::GROUP
 }
 
 /// A panel of floats times `T` columns.

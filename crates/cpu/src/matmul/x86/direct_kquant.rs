@@ -8,10 +8,8 @@ use super::super::activation::Codes;
 use super::super::formats::Format;
 use super::super::formats::kquant::{Q2K, Q3K, Q4K, Q5K, Q6K, six_bit, sixteen_six_bit};
 use super::super::formats::table::{Iq4Xs, group_scales};
-use super::super::half::f16_to_f32;
 use super::super::kernels::{DIRECT_ROWS, Strip};
-use super::dot::{Dot, prefetch, sum};
-use super::primitives::low_and_high;
+use super::dot::{Dot, follow, signed, sum};
 
 /// A column's part that meets one block.
 #[derive(Clone, Copy)]
@@ -94,7 +92,7 @@ impl Blocks for Q4K {
             with_mins::<D, T>(block, x, |pair| {
                 let bytes = _mm256_loadu_si256(block.add(16 + 32 * pair).cast());
                 let high = _mm256_and_si256(_mm256_srli_epi16::<4>(bytes), mask);
-                (_mm256_and_si256(bytes, mask), high)
+                [_mm256_and_si256(bytes, mask), high]
             })
         }
     }
@@ -118,7 +116,7 @@ impl Blocks for Q5K {
                     let down = _mm256_srl_epi16(fifth, _mm_cvtsi32_si128(n as i32));
                     _mm256_and_si256(_mm256_slli_epi16::<4>(down), bit)
                 };
-                (_mm256_or_si256(low, up(2 * pair)), _mm256_or_si256(high, up(2 * pair + 1)))
+                [_mm256_or_si256(low, up(2 * pair)), _mm256_or_si256(high, up(2 * pair + 1))]
             })
         }
     }
@@ -158,21 +156,31 @@ impl Blocks for Iq4Xs {
         // SAFETY: the caller keeps the trait's rules; all loads are within block and column.
         unsafe {
             let scales = group_scales(std::slice::from_raw_parts(block.add(2), 6));
-            let scales = _mm_cvtepu8_epi16(_mm_cvtsi64_si128(scales as i64));
-            let scales = _mm256_broadcastsi128_si256(_mm_sub_epi16(scales, _mm_set1_epi16(32)));
+            let scales = _mm256_cvtepu8_epi32(_mm_cvtsi64_si128(scales as i64));
+            let scales = _mm256_sub_epi32(scales, _mm256_set1_epi32(32));
             let table = _mm_loadu_si128(codebook::IQ4.as_ptr().cast());
             let table = _mm256_broadcastsi128_si256(table);
+            let mask = _mm256_set1_epi8(15);
             let mut out = [Lanes { dot: _mm256_setzero_si256(), min: _mm_setzero_si128() }; T];
-            for group in 0..8 {
-                let codes = low_and_high(block.add(8 + 16 * group));
-                let codes = _mm256_shuffle_epi8(table, codes);
-                let which = _mm256_set1_epi16((2 * group + ((2 * group + 1) << 8)) as i16);
-                let scale = _mm256_shuffle_epi8(scales, which);
+            for group in (0..8).step_by(2) {
+                // The first 16 codes of both groups, then the last 16 of both.
+                let both = _mm256_loadu_si256(block.add(8 + 16 * group).cast());
+                let first = _mm256_shuffle_epi8(table, _mm256_and_si256(both, mask));
+                let last = _mm256_and_si256(_mm256_srli_epi16::<4>(both), mask);
+                let last = _mm256_shuffle_epi8(table, last);
+                let (a, b) = (group as i32, group as i32 + 1);
+                let which = _mm256_setr_epi32(a, a, a, a, b, b, b, b);
+                let scale = _mm256_permutevar8x32_epi32(scales, which);
                 for (out, x) in out.iter_mut().zip(x) {
-                    let x = _mm256_loadu_si256(x.codes.add(32 * group).cast());
-                    let pairs =
-                        _mm256_maddubs_epi16(_mm256_abs_epi8(codes), _mm256_sign_epi8(x, codes));
-                    out.dot = D::words(out.dot, pairs, scale);
+                    let half = |at: usize| {
+                        let at = x.codes.add(32 * group + at);
+                        let (a, b) =
+                            (_mm_loadu_si128(at.cast()), _mm_loadu_si128(at.add(32).cast()));
+                        _mm256_set_m128i(b, a)
+                    };
+                    let dot = signed::<D>(_mm256_setzero_si256(), first, half(0));
+                    let dot = signed::<D>(dot, last, half(16));
+                    out.dot = _mm256_add_epi32(out.dot, _mm256_mullo_epi32(dot, scale));
                 }
             }
             out
@@ -200,19 +208,66 @@ unsafe fn by_sixteen<D: Dot, const T: usize>(
 ) -> [Lanes; T] {
     // SAFETY: the columns are whole; the caller has AVX2 and `D`.
     unsafe {
-        let mut out = [Lanes { dot: _mm256_setzero_si256(), min: _mm_setzero_si128() }; T];
-        for group in 0..8 {
-            let codes = codes(group);
-            // The scales of 16 + 16 values, each repeated for its 8 pairs.
-            let at = 2 * group as i64 * 0x0101_0101_0101_0101;
-            let which = _mm_set_epi64x(at + 0x0101_0101_0101_0101, at);
+        let mut sums = Sums::zero();
+        for group in (0..8).step_by(2) {
+            // Scales of the first 16 values of both groups, then of the last 16 of both.
+            let four = |scale: usize| scale as i64 * 0x0101_0101;
+            let first = four(2 * group) | four(2 * group + 2) << 32;
+            let which = _mm_set_epi64x(first + 0x0101_0101_0101_0101, first);
             let scale = _mm256_cvtepi8_epi16(_mm_shuffle_epi8(scales, which));
-            for (out, x) in out.iter_mut().zip(x) {
-                let x = _mm256_loadu_si256(x.codes.add(32 * group).cast());
-                out.dot = D::words(out.dot, _mm256_maddubs_epi16(codes, x), scale);
+            // Called at one place only: closures that aren't inlined lose the instruction set.
+            let mut both = [_mm256_setzero_si256(); 2];
+            for (i, both) in both.iter_mut().enumerate() {
+                *both = codes(group + i);
+            }
+            sums.add::<D>(group, both, scale, x);
+        }
+        sums.lanes()
+    }
+}
+
+/// Integer sums of a block.
+struct Sums<const T: usize>([[__m256i; T]; 2]);
+
+impl<const T: usize> Sums<T> {
+    #[inline(always)]
+    unsafe fn zero() -> Self {
+        // SAFETY: the caller has AVX2.
+        unsafe { Self([[_mm256_setzero_si256(); T]; 2]) }
+    }
+
+    /// Adds the products of groups `group` and `group + 1`, whose scales are as the words of
+    /// [`Dot::fours`].
+    #[inline(always)]
+    unsafe fn add<D: Dot>(
+        &mut self,
+        group: usize,
+        codes: [__m256i; 2],
+        scale: __m256i,
+        x: [Column; T],
+    ) {
+        // SAFETY: the columns are whole; the caller has AVX2 and `D`.
+        unsafe {
+            // Two sums by turns, not to wait for each other.
+            for (sum, x) in self.0[group / 2 % 2].iter_mut().zip(x) {
+                let load = |group: usize| _mm256_loadu_si256(x.codes.add(32 * group).cast());
+                let fours = D::fours(codes, [load(group), load(group + 1)]);
+                *sum = D::words(*sum, fours, scale);
             }
         }
-        out
+    }
+
+    /// Without mins.
+    #[inline(always)]
+    unsafe fn lanes(self) -> [Lanes; T] {
+        // SAFETY: the caller has AVX2.
+        unsafe {
+            let mut out = [Lanes { dot: _mm256_setzero_si256(), min: _mm_setzero_si128() }; T];
+            for (t, out) in out.iter_mut().enumerate() {
+                out.dot = _mm256_add_epi32(self.0[0][t], self.0[1][t]);
+            }
+            out
+        }
     }
 }
 
@@ -240,7 +295,7 @@ unsafe fn take_offset<const T: usize>(
 unsafe fn with_mins<D: Dot, const T: usize>(
     block: *const u8,
     x: [Column; T],
-    codes: impl Fn(usize) -> (__m256i, __m256i),
+    codes: impl Fn(usize) -> [__m256i; 2],
 ) -> [Lanes; T] {
     // SAFETY: `block` and the columns are whole; the caller has AVX2 and `D`.
     unsafe {
@@ -248,26 +303,21 @@ unsafe fn with_mins<D: Dot, const T: usize>(
         let scales = _mm_cvtepu8_epi16(_mm_cvtsi64_si128(scales as i64));
         let scales = _mm256_broadcastsi128_si256(scales);
         let mins = _mm_cvtepu8_epi16(_mm_cvtsi64_si128(mins as i64));
-        let mut dot = [_mm256_setzero_si256(); T];
+        let mut sums = Sums::zero();
         for pair in 0..4 {
-            let (first, second) = codes(pair);
-            for (i, codes) in [first, second].into_iter().enumerate() {
-                let group = 2 * pair + i;
-                let which = _mm256_set1_epi16((2 * group + ((2 * group + 1) << 8)) as i16);
-                let scale = _mm256_shuffle_epi8(scales, which);
-                for (dot, x) in dot.iter_mut().zip(x) {
-                    let x = _mm256_loadu_si256(x.codes.add(32 * group).cast());
-                    *dot = D::words(*dot, _mm256_maddubs_epi16(codes, x), scale);
-                }
-            }
+            let four =
+                |group: usize| (2 * group + ((2 * group + 1) << 8)) as i64 * 0x0001_0001_0001_0001;
+            let (a, b) = (four(2 * pair), four(2 * pair + 1));
+            let scale = _mm256_shuffle_epi8(scales, _mm256_setr_epi64x(a, b, a, b));
+            sums.add::<D>(2 * pair, codes(pair), scale, x);
         }
-        let mut out = [Lanes { dot: _mm256_setzero_si256(), min: _mm_setzero_si128() }; T];
-        for t in 0..T {
+        let mut out = sums.lanes();
+        for (out, x) in out.iter_mut().zip(x) {
             let sums = _mm_hadd_epi16(
-                _mm_loadu_si128(x[t].sums.cast()),
-                _mm_loadu_si128(x[t].sums.add(8).cast()),
+                _mm_loadu_si128(x.sums.cast()),
+                _mm_loadu_si128(x.sums.add(8).cast()),
             );
-            out[t] = Lanes { dot: dot[t], min: _mm_madd_epi16(mins, sums) };
+            out.min = _mm_madd_epi16(mins, sums);
         }
         out
     }
@@ -315,17 +365,22 @@ unsafe fn row<F: Blocks, D: Dot, const T: usize>(
                 sums: x.sums.as_ptr().add((t * n_blocks + b) * 16),
             });
             let block = rows.as_ptr().add((r * n_blocks + b) * F::BYTES);
-            for line in 0..F::BYTES.div_ceil(64) {
-                prefetch(block.wrapping_add(64 * line));
-            }
+            follow(block, F::BYTES);
             let lanes = F::multiply::<D, T>(block, columns);
-            let half = |at: usize| f16_to_f32(block.add(at).cast::<u16>().read_unaligned());
+            let scales = if F::MINS {
+                _mm_cvtsi32_si128(block.add(F::SCALE).cast::<i32>().read_unaligned())
+            } else {
+                let half = block.add(F::SCALE).cast::<u16>().read_unaligned();
+                _mm_cvtsi32_si128(i32::from(half))
+            };
+            let scales = _mm_cvtph_ps(scales);
             for t in 0..T {
-                let x_scale = x.pairs.get_unchecked((t * n_blocks + b) * 8)[0];
-                let scale = _mm256_set1_ps(half(F::SCALE) * x_scale);
+                let x_scale = &x.pairs.get_unchecked((t * n_blocks + b) * 8)[0];
+                let scales = _mm_mul_ps(scales, _mm_broadcast_ss(x_scale));
+                let scale = _mm256_broadcastss_ps(scales);
                 acc[t] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(lanes[t].dot), scale, acc[t]);
                 if F::MINS {
-                    let scale = _mm_set1_ps(half(F::SCALE + 2) * x_scale);
+                    let scale = _mm_permute_ps::<0b0101_0101>(scales);
                     min[t] = _mm_fmadd_ps(_mm_cvtepi32_ps(lanes[t].min), scale, min[t]);
                 }
             }

@@ -5,7 +5,7 @@ use std::arch::x86_64::*;
 use super::super::activation::Codes;
 use super::super::formats::Format;
 use super::super::kernels::{DIRECT_ROWS, Strip};
-use super::dot::{Dot, prefetch, signed, sum};
+use super::dot::{Dot, follow, signed, sum};
 use super::primitives::Avx2;
 
 /// `n_rows` rows times `T` columns.
@@ -31,9 +31,7 @@ pub(super) unsafe fn direct<F: Format, D: Dot, const T: usize>(
         // SAFETY: the caller has AVX2.
         let mut acc = unsafe { [[_mm256_setzero_ps(); T]; 2] };
         for (b, bytes) in row.chunks_exact(F::BYTES).enumerate() {
-            for line in 0..F::BYTES.div_ceil(64) {
-                prefetch(bytes.as_ptr().wrapping_add(64 * line));
-            }
+            follow(bytes.as_ptr(), F::BYTES);
             let (codes, scales) = (&mut block.codes[..F::LEN], &mut block.scales);
             F::unpack(p, bytes, codes, &mut scales[..F::LEN / F::GROUP], &mut []);
             // SAFETY: `b` is a block of `x`, whose lengths are checked above.

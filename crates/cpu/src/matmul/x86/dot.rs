@@ -16,6 +16,13 @@ pub(super) trait Dot {
     /// # Safety
     /// As above.
     unsafe fn words(acc: __m256i, a: __m256i, b: __m256i) -> __m256i;
+
+    /// Sums of four products of unsigned and signed bytes, as 16-bit values, which they must fit: in
+    /// each 128-bit lane four sums of the first registers, then four of the second.
+    ///
+    /// # Safety
+    /// As above.
+    unsafe fn fours(unsigned: [__m256i; 2], signed: [__m256i; 2]) -> __m256i;
 }
 
 /// AVX2.
@@ -36,6 +43,15 @@ impl Dot for Maddubs {
         // SAFETY: the caller has AVX2.
         unsafe { _mm256_add_epi32(acc, _mm256_madd_epi16(a, b)) }
     }
+
+    #[inline(always)]
+    unsafe fn fours(unsigned: [__m256i; 2], signed: [__m256i; 2]) -> __m256i {
+        // SAFETY: the caller has AVX2.
+        unsafe {
+            let pairs = |i: usize| _mm256_maddubs_epi16(unsigned[i], signed[i]);
+            _mm256_hadd_epi16(pairs(0), pairs(1))
+        }
+    }
 }
 
 /// AVX-512 VNNI with 256-bit registers.
@@ -52,6 +68,43 @@ impl Dot for Vnni {
     unsafe fn words(acc: __m256i, a: __m256i, b: __m256i) -> __m256i {
         // SAFETY: the caller has AVX-512 VNNI and VL.
         unsafe { _mm256_dpwssd_epi32(acc, a, b) }
+    }
+
+    #[inline(always)]
+    unsafe fn fours(unsigned: [__m256i; 2], signed: [__m256i; 2]) -> __m256i {
+        // SAFETY: the caller has AVX-512 VNNI and VL.
+        unsafe {
+            let fours =
+                |i: usize| _mm256_dpbusd_epi32(_mm256_setzero_si256(), unsigned[i], signed[i]);
+            _mm256_packs_epi32(fours(0), fours(1))
+        }
+    }
+}
+
+/// AVX-VNNI: as [`Vnni`], encoded for processors without AVX-512.
+pub(super) struct AvxVnni;
+
+impl Dot for AvxVnni {
+    #[inline(always)]
+    unsafe fn bytes(acc: __m256i, unsigned: __m256i, signed: __m256i) -> __m256i {
+        // SAFETY: the caller has AVX-VNNI.
+        unsafe { _mm256_dpbusd_avx_epi32(acc, unsigned, signed) }
+    }
+
+    #[inline(always)]
+    unsafe fn words(acc: __m256i, a: __m256i, b: __m256i) -> __m256i {
+        // SAFETY: the caller has AVX-VNNI.
+        unsafe { _mm256_dpwssd_avx_epi32(acc, a, b) }
+    }
+
+    #[inline(always)]
+    unsafe fn fours(unsigned: [__m256i; 2], signed: [__m256i; 2]) -> __m256i {
+        // SAFETY: the caller has AVX-VNNI.
+        unsafe {
+            let first = Self::bytes(_mm256_setzero_si256(), unsigned[0], signed[0]);
+            let second = Self::bytes(_mm256_setzero_si256(), unsigned[1], signed[1]);
+            _mm256_packs_epi32(first, second)
+        }
     }
 }
 
@@ -79,13 +132,65 @@ pub(super) unsafe fn sum(v: __m256) -> f32 {
     }
 }
 
-/// Asks for the cache line that a stream at `at` reaches soon; it may lie anywhere. Rows are read
-/// one after the other, so that weights are a single stream, which the processor's own prefetching
-/// follows too.
+/// Helps the processor to follow a stream of weights that goes on by `step` bytes from `at`.
+///
+/// Its own prefetching does not cross pages, so the first line of the next one is asked for when the
+/// stream comes to a new page. Kernels that compute much per byte also ask for each line some way
+/// ahead. Both measured on Zen 4: pages read Q4_K 1.3 times as fast, lines another 6 %. Without
+/// pages lines gain little, and for light kernels they cost a third.
 #[inline(always)]
-pub(super) fn prefetch(at: *const u8) {
-    /// Far enough to hide main memory, near enough to stay within a chunk mostly.
-    const AHEAD: usize = 2 << 10;
-    // SAFETY: a prefetch of any address is harmless, and every x86-64 processor has it.
-    unsafe { _mm_prefetch::<_MM_HINT_T0>(at.wrapping_add(AHEAD).cast()) }
+pub(super) fn follow(at: *const u8, step: usize) {
+    /// Bytes ahead.
+    const AHEAD: usize = 3 << 10;
+    const LINE: usize = 64;
+    crate::simd::x86::touch_next_page(at, step);
+    let line = |i: usize| {
+        let ahead = at.wrapping_add(AHEAD + LINE * i);
+        // SAFETY: a prefetch of any address is harmless, and every x86-64 processor has it.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(ahead.cast()) }
+    };
+    (0..step / LINE).for_each(line);
+    if at.addr() % LINE + step % LINE >= LINE {
+        line(step / LINE);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[target_feature(enable = "avx2,avxvnni")]
+    #[inline(never)]
+    fn bytes(acc: __m256i, unsigned: __m256i, signed: __m256i) -> __m256i {
+        // SAFETY: this function's features are enough.
+        unsafe { AvxVnni::bytes(acc, unsigned, signed) }
+    }
+
+    #[target_feature(enable = "avx2,avxvnni")]
+    #[inline(never)]
+    fn words(acc: __m256i, a: __m256i, b: __m256i) -> __m256i {
+        // SAFETY: this function's features are enough.
+        unsafe { AvxVnni::words(acc, a, b) }
+    }
+
+    /// Whether the code of a function, up to what looks like its return, has an instruction
+    /// `VEX.256.66.0F38.W0` with this opcode.
+    fn has_vex(function: unsafe fn(__m256i, __m256i, __m256i) -> __m256i, opcode: u8) -> bool {
+        const RETURN: u8 = 0xc3;
+        let start = function as *const u8;
+        // SAFETY: code is readable, and the scan ends within the function.
+        let code = (0..).map(|i| unsafe { start.add(i).read() }).take_while(|&b| b != RETURN);
+        code.collect::<Vec<_>>().windows(4).any(|code| {
+            code[0] == 0xc4 && code[1] & 0x1f == 2 && code[2] & 0x87 == 5 && code[3] == opcode
+        })
+    }
+
+    // Bodies of kernels are tested with both encodings where the processor has them; where it has
+    // AVX-512 VNNI only, this is what they differ by.
+    #[test]
+    fn avx_vnni_has_the_encoding_without_avx512() {
+        assert!(has_vex(bytes, 0x50));
+        assert!(has_vex(words, 0x52));
+        assert!(!has_vex(bytes, 0x52));
+    }
 }

@@ -4,8 +4,9 @@
 //! the instruction set's `#[target_feature]` calls them.
 
 mod avx2_tile;
+mod avx512_bf16;
 mod avx512_tile;
-mod direct_float;
+mod avx_vnni_tile;
 mod direct_kquant;
 mod direct_legacy;
 mod direct_unpacked;
@@ -14,16 +15,19 @@ mod interleave;
 mod primitives;
 
 use super::activation::{Block, Codes, CodesMut, quantize_row};
+use super::direct_float;
 use super::formats::{FloatFormat, Format, float, grid, kquant, legacy, table, ternary};
 use super::kernels::{
     CodeKernels, DIRECT_COLS, DirectCodes, FloatKernels, Floats, Kernels, Strip, Tile,
 };
 use super::panel::{self, Panel, Step};
+use crate::simd::x86 as simd;
+use avx_vnni_tile::{evex_tile, vex_tile};
 use primitives::Avx2;
 
 /// An instruction set's functions: the bodies compiled with its features.
 macro_rules! instruction_set {
-    ($module:ident, $features:literal, $dot:ty, $codes_tile:ident, $float_tile:ident) => {
+    ($module:ident, $features:literal, $simd:ty, $dot:ty, $codes_tile:ident, $float_tile:ident) => {
         mod $module {
             use super::*;
 
@@ -118,14 +122,15 @@ macro_rules! instruction_set {
             }
 
             #[target_feature(enable = $features)]
-            pub(super) fn float_direct<F: direct_float::Loads, const T: usize>(
+            pub(super) fn float_direct<F: FloatFormat, const T: usize>(
                 rows: &[u8],
                 n_rows: usize,
                 x: Floats<'_>,
                 out: &mut Strip,
             ) {
                 // SAFETY: this function's features are enough.
-                unsafe { direct_float::direct::<F, T>(rows, n_rows, x, out) }
+                let s = unsafe { <$simd>::new() };
+                direct_float::direct::<F, _, T>(s, rows, n_rows, x, out);
             }
 
             const fn code_kernels<F: Format>(direct: [DirectCodes; DIRECT_COLS]) -> CodeKernels {
@@ -164,7 +169,7 @@ macro_rules! instruction_set {
                 ])
             }
 
-            const fn float_kernels<F: direct_float::Loads>() -> FloatKernels {
+            pub(super) const fn float_kernels<F: FloatFormat>() -> FloatKernels {
                 FloatKernels {
                     ty: F::TY,
                     panel_rows: FLOAT_ROWS,
@@ -226,10 +231,20 @@ macro_rules! instruction_set {
     };
 }
 
-instruction_set!(avx2, "avx2,fma,f16c", dot::Maddubs, avx2_tile, avx2_tile);
+instruction_set!(avx2, "avx2,fma,f16c", simd::Avx2, dot::Maddubs, avx2_tile, avx2_tile);
+instruction_set!(avx_vnni, "avx2,fma,f16c,avxvnni", simd::Avx2, dot::AvxVnni, vex_tile, avx2_tile);
+instruction_set!(
+    avx_vnni_evex,
+    "avx2,fma,f16c,avx512f,avx512vl,avx512vnni",
+    simd::Avx2,
+    dot::Vnni,
+    evex_tile,
+    avx2_tile
+);
 instruction_set!(
     avx512,
     "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl",
+    simd::Avx512<false>,
     dot::Maddubs,
     avx2_tile,
     avx512_tile
@@ -237,6 +252,7 @@ instruction_set!(
 instruction_set!(
     avx512_vnni,
     "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni",
+    simd::Avx512<false>,
     dot::Vnni,
     avx512_tile,
     avx512_tile
@@ -245,3 +261,18 @@ instruction_set!(
 pub(super) use avx2::KERNELS as AVX2;
 pub(super) use avx512::KERNELS as AVX512;
 pub(super) use avx512_vnni::KERNELS as AVX512_VNNI;
+
+/// As [`AVX512_VNNI`] but for BF16.
+pub(super) static AVX512_BF16: Kernels = Kernels {
+    floats: &[
+        avx512_vnni::float_kernels::<float::F32>(),
+        avx512_vnni::float_kernels::<float::F16>(),
+        avx512_bf16::KERNELS,
+    ],
+    ..AVX512_VNNI
+};
+
+/// The kernels of [`crate::isa::Isa::AvxVnni`], in the encoding that the processor has.
+pub(super) fn avx_vnni() -> &'static Kernels {
+    if is_x86_feature_detected!("avxvnni") { &avx_vnni::KERNELS } else { &avx_vnni_evex::KERNELS }
+}

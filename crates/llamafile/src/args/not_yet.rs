@@ -1,0 +1,63 @@
+//! The table of flags that are refused with a reason.
+
+/// Flags of llama.cpp and llamafile that ask for something this version cannot do.
+pub const NOT_YET: &[(&[&str], &str)] = &[
+    (&["--server", "--v2", "--host", "--port", "--listen"], "there is no server yet"),
+    (&["--image", "--audio", "--video", "-mm", "--mmproj"], "models read only text yet"),
+    (
+        &["--grammar", "--grammar-file", "-j", "--json-schema", "-jf", "--json-schema-file"],
+        "answers cannot be held to a grammar yet",
+    ),
+    (
+        &["--lora", "--lora-scaled", "--control-vector", "--control-vector-scaled"],
+        "adapters cannot be applied yet",
+    ),
+    (
+        &["-hf", "-hfr", "--hf-repo", "-hff", "--hf-file", "-mu", "--model-url"],
+        "only known models can be fetched yet",
+    ),
+    (
+        &[
+            "--mirostat",
+            "--dry-multiplier",
+            "--xtc-probability",
+            "--typical",
+            "--typical-p",
+            "--top-nsigma",
+            "--top-n-sigma",
+            "--dynatemp-range",
+            "--samplers",
+            "-l",
+            "--logit-bias",
+            "--ignore-eos",
+        ],
+        "this way of choosing tokens is not there yet",
+    ),
+    (
+        &["-r", "--reverse-prompt", "--in-prefix", "--in-suffix"],
+        "the conversation's form comes from the chat template only, yet",
+    ),
+    (
+        &["--prompt-cache", "--keep", "--context-shift"],
+        "the context cannot be saved or shifted yet",
+    ),
+    (
+        &[
+            "-tb",
+            "--threads-batch",
+            "-Cb",
+            "--cpu-mask-batch",
+            "-Crb",
+            "--cpu-range-batch",
+            "--cpu-strict-batch",
+        ],
+        "prompts and answers share one pool of threads, which -t, -C and --cpu-strict set",
+    ),
+    (
+        &["--prio", "--prio-batch", "--poll", "--poll-batch"],
+        "threads keep the priority of the process, and spin for a moment before they sleep",
+    ),
+    (&["--numa"], "memory is left where the system puts it"),
+    (&["-md", "--model-draft", "--draft"], "there is no speculative decoding yet"),
+    (&["--embedding", "--embeddings"], "there are no embeddings yet"),
+];
