@@ -1,7 +1,11 @@
 //! Keys and values of the positions already seen, and attention over them.
 
+use std::fmt;
 use std::ops::Range;
 
+use quant::TensorType;
+
+use crate::ops::BackendError;
 use crate::weight::Vector;
 
 /// Positions per page of keys and values.
@@ -11,28 +15,95 @@ pub const PAGE: usize = 64;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct KvId(pub usize);
 
-/// The number format of stored keys and values.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// The number format of stored keys or values: a tensor type whose blocks are at most as long as a
+/// head, and quickly encoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum KvType {
     /// 32-bit floats.
     F32,
     /// 16-bit floats, rounded to nearest even.
     #[default]
     F16,
+    /// The upper half of 32-bit floats, rounded to nearest even.
+    Bf16,
+    /// 8 bits, with a scale per 32 values.
+    Q8_0,
+    /// 5 bits, with a scale and a minimum per 32 values.
+    Q5_1,
+    /// 5 bits, with a scale per 32 values.
+    Q5_0,
+    /// 4 bits, with a scale and a minimum per 32 values.
+    Q4_1,
+    /// 4 bits, with a scale per 32 values.
+    Q4_0,
+    /// 4 bits that choose from uneven levels, with a scale per 32 values.
+    Iq4Nl,
 }
 
 impl KvType {
-    /// Bytes per value.
-    pub fn bytes(self) -> usize {
+    /// Every format, the most precise first.
+    pub const ALL: [KvType; 9] = [
+        KvType::F32,
+        KvType::F16,
+        KvType::Bf16,
+        KvType::Q8_0,
+        KvType::Q5_1,
+        KvType::Q5_0,
+        KvType::Q4_1,
+        KvType::Q4_0,
+        KvType::Iq4Nl,
+    ];
+
+    /// The tensor type that defines the format.
+    pub fn tensor_type(self) -> TensorType {
         match self {
-            KvType::F32 => 4,
-            KvType::F16 => 2,
+            KvType::F32 => TensorType::F32,
+            KvType::F16 => TensorType::F16,
+            KvType::Bf16 => TensorType::BF16,
+            KvType::Q8_0 => TensorType::Q8_0,
+            KvType::Q5_1 => TensorType::Q5_1,
+            KvType::Q5_0 => TensorType::Q5_0,
+            KvType::Q4_1 => TensorType::Q4_1,
+            KvType::Q4_0 => TensorType::Q4_0,
+            KvType::Iq4Nl => TensorType::IQ4_NL,
         }
+    }
+
+    /// Its name, for example `q8_0`.
+    pub fn name(self) -> &'static str {
+        self.tensor_type().name()
+    }
+
+    /// The format of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|ty| ty.name() == name)
     }
 }
 
-/// The shape of one layer's store: `n_pages` pages, each `[n_head_kv][PAGE][head_dim]` for keys
-/// and the same with `head_dim_v` for values.
+impl fmt::Display for KvType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// The formats of keys and of values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct KvTypes {
+    /// Of keys.
+    pub k: KvType,
+    /// Of values.
+    pub v: KvType,
+}
+
+impl From<KvType> for KvTypes {
+    /// The same for both.
+    fn from(ty: KvType) -> Self {
+        Self { k: ty, v: ty }
+    }
+}
+
+/// The shape of one layer's store: `n_pages` pages, each of [`PAGE`] positions of `n_head_kv` heads
+/// of keys and of values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KvSpec {
     /// Number of key/value heads.
@@ -43,19 +114,34 @@ pub struct KvSpec {
     pub head_dim_v: usize,
     /// Pages in the store.
     pub n_pages: usize,
-    /// Format of keys and values.
-    pub ty: KvType,
+    /// Formats of keys and values.
+    pub types: KvTypes,
 }
 
 impl KvSpec {
-    /// Bytes of the whole store; `None` on overflow.
-    pub fn bytes(&self) -> Option<usize> {
-        self.n_pages
-            .checked_mul(PAGE)?
-            .checked_mul(self.n_head_kv)?
-            .checked_mul(self.head_dim.checked_add(self.head_dim_v)?)?
-            .checked_mul(self.ty.bytes())
+    /// Bytes of the whole store.
+    ///
+    /// # Errors
+    /// Heads that are not whole blocks of their format, and sizes beyond all memory.
+    pub fn bytes(&self) -> Result<usize, BackendError> {
+        let k = head_bytes("keys", self.types.k, self.head_dim)?;
+        let v = head_bytes("values", self.types.v, self.head_dim_v)?;
+        k.checked_add(v)
+            .and_then(|bytes| bytes.checked_mul(self.n_head_kv))
+            .and_then(|bytes| bytes.checked_mul(PAGE))
+            .and_then(|bytes| bytes.checked_mul(self.n_pages))
+            .ok_or(BackendError::OutOfMemory { bytes: usize::MAX })
     }
+}
+
+/// Bytes of one head's vector.
+fn head_bytes(what: &'static str, ty: KvType, head_dim: usize) -> Result<usize, BackendError> {
+    let block_len = ty.tensor_type().block_len();
+    if !head_dim.is_multiple_of(block_len) {
+        return Err(BackendError::KvBlocks { what, ty, head_dim, block_len });
+    }
+    let bytes = ty.tensor_type().row_bytes(head_dim);
+    bytes.ok_or(BackendError::OutOfMemory { bytes: usize::MAX })
 }
 
 /// The rows of one sequence in a batch: consecutive tokens at consecutive positions.

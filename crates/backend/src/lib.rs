@@ -17,7 +17,7 @@ mod tensor;
 mod weight;
 
 pub use arena::HostArena;
-pub use kv::{AttentionParams, KvId, KvSpec, KvType, Mask, PAGE, Span};
+pub use kv::{AttentionParams, KvId, KvSpec, KvType, KvTypes, Mask, PAGE, Span};
 pub use moe::{Experts, Gating, Routing};
 pub use ops::{Activation, Backend, BackendError, RopeLayout};
 pub use quant::TensorType;

@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use crate::kv::{AttentionParams, KvId, KvSpec, Span};
+use crate::kv::{AttentionParams, KvId, KvSpec, KvType, Span};
 use crate::moe::{Experts, Routing};
 use crate::tensor::{Mark, Tensor};
 use crate::weight::{Linear, Vector, Weight};
@@ -15,6 +15,21 @@ pub enum BackendError {
     OutOfMemory {
         /// Size asked for.
         bytes: usize,
+    },
+    /// Heads that the format of stored keys or values doesn't fit.
+    #[error(
+        "{what} can't be stored as {ty}: the model's heads of {head_dim} values are not a multiple \
+         of its blocks of {block_len}; use f16 (-ct{} f16)", &what[..1]
+    )]
+    KvBlocks {
+        /// "keys" or "values".
+        what: &'static str,
+        /// The format.
+        ty: KvType,
+        /// Values per head.
+        head_dim: usize,
+        /// Values per block.
+        block_len: usize,
     },
 }
 

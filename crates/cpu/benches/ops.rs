@@ -1,6 +1,6 @@
 //! Times of attention and of the small operations of a token.
 //!
-//! `cargo bench -p cpu --bench ops [threads]`
+//! `cargo bench -p cpu --bench ops [threads] [attention types, for example f16 q8_0]`
 
 use std::time::{Duration, Instant};
 
@@ -43,18 +43,26 @@ const MODELS: [Model; 2] = [
 
 fn main() {
     let threads = std::env::args().skip(1).find_map(|arg| arg.parse().ok());
+    let named: Vec<KvType> = std::env::args().filter_map(|name| KvType::from_name(&name)).collect();
+    let types = match named.is_empty() {
+        true => vec![KvType::F16, KvType::Q8_0, KvType::Q4_0],
+        false => named,
+    };
     let mut cpu = Cpu::new(CpuOptions { threads, isa: None });
     println!("{}", cpu.describe());
     for model in &MODELS {
         println!("{}, all {} layers:", model.name, model.n_layer);
         let print = |what: &str, time: Duration| {
             let time = time.as_secs_f64() * 1e6 * model.n_layer as f64;
-            println!("  {what:32} {time:10.1} us");
+            println!("  {what:36} {time:10.1} us");
         };
-        for (rows, depth) in [(512, 0), (1, 128), (1, 512), (1, 4096)] {
-            let (write, attend) = attention(&mut cpu, model, rows, depth);
-            print(&format!("kv_write {rows} rows at {depth}"), write);
-            print(&format!("attention {rows} rows at {depth}"), attend);
+        for &ty in &types {
+            for (rows, depth) in [(512, 0), (512, 4096), (1, 128), (1, 512), (1, 4096), (1, 16384)]
+            {
+                let (write, attend) = attention(&mut cpu, model, rows, depth, ty);
+                print(&format!("kv_write {ty}, {rows} rows at {depth}"), write);
+                print(&format!("attention {ty}, {rows} rows at {depth}"), attend);
+            }
         }
         for rows in [1, 512] {
             print(&format!("small operations, {rows} rows"), small(&mut cpu, model, rows));
@@ -63,10 +71,16 @@ fn main() {
 }
 
 /// Times to store the keys and values of one layer and to attend over them.
-fn attention(cpu: &mut Cpu, model: &Model, rows: usize, depth: usize) -> (Duration, Duration) {
+fn attention(
+    cpu: &mut Cpu,
+    model: &Model,
+    rows: usize,
+    depth: usize,
+    ty: KvType,
+) -> (Duration, Duration) {
     let Model { n_head, n_head_kv, head_dim, .. } = *model;
     let n_pages = (depth + rows).div_ceil(PAGE);
-    let spec = KvSpec { n_head_kv, head_dim, head_dim_v: head_dim, n_pages, ty: KvType::F16 };
+    let spec = KvSpec { n_head_kv, head_dim, head_dim_v: head_dim, n_pages, types: ty.into() };
     let kv = cpu.kv_create(spec).expect("memory for one layer");
     let pages: Vec<u32> = (0..n_pages as u32).collect();
     let mark = cpu.mark();

@@ -2,8 +2,8 @@
 //! several numbers of threads.
 
 use backend::{
-    Activation, AttentionParams, Backend, Experts, Gating, KvSpec, KvType, Linear, Mask, PAGE,
-    RopeLayout, Routing, Span, Tensor, TensorType, Vector, Weight,
+    Activation, AttentionParams, Backend, Experts, Gating, KvSpec, KvType, KvTypes, Linear, Mask,
+    PAGE, RopeLayout, Routing, Span, Tensor, TensorType, Vector, Weight,
 };
 use cpu::isa::Isa;
 use cpu::{Cpu, CpuOptions};
@@ -360,7 +360,7 @@ struct AttentionCase {
     n_head_kv: usize,
     head_dim: usize,
     head_dim_v: usize,
-    ty: KvType,
+    types: KvTypes,
     params: AttentionParams,
     /// Positions are written in several batches of at most this.
     batch: usize,
@@ -368,10 +368,12 @@ struct AttentionCase {
 
 impl AttentionCase {
     fn check(&self, seed: u64) {
-        let Self { n_head, n_head_kv, head_dim, head_dim_v, ty, ref params, .. } = *self;
+        let Self { n_head, n_head_kv, head_dim, head_dim_v, types, ref params, .. } = *self;
         let name = format!(
-            "attention {:?} {n_head}/{n_head_kv}x{head_dim}/{head_dim_v} {ty:?} {:?} cap {} sinks {}",
+            "attention {:?} {n_head}/{n_head_kv}x{head_dim}/{head_dim_v} {}/{} {:?} cap {} sinks {}",
             self.lengths,
+            types.k,
+            types.v,
             params.mask,
             params.softcap,
             params.sinks.is_some()
@@ -386,12 +388,14 @@ impl AttentionCase {
             .map(|&(len, rows)| {
                 let k = random.values(len * n_head_kv * head_dim);
                 let v = random.values(len * n_head_kv * head_dim_v);
-                let q = random.values(rows * n_head * head_dim);
+                let mut q = random.values(rows * n_head * head_dim);
+                // Quantised keys meet queries in 8 bits, which costs these nothing.
+                q.chunks_mut(32).for_each(|block| to_grid(block, &mut random));
                 (len, rows, k, v, q, pages.next().unwrap())
             })
             .collect();
         compare(&name, head_dim_v, [3e-6, 3e-7], |backend| {
-            let spec = KvSpec { n_head_kv, head_dim, head_dim_v, n_pages: 65, ty };
+            let spec = KvSpec { n_head_kv, head_dim, head_dim_v, n_pages: 65, types };
             let kv = backend.kv_create(spec).unwrap();
             for (len, _, k, v, _, pages) in &sequences {
                 for pos in (0..*len).step_by(self.batch) {
@@ -424,16 +428,39 @@ impl AttentionCase {
     }
 }
 
+/// Rounds to multiples of a 127th of the greatest magnitude.
+fn to_grid(block: &mut [f32], random: &mut Random) {
+    block[random.below(block.len())] = 4.0;
+    block.iter_mut().for_each(|v| *v = (*v * (127.0 / 4.0)).round() * (4.0 / 127.0));
+}
+
 const LENGTHS: [usize; 6] = [1, 63, 64, 65, 200, 600];
+
+/// Formats of keys and values: each once at least.
+const TYPES: [(KvType, KvType); 8] = [
+    (KvType::F16, KvType::F16),
+    (KvType::F32, KvType::F32),
+    (KvType::Q8_0, KvType::Q8_0),
+    (KvType::Q4_0, KvType::Q4_0),
+    (KvType::Bf16, KvType::Q4_1),
+    (KvType::Q4_1, KvType::Iq4Nl),
+    (KvType::Iq4Nl, KvType::Q5_0),
+    (KvType::Q5_1, KvType::Bf16),
+];
 
 #[test]
 fn attention_over_shapes_masks_and_lengths() {
-    let heads = [(1, 1, 64, 64), (9, 3, 64, 64), (8, 2, 128, 128), (4, 4, 48, 48), (7, 1, 96, 80)];
+    let heads = [(1, 1, 64, 64), (9, 3, 64, 64), (8, 2, 128, 128), (4, 4, 48, 48), (7, 1, 96, 32)];
     let masks = [Mask::Causal, Mask::Sliding(70), Mask::Chunked(96), Mask::Full];
     let mut seed = 1;
     for (n_head, n_head_kv, head_dim, head_dim_v) in heads {
         for mask in masks {
-            for ty in [KvType::F16, KvType::F32] {
+            for (k, v) in TYPES {
+                let types = KvTypes { k, v };
+                let spec = KvSpec { n_head_kv, head_dim, head_dim_v, n_pages: 1, types };
+                if spec.bytes().is_err() {
+                    continue;
+                }
                 for rows in [1, 3, 1000] {
                     seed += 1;
                     // A different length each time, alone or beside others.
@@ -446,7 +473,7 @@ fn attention_over_shapes_masks_and_lengths() {
                         n_head_kv,
                         head_dim,
                         head_dim_v,
-                        ty,
+                        types,
                         params: AttentionParams {
                             n_head,
                             scale: 1.0 / (head_dim as f32).sqrt(),
@@ -470,23 +497,69 @@ fn attention_with_caps_and_sinks() {
         for rows in [1, 40] {
             let sinks = Some(Vector::new(random.values(n_head)));
             for (softcap, sinks) in [(5.0, None), (0.0, sinks.clone()), (2.0, sinks)] {
-                AttentionCase {
-                    lengths: vec![(150, rows), (64, rows)],
-                    n_head,
-                    n_head_kv,
-                    head_dim,
-                    head_dim_v: head_dim,
-                    ty: KvType::F16,
-                    params: AttentionParams {
+                for ty in [KvType::F16, KvType::Q8_0, KvType::Q5_0] {
+                    if head_dim % ty.tensor_type().block_len() != 0 {
+                        continue;
+                    }
+                    AttentionCase {
+                        lengths: vec![(150, rows), (64, rows)],
                         n_head,
-                        scale: 1.0 / (head_dim as f32).sqrt(),
-                        softcap,
-                        mask: Mask::Sliding(100),
-                        sinks,
-                    },
-                    batch: 150,
+                        n_head_kv,
+                        head_dim,
+                        head_dim_v: head_dim,
+                        types: ty.into(),
+                        params: AttentionParams {
+                            n_head,
+                            scale: 1.0 / (head_dim as f32).sqrt(),
+                            softcap,
+                            mask: Mask::Sliding(100),
+                            sinks: sinks.clone(),
+                        },
+                        batch: 150,
+                    }
+                    .check(random.next());
                 }
-                .check(random.next());
+            }
+        }
+    }
+}
+
+/// A query's result doesn't depend on what else is in the batch, to the last bit.
+#[test]
+fn attention_is_the_same_in_any_batch() {
+    let (n_head, n_head_kv, head_dim, len) = (6, 2, 64, 333);
+    let mut random = Random(11);
+    let k = random.values(len * n_head_kv * head_dim);
+    let v = random.values(len * n_head_kv * head_dim);
+    let q = random.values(len * n_head * head_dim);
+    let pages: Vec<u32> = (0..len.div_ceil(PAGE) as u32).rev().collect();
+    for ty in KvType::ALL {
+        for mask in [Mask::Causal, Mask::Sliding(150), Mask::Chunked(200)] {
+            for isa in Isa::available() {
+                let attend = |batch: usize, threads: usize| {
+                    let options = CpuOptions { threads: Some(threads), isa: Some(isa) };
+                    let mut cpu = Cpu::new(options);
+                    let (n_pages, types) = (pages.len(), ty.into());
+                    let head_dim_v = head_dim;
+                    let spec = KvSpec { n_head_kv, head_dim, head_dim_v, n_pages, types };
+                    let kv = cpu.kv_create(spec).unwrap();
+                    let [k, v] = [&k, &v].map(|x| cpu.upload(x, n_head_kv * head_dim));
+                    cpu.kv_write(kv, k, v, &[Span { rows: 0..len, pos: 0, pages: &pages }]);
+                    let scale = 0.125;
+                    let params = AttentionParams { n_head, scale, softcap: 0.0, mask, sinks: None };
+                    let mut out = Vec::new();
+                    for q in q.chunks(batch * n_head * head_dim) {
+                        let pos = out.len() / (n_head * head_dim);
+                        let q = cpu.upload(q, n_head * head_dim);
+                        let batch = [Span { rows: 0..q.rows(), pos, pages: &pages }];
+                        let y = cpu.attention(q, kv, &batch, &params);
+                        out.extend(download(&mut cpu, y));
+                    }
+                    out
+                };
+                let all = attend(len, 1);
+                assert_eq!(attend(1, 2), all, "{ty}, {mask:?}, {isa}: one by one");
+                assert_eq!(attend(29, 1), all, "{ty}, {mask:?}, {isa}: in batches of 29");
             }
         }
     }
@@ -494,15 +567,18 @@ fn attention_with_caps_and_sinks() {
 
 #[test]
 fn stale_cells_of_a_page_are_not_seen() {
-    let spec = KvSpec { n_head_kv: 1, head_dim: 16, head_dim_v: 16, n_pages: 1, ty: KvType::F16 };
-    for isa in Isa::available() {
+    for (isa, ty) in Isa::available().flat_map(|isa| KvType::ALL.map(|ty| (isa, ty))) {
+        let types = ty.into();
+        let spec = KvSpec { n_head_kv: 1, head_dim: 32, head_dim_v: 32, n_pages: 1, types };
         let mut cpu = Cpu::new(CpuOptions { threads: Some(1), isa: Some(isa) });
         let kv = cpu.kv_create(spec).unwrap();
-        let nan = cpu.upload(&[f32::NAN; 16 * 20], 16);
+        let nan = cpu.upload(&[f32::NAN; 32 * 20], 32);
         cpu.kv_write(kv, nan, nan, &[Span { rows: 0..20, pos: 0, pages: &[0] }]);
-        let ones = cpu.upload(&[1.0; 16 * 3], 16);
+        // Which all formats hold exactly.
+        let powers: Vec<f32> = (0..32 * 3).map(|i| [-8.0, 0.0, -8.0][i % 3]).collect();
+        let x = cpu.upload(&powers, 32);
         let batch = [Span { rows: 0..3, pos: 0, pages: &[0] }];
-        cpu.kv_write(kv, ones, ones, &batch);
+        cpu.kv_write(kv, x, x, &batch);
         let params = AttentionParams {
             n_head: 1,
             scale: 1.0,
@@ -510,16 +586,28 @@ fn stale_cells_of_a_page_are_not_seen() {
             mask: Mask::Causal,
             sinks: None,
         };
-        let out = cpu.attention(ones, kv, &batch, &params);
-        assert_eq!(download(&mut cpu, out), [1.0; 48], "{isa}");
+        let out = cpu.attention(x, kv, &batch, &params);
+        assert!(download(&mut cpu, out).iter().all(|v| v.is_finite()), "{isa}, {ty}");
     }
+}
+
+#[test]
+fn heads_must_be_whole_blocks() {
+    let types = KvTypes { k: KvType::F16, v: KvType::Q8_0 };
+    let spec = KvSpec { n_head_kv: 2, head_dim: 80, head_dim_v: 80, n_pages: 1, types };
+    let refusal = "values can't be stored as q8_0: the model's heads of 80 values are not a multiple \
+                   of its blocks of 32; use f16 (-ctv f16)";
+    let mut cpu = Cpu::new(CpuOptions { threads: Some(1), isa: None });
+    assert_eq!(cpu.kv_create(spec).unwrap_err().to_string(), refusal);
+    assert_eq!(Reference::new().kv_create(spec).unwrap_err().to_string(), refusal);
 }
 
 #[test]
 fn absurd_stores_are_refused() {
     let mut cpu = Cpu::new(CpuOptions { threads: Some(1), isa: None });
     for n_pages in [usize::MAX / 2, usize::MAX / 4096] {
-        let spec = KvSpec { n_head_kv: 2, head_dim: 3, head_dim_v: 3, n_pages, ty: KvType::F16 };
+        let spec =
+            KvSpec { n_head_kv: 2, head_dim: 3, head_dim_v: 3, n_pages, types: KvType::F16.into() };
         assert!(cpu.kv_create(spec).is_err());
     }
 }

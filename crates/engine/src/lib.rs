@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use backend::KvType;
+use backend::KvTypes;
 use gguf::Gguf;
 use model::{Model, OutputKind};
 use tokenizer::Tokenizer;
@@ -34,8 +34,8 @@ pub struct Options {
     pub isa: Option<Isa>,
     /// Prompt tokens evaluated at once.
     pub n_batch: usize,
-    /// Format of stored keys and values.
-    pub kv_type: KvType,
+    /// Formats of stored keys and values.
+    pub kv_types: KvTypes,
 }
 
 impl Default for Options {
@@ -46,7 +46,7 @@ impl Default for Options {
             placement: Placement::default(),
             isa: None,
             n_batch: 512,
-            kv_type: KvType::F16,
+            kv_types: KvTypes::default(),
         }
     }
 }

@@ -74,7 +74,7 @@ impl<'e> Session<'e> {
         let cpu = CpuOptions { threads: options.threads, isa: options.isa };
         let backend = Cpu::placed(cpu, &options.placement)?;
         let model = engine.model.clone();
-        let context = Context::new(model, Box::new(backend), n_ctx, options.kv_type)?;
+        let context = Context::new(model, Box::new(backend), n_ctx, options.kv_types)?;
         let (tokens, logits, stats) = (Vec::new(), Vec::new(), Stats::default());
         Ok(Self { engine, context, tokens, logits, stats })
     }

@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 use std::path::Path;
 
+use backend::KvTypes;
 use chat::{Message, Template};
 use engine::{Engine, Error, Finish, Isa, Options, PlacementError, Session};
 use sample::Sampler;
@@ -23,7 +24,7 @@ pub fn load(path: &Path, settings: &Settings) -> Result<Engine, CliError> {
         placement: settings.placement.clone(),
         isa: Some(Isa::from_env().map_err(CliError::new)?),
         n_batch: settings.batch.unwrap_or(default.n_batch),
-        kv_type: settings.key_type,
+        kv_types: KvTypes { k: settings.key_type, v: settings.value_type },
     };
     let engine = Engine::load(path, &options).map_err(|error| match error {
         // Errors of the file itself name it already.

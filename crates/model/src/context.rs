@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use backend::{Backend, KvType, Span};
+use backend::{Backend, KvTypes, Span};
 
 use crate::error::Error;
 use crate::forward::Forward;
@@ -30,14 +30,14 @@ pub struct Context {
 }
 
 impl Context {
-    /// With room for `n_ctx` positions, keys and values stored as `ty`.
+    /// With room for `n_ctx` positions, keys and values stored as `types`.
     pub fn new(
         model: Arc<dyn Model>,
         mut backend: Box<dyn Backend>,
         n_ctx: usize,
-        ty: KvType,
+        types: impl Into<KvTypes>,
     ) -> Result<Self, Error> {
-        let memory = Memory::new(&*model, &mut *backend, n_ctx, ty)?;
+        let memory = Memory::new(&*model, &mut *backend, n_ctx, types.into())?;
         Ok(Self { model, backend, memory, sequence: Sequence::default(), output: Vec::new() })
     }
 

@@ -1,6 +1,6 @@
 //! Memory of the positions already seen: pages of keys and values.
 
-use backend::{Backend, KvId, KvSpec, KvType, PAGE};
+use backend::{Backend, KvId, KvSpec, KvTypes, PAGE};
 
 use crate::Model;
 use crate::error::Error;
@@ -30,7 +30,7 @@ impl Memory {
         model: &dyn Model,
         backend: &mut dyn Backend,
         n_ctx: usize,
-        ty: KvType,
+        types: KvTypes,
     ) -> Result<Self, Error> {
         let n_pages = n_ctx.div_ceil(PAGE);
         let layers = model
@@ -38,7 +38,7 @@ impl Memory {
             .kv
             .iter()
             .map(|&KvShape { n_head_kv, head_dim, head_dim_v }| {
-                backend.kv_create(KvSpec { n_head_kv, head_dim, head_dim_v, n_pages, ty })
+                backend.kv_create(KvSpec { n_head_kv, head_dim, head_dim_v, n_pages, types })
             })
             .collect::<Result<_, _>>()?;
         Ok(Self { layers, free: (0..n_pages as u32).rev().collect(), n_ctx })

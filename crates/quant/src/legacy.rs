@@ -113,9 +113,17 @@ pub(crate) fn encode_q8_0(src: &[f32], _importance: Option<&[f32]>, dst: &mut [u
         let inverse = inverse(d);
         put_f16(block, 0, d);
         for (byte, value) in block[2..].iter_mut().zip(values) {
-            *byte = (value * inverse).round() as i8 as u8;
+            *byte = round(value * inverse) as u8;
         }
     });
+}
+
+/// As [`f32::round`], which is a call where the processor's baseline has no instruction for it.
+fn round(value: f32) -> i8 {
+    let whole = value as i32;
+    let rest = value - whole as f32;
+    let away = i32::from(rest >= 0.5) - i32::from(rest <= -0.5);
+    whole.saturating_add(away).clamp(i8::MIN.into(), i8::MAX.into()) as i8
 }
 
 /// Scale and levels `0..2 * zero`, where level `zero` means 0. Without importance the value of
@@ -174,4 +182,22 @@ fn unpack5(bytes: &[u8]) -> [u8; LEN] {
         levels[i + 16] = (byte >> 4) | ((high >> (i + 16)) as u8 & 1) << 4;
     }
     levels
+}
+
+#[cfg(test)]
+mod tests {
+    use super::round;
+
+    #[test]
+    fn rounding_is_that_of_the_standard_library() {
+        let near_ties = (-1300..1300).flat_map(|i| {
+            let tie = i as f32 * 0.1;
+            let half = (i / 10) as f32 + 0.5;
+            [tie, half, half.next_down(), half.next_up()]
+        });
+        let odd = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 1e30, -0.0, 0.499_999_97];
+        for x in near_ties.chain(odd) {
+            assert_eq!(round(x), x.round() as i8, "{x}");
+        }
+    }
 }

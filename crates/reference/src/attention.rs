@@ -2,8 +2,6 @@
 
 use backend::{AttentionParams, BackendError, KvSpec, KvType, PAGE, Span};
 
-use quant::{f16_to_f32, f32_to_f16};
-
 use crate::elementwise::softcap;
 use crate::linear::dot;
 
@@ -18,9 +16,12 @@ pub struct Store {
 impl Store {
     /// A zeroed store.
     pub fn new(spec: KvSpec) -> Result<Self, BackendError> {
-        let bytes = spec.bytes().ok_or(BackendError::OutOfMemory { bytes: usize::MAX })?;
+        let bytes = spec.bytes()?;
+        // Values take at least half a byte each, so that their number doesn't overflow.
+        if bytes > usize::MAX / 2 {
+            return Err(BackendError::OutOfMemory { bytes });
+        }
         let zeros = |head_dim: usize| {
-            // Doesn't overflow: `bytes` is a greater product.
             let len = spec.n_pages * PAGE * spec.n_head_kv * head_dim;
             let mut values = Vec::new();
             values.try_reserve_exact(len).map_err(|_| BackendError::OutOfMemory { bytes })?;
@@ -45,18 +46,14 @@ impl Store {
 
     /// Stores one position's keys and values of all heads.
     pub fn write(&mut self, pages: &[u32], pos: usize, k: &[f32], v: &[f32]) {
-        let KvSpec { n_head_kv, head_dim, head_dim_v, ty, .. } = self.spec;
-        let round = |x: &f32| match ty {
-            KvType::F32 => *x,
-            KvType::F16 => f16_to_f32(f32_to_f16(*x)),
-        };
+        let KvSpec { n_head_kv, head_dim, head_dim_v, types, .. } = self.spec;
         assert_eq!((k.len(), v.len()), (n_head_kv * head_dim, n_head_kv * head_dim_v));
         for head in 0..n_head_kv {
             let at = self.cell(pages, pos, head);
-            let k = k[head * head_dim..][..head_dim].iter().map(round);
-            self.k[at * head_dim..][..head_dim].iter_mut().zip(k).for_each(|(to, x)| *to = x);
-            let v = v[head * head_dim_v..][..head_dim_v].iter().map(round);
-            self.v[at * head_dim_v..][..head_dim_v].iter_mut().zip(v).for_each(|(to, x)| *to = x);
+            let k = &k[head * head_dim..][..head_dim];
+            round(types.k, k, &mut self.k[at * head_dim..][..head_dim]);
+            let v = &v[head * head_dim_v..][..head_dim_v];
+            round(types.v, v, &mut self.v[at * head_dim_v..][..head_dim_v]);
         }
     }
 
@@ -108,4 +105,13 @@ impl Store {
         let page = pages[pos / PAGE] as usize;
         (page * self.spec.n_head_kv + head) * PAGE + pos % PAGE
     }
+}
+
+/// What is left of a vector that is stored.
+fn round(ty: KvType, values: &[f32], out: &mut [f32]) {
+    let ty = ty.tensor_type();
+    let (encode, decode) = (ty.info().encode, ty.info().decode);
+    let mut bytes = vec![0; ty.row_bytes(values.len()).expect("whole blocks, as was checked")];
+    encode.expect("a type with an encoder")(values, None, &mut bytes);
+    decode.expect("a type with a decoder")(&bytes, out);
 }

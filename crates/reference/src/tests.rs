@@ -1,6 +1,6 @@
 //! Each operation on values computed by hand.
 
-use backend::{Gating, KvType, Mask, TensorType};
+use backend::{Gating, KvType, KvTypes, Mask, TensorType};
 
 use super::*;
 
@@ -215,8 +215,13 @@ fn experts_sum_by_weight() {
     assert_close(&download(&mut b, y), &[4.0 + 2.25 * 16.0, 2.25 * 16.0]);
 }
 
-const SPEC: KvSpec =
-    KvSpec { n_head_kv: 1, head_dim: 1, head_dim_v: 2, n_pages: 4, ty: KvType::F32 };
+const SPEC: KvSpec = KvSpec {
+    n_head_kv: 1,
+    head_dim: 1,
+    head_dim_v: 2,
+    n_pages: 4,
+    types: KvTypes { k: KvType::F32, v: KvType::F32 },
+};
 
 fn params(mask: Mask) -> AttentionParams {
     AttentionParams { n_head: 2, scale: 1.0, softcap: 0.0, mask, sinks: None }
@@ -289,7 +294,7 @@ fn sequences_see_only_their_own_pages() {
 #[test]
 fn f16_stores_round() {
     let mut b = Reference::new();
-    let kv = b.kv_create(KvSpec { ty: KvType::F16, ..SPEC }).unwrap();
+    let kv = b.kv_create(KvSpec { types: KvType::F16.into(), ..SPEC }).unwrap();
     let k = b.upload(&[0.0], 1);
     let v = b.upload(&[1.0 + 2f32.powi(-11), 0.1], 2);
     let q = b.upload(&[0.0, 0.0], 2);
@@ -297,6 +302,26 @@ fn f16_stores_round() {
     b.kv_write(kv, k, v, &batch);
     let out = b.attention(q, kv, &batch, &params(Mask::Causal));
     assert_eq!(download(&mut b, out)[..2], [1.0, 0.099_975_586]);
+}
+
+#[test]
+fn quantised_stores_round_keys_and_values_each_to_their_type() {
+    let mut b = Reference::new();
+    let types = KvTypes { k: KvType::F32, v: KvType::Q8_0 };
+    let kv = b.kv_create(KvSpec { head_dim_v: 32, types, ..SPEC }).unwrap();
+    let k = b.upload(&[0.0], 1);
+    let mut values = [0.3; 32];
+    values[0] = 127.0;
+    let v = b.upload(&values, 32);
+    let q = b.upload(&[0.0], 1);
+    let batch = [Span { rows: 0..1, pos: 0, pages: &[0] }];
+    b.kv_write(kv, k, v, &batch);
+    let params = AttentionParams { n_head: 1, ..params(Mask::Causal) };
+    let out = b.attention(q, kv, &batch, &params);
+    assert_eq!(download(&mut b, out)[..2], [127.0, 0.0]);
+    let types = KvTypes { k: KvType::Q4_0, v: KvType::F32 };
+    let refused = b.kv_create(KvSpec { types, ..SPEC });
+    assert!(matches!(refused, Err(BackendError::KvBlocks { what: "keys", .. })));
 }
 
 #[test]

@@ -4,10 +4,14 @@ use std::ops::Range;
 
 use backend::{AttentionParams, Mask, PAGE};
 
-use super::product::{Ahead, Matrix, Product};
-use super::store::{Element, PAD, Shape, Tiles};
-use crate::ops::{Rows, softcap};
-use crate::simd::{Kernel, Simd, exp};
+use super::PART_KEYS;
+use super::format::{BLOCK, Order};
+use super::product::{Ahead, Bf16, CodedRows, F16, F32, Matrix, Operand, Product};
+use super::scores::{CodedQueries, Scores, to_floats};
+use super::softmax::{Merge, Partial, raise, score, weigh};
+use super::store::{PAD, Shape, Store, Tile};
+use crate::ops::Rows;
+use crate::simd::{Kernel, Simd};
 
 /// Queries of consecutive rows for the query heads that share a key/value head. Query
 /// `row * group + g` belongs to the head `kv_head * group + g`.
@@ -40,34 +44,13 @@ impl Queries<'_> {
     }
 }
 
-/// Softmax over some keys, not yet divided: per query the greatest score, the sum of
-/// `exp(score - greatest)`, and the sum of values with these weights.
-pub struct Partial<'a> {
-    pub max: &'a mut [f32],
-    pub total: &'a mut [f32],
-    /// `[queries][v_cols]`.
-    pub values: &'a mut [f32],
-}
-
-impl<'a> Partial<'a> {
-    /// Numbers for `count` queries.
-    pub fn len(count: usize, v_cols: usize) -> usize {
-        count * (2 + v_cols)
-    }
-
-    /// The parts of a buffer of that length.
-    pub fn new(buffer: &'a mut [f32], count: usize) -> Self {
-        let (max, rest) = buffer.split_at_mut(count);
-        let (total, values) = rest.split_at_mut(count);
-        Self { max, total, values }
-    }
-}
-
 /// Buffers of one thread.
 #[derive(Debug, Default)]
 pub struct Scratch {
     /// Scaled queries, `[queries][head_dim]`.
     q: Vec<f32>,
+    /// The same in 8 bits, for quantised keys.
+    coded_q: CodedQueries,
     /// Scores, then weights, `[queries][PAGE]`.
     scores: Vec<f32>,
     /// Totals, `[queries][PAD]`, of which a vector is used.
@@ -75,76 +58,139 @@ pub struct Scratch {
     /// The greatest scores up to a tile.
     max: Vec<f32>,
     /// What the tile leaves of the sums before it.
-    keep: Vec<f32>,
-    /// Converted tiles.
-    k: Vec<f32>,
-    v: Vec<f32>,
+    pub keep: Vec<f32>,
+    tile: TileScratch,
+    /// A part's result.
+    part: Vec<f32>,
     /// For blocks that are not split.
     pub partial: Vec<f32>,
+}
+
+/// Buffers for a tile that is not used as it is stored.
+#[derive(Debug, Default)]
+struct TileScratch {
+    /// The numbers.
+    floats: Vec<f32>,
+    /// Expanded codes.
+    codes: Vec<u8>,
+    scales: Vec<f32>,
+    mins: Vec<f32>,
 }
 
 impl Scratch {
     /// Makes room for `count` queries.
     pub fn reserve(&mut self, count: usize, shape: Shape) {
-        let grow = |buffer: &mut Vec<f32>, len| {
-            if buffer.len() < len {
-                buffer.resize(len, 0.0);
-            }
-        };
+        let most_cols = shape.head_dim.max(shape.v_cols);
         grow(&mut self.q, count * shape.head_dim);
+        self.coded_q.reserve(count, shape.head_dim);
         grow(&mut self.scores, count * PAGE);
         grow(&mut self.totals, count * PAD);
         grow(&mut self.max, count);
         grow(&mut self.keep, count);
-        grow(&mut self.k, shape.k_tile());
-        grow(&mut self.v, shape.v_tile());
+        grow(&mut self.tile.floats, most_cols * PAGE);
+        grow(&mut self.tile.codes, most_cols * PAGE);
+        grow(&mut self.tile.scales, shape.v_cols.div_ceil(BLOCK) * PAGE);
+        grow(&mut self.tile.mins, shape.v_cols.div_ceil(BLOCK) * PAGE);
+        grow(&mut self.part, Partial::len(count, shape.v_cols));
         grow(&mut self.partial, Partial::len(count, shape.v_cols));
     }
 }
 
+fn grow<T: Copy + Default>(buffer: &mut Vec<T>, len: usize) {
+    if buffer.len() < len {
+        buffer.resize(len, T::default());
+    }
+}
+
+/// The parts of `keys`: up to each multiple of [`PART_KEYS`] positions. Each has a softmax of its own,
+/// and these are merged in order, so that results don't depend on who computes which.
+pub fn parts(keys: Range<usize>) -> impl Iterator<Item = Range<usize>> {
+    let numbers = keys.start / PART_KEYS..keys.end.div_ceil(PART_KEYS);
+    numbers.map(move |part| keys.start.max(part * PART_KEYS)..keys.end.min((part + 1) * PART_KEYS))
+}
+
 /// Attention of `queries` over positions `keys`, which each of them may see only partly.
-pub struct Block<'a, T> {
-    pub tiles: &'a Tiles<T>,
+pub struct Block<'a> {
+    pub store: &'a Store,
     pub queries: Queries<'a>,
     pub keys: Range<usize>,
+    /// Positions before this will be read soon.
+    pub ahead_to: usize,
     pub params: &'a AttentionParams,
     pub scratch: &'a mut Scratch,
     pub out: Partial<'a>,
 }
 
-impl<T: Element> Kernel for Block<'_, T> {
+impl Kernel for Block<'_> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Self { tiles, queries, keys, params, scratch, out } = self;
-        let shape = tiles.shape;
-        let count = queries.count();
+        let Self { store, queries, keys, ahead_to, params, scratch, mut out } = self;
+        let (shape, count) = (store.shape, queries.count());
         gather(s, &queries, shape.head_dim, params.scale, &mut scratch.q);
-        out.max.fill(f32::NEG_INFINITY);
-        out.values.fill(0.0);
-        scratch.totals[..count * PAD].fill(0.0);
+        if store.k.is_coded() {
+            scratch.coded_q.fill(&scratch.q[..count * shape.head_dim], shape.head_dim);
+        }
+        let queries = &queries;
+        let mut buffer = std::mem::take(&mut scratch.part);
+        for (i, keys) in parts(keys).enumerate() {
+            if i == 0 {
+                let out = out.reborrow();
+                s.outline(Part { store, queries, keys, ahead_to, params, scratch, out });
+                continue;
+            }
+            let mut part = Partial::new(&mut buffer[..Partial::len(count, shape.v_cols)], count);
+            let out_part = part.reborrow();
+            s.outline(Part { store, queries, keys, ahead_to, params, scratch, out: out_part });
+            Merge { into: out.reborrow(), part, keep: &mut scratch.keep }.run(s);
+        }
+        scratch.part = buffer;
+    }
+}
 
+/// The same for one part, with queries already in `scratch`.
+struct Part<'a> {
+    store: &'a Store,
+    queries: &'a Queries<'a>,
+    keys: Range<usize>,
+    /// Positions before this will be read soon.
+    ahead_to: usize,
+    params: &'a AttentionParams,
+    scratch: &'a mut Scratch,
+    out: Partial<'a>,
+}
+
+impl Kernel for Part<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Self { store, queries, keys, ahead_to, params, scratch, out } = self;
+        let mut out = out;
+        let (shape, count) = (store.shape, queries.count());
+        out.clear();
+        scratch.totals[..count * PAD].fill(0.0);
         let mut start = keys.start;
         while start < keys.end {
             let first = start - start % PAGE;
             let end = keys.end.min(first + PAGE);
-            let tile = tiles.tile(queries.pages, start, queries.kv_head);
-            let (k, v) = (tiles.keys(tile), tiles.values(tile));
-            let next_k = match end {
-                end if end < keys.end => {
-                    tiles.keys(tiles.tile(queries.pages, end, queries.kv_head))
+            let tile = store.tile(queries.pages, start, queries.kv_head);
+            let next = match end {
+                end if end < ahead_to => {
+                    let tile = store.tile(queries.pages, end, queries.kv_head);
+                    [store.k.bytes(tile), store.v.bytes(tile)]
                 }
-                _ => &[],
+                _ => [&[][..]; 2],
+            };
+            // Small tiles fit the first cache twice. Measured.
+            let ahead = match store.k.is_coded() {
+                true => next,
+                false => [store.v.bytes(tile), next[0]],
             };
             let cols = (end - first).next_multiple_of(PAD);
 
-            let q = Matrix { data: &scratch.q, stride: shape.head_dim };
-            let size = [count, cols, shape.head_dim];
-            let k = Matrix { data: k, stride: PAGE };
-            let ahead = Ahead::new(v, shape.head_dim);
-            tile_product(s, size, q, k, &mut scratch.k, &mut scratch.scores, PAGE, None, ahead);
-
+            scores(s, store.k.tile(tile), shape.head_dim, cols, count, ahead[0], scratch);
             for i in 0..count {
                 let visible = queries.visible(params.mask, i);
                 let visible =
@@ -158,18 +204,164 @@ impl<T: Element> Kernel for Block<'_, T> {
                 let total = &mut scratch.totals[i * PAD..][..PAD];
                 weigh(s, scores, out.max[i], total, scratch.keep[i]);
             }
-
-            let size = [count, shape.v_cols, end - start];
-            let weights = Matrix { data: &scratch.scores[start - first..], stride: PAGE };
-            let v = Matrix { data: &v[(start - first) * shape.v_cols..], stride: shape.v_cols };
-            let keep = Some(&scratch.keep[..]);
-            let ahead = Ahead::new(next_k, end - start);
-            let (v_cols, converted) = (shape.v_cols, &mut scratch.v);
-            tile_product(s, size, weights, v, converted, out.values, v_cols, keep, ahead);
+            let rows = start - first..end - first;
+            let values = &mut *out.values;
+            weighted_sums(
+                s,
+                store.v.tile(tile),
+                shape.v_cols,
+                rows,
+                count,
+                ahead[1],
+                scratch,
+                values,
+            );
             start = end;
         }
         for (total, sums) in out.total.iter_mut().zip(scratch.totals.chunks_exact(PAD)) {
             *total = s.reduce_add(s.load(sums));
+        }
+    }
+}
+
+/// Scores of all queries for the first `cols` keys of a tile.
+#[inline(always)]
+fn scores<S: Simd>(
+    s: S,
+    tile: Tile<'_>,
+    head_dim: usize,
+    cols: usize,
+    count: usize,
+    ahead: &[u8],
+    scratch: &mut Scratch,
+) {
+    let Scratch { q, coded_q, scores, tile: buffers, .. } = scratch;
+    if let Tile::Coded(keys) = tile {
+        let codes = keys.expand(Order::Keys, &mut buffers.codes);
+        let ahead = Ahead::new(ahead, head_dim / 4);
+        return s.outline(Scores { q: coded_q, count, keys, codes, cols, scores, ahead });
+    }
+    let product = Tiled {
+        size: [count, cols, head_dim],
+        a: Matrix { data: q, stride: head_dim },
+        first_row: 0,
+        stride: PAGE,
+        c: scores,
+        c_stride: PAGE,
+        keep: None,
+        ahead: Ahead::new(ahead, head_dim),
+        converted: &mut buffers.floats,
+    };
+    product.run_floats(s, tile);
+}
+
+/// `values[i] = keep[i] · values[i] + Σ_j scores[i][j] v[j]` over rows `rows` of a tile.
+#[inline(always)]
+fn weighted_sums<S: Simd>(
+    s: S,
+    tile: Tile<'_>,
+    v_cols: usize,
+    rows: Range<usize>,
+    count: usize,
+    ahead: &[u8],
+    scratch: &mut Scratch,
+    values: &mut [f32],
+) {
+    let Scratch { scores, keep, tile: buffers, .. } = scratch;
+    let TileScratch { floats, codes, scales, mins } = buffers;
+    let product = Tiled {
+        size: [count, v_cols, rows.len()],
+        a: Matrix { data: &scores[rows.start..], stride: PAGE },
+        first_row: rows.start,
+        stride: v_cols,
+        c: values,
+        c_stride: v_cols,
+        keep: Some(keep),
+        ahead: Ahead::new(ahead, rows.len()),
+        converted: floats,
+    };
+    let Tile::Coded(coded) = tile else { return product.run_floats(s, tile) };
+    to_floats(s, coded.scales, scales);
+    to_floats(s, coded.mins, mins);
+    let codes = coded.expand(Order::Values, codes);
+    let mins = &mins[..coded.mins.len()];
+    product.run(s, CodedRows { codes, stride: v_cols, scales, mins });
+}
+
+/// A product with rows of a tile, which are converted first where several passes would read them.
+struct Tiled<'a> {
+    size: [usize; 3],
+    a: Matrix<'a, F32>,
+    first_row: usize,
+    /// Numbers per row of the tile.
+    stride: usize,
+    c: &'a mut [f32],
+    c_stride: usize,
+    keep: Option<&'a [f32]>,
+    ahead: Ahead,
+    converted: &'a mut [f32],
+}
+
+impl Tiled<'_> {
+    #[inline(always)]
+    fn run_floats<S: Simd>(self, s: S, tile: Tile<'_>) {
+        let stride = self.stride;
+        match tile {
+            Tile::F32(data) => self.multiply(s, Matrix::<F32> { data, stride }),
+            Tile::F16(data) => self.run(s, Matrix::<F16> { data, stride }),
+            Tile::Bf16(data) => self.run(s, Matrix::<Bf16> { data, stride }),
+            Tile::Coded(_) => unreachable!("tiles of floats only"),
+        }
+    }
+
+    #[inline(always)]
+    fn run<S: Simd, B: Operand>(mut self, s: S, b: B) {
+        let [m, n, k] = self.size;
+        if m <= S::TILE_ROWS {
+            return self.multiply(s, b);
+        }
+        let converted = std::mem::take(&mut self.converted);
+        s.outline(Convert {
+            b,
+            rows: self.first_row..self.first_row + k,
+            n,
+            stride: self.stride,
+            ahead: self.ahead,
+            out: converted,
+        });
+        self.ahead = Ahead::NONE;
+        let stride = self.stride;
+        self.multiply(s, Matrix::<F32> { data: converted, stride });
+    }
+
+    #[inline(always)]
+    fn multiply<S: Simd, B: Operand>(self, s: S, b: B) {
+        let Self { size, a, first_row, c, c_stride, keep, ahead, .. } = self;
+        s.outline(Product { size, a, b, first_row, c, c_stride, keep, ahead });
+    }
+}
+
+/// Converts the first `n` numbers of rows.
+struct Convert<'a, B> {
+    b: B,
+    rows: Range<usize>,
+    n: usize,
+    stride: usize,
+    ahead: Ahead,
+    out: &'a mut [f32],
+}
+
+impl<B: Operand> Kernel for Convert<'_, B> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        for (i, row) in self.rows.enumerate() {
+            self.ahead.fetch(s, i);
+            for col in (0..self.n).step_by(S::LANES) {
+                let [v] = self.b.load::<S, 1>(s, row, col);
+                s.store(v, &mut self.out[row * self.stride + col..]);
+            }
         }
     }
 }
@@ -189,90 +381,4 @@ fn gather<S: Simd>(s: S, queries: &Queries<'_>, head_dim: usize, scale: f32, out
             }
         }
     }
-}
-
-/// A product with a stored tile, which is converted first where several passes would read it.
-#[inline(always)]
-fn tile_product<S: Simd, T: Element>(
-    s: S,
-    size: [usize; 3],
-    a: Matrix<'_, f32>,
-    b: Matrix<'_, T>,
-    converted: &mut [f32],
-    c: &mut [f32],
-    c_stride: usize,
-    keep: Option<&[f32]>,
-    ahead: Ahead<'_, T>,
-) {
-    let [m, n, k] = size;
-    if size_of::<T>() == size_of::<f32>() || m <= S::TILE_ROWS {
-        return s.outline(Product { size, a, b, c, c_stride, keep, ahead });
-    }
-    for row in 0..k {
-        ahead.fetch(s, row);
-        for col in (0..n).step_by(S::LANES) {
-            let at = row * b.stride + col;
-            s.store(T::load(s, &b.data[at..]), &mut converted[at..]);
-        }
-    }
-    let b = Matrix { data: &*converted, stride: b.stride };
-    let ahead = Ahead::new(&[], 0);
-    s.outline(Product { size, a, b, c, c_stride, keep, ahead });
-}
-
-/// Caps one query's scores of a tile and hides what it doesn't see. Returns the greatest of them
-/// and `max`.
-#[inline(always)]
-fn score<S: Simd>(s: S, scores: &mut [f32], visible: Range<usize>, cap: f32, max: f32) -> f32 {
-    if cap > 0.0 {
-        for scores in scores.chunks_exact_mut(S::LANES) {
-            s.store(softcap(s, s.load(scores), cap), scores);
-        }
-    }
-    scores[..visible.start].fill(f32::NEG_INFINITY);
-    scores[visible.end..].fill(f32::NEG_INFINITY);
-    let mut greatest = s.splat(max);
-    for scores in scores.chunks_exact(S::LANES) {
-        greatest = s.max(greatest, s.load(scores));
-    }
-    s.reduce_max(greatest)
-}
-
-/// Raises each `max` to `to`; `keep` gets the factors for everything summed before.
-#[inline(always)]
-fn raise<S: Simd>(s: S, max: &mut [f32], to: &[f32], keep: &mut [f32]) {
-    let chunks = max.chunks_mut(S::LANES).zip(to.chunks(S::LANES)).zip(keep.chunks_mut(S::LANES));
-    for ((max, to), keep) in chunks {
-        let n = max.len();
-        let whole = n == S::LANES;
-        let old = if whole { s.load(max) } else { s.load_partial(max) };
-        let new = if whole { s.load(to) } else { s.load_partial(&to[..n]) };
-        // Both are infinite before a query has seen anything.
-        let step = s.select_lt(old, new, s.sub(old, new), s.splat(0.0));
-        let factor = exp(s, step);
-        if whole {
-            s.store(factor, keep);
-        } else {
-            s.store_partial(factor, &mut keep[..n]);
-        }
-        max.copy_from_slice(&to[..n]);
-    }
-}
-
-/// Turns one query's scores of a tile into weights `exp(score - max)` and adds them to `total`,
-/// lane by lane, after its factor `keep`.
-#[inline(always)]
-fn weigh<S: Simd>(s: S, scores: &mut [f32], max: f32, total: &mut [f32], keep: f32) {
-    if max == f32::NEG_INFINITY {
-        scores.fill(0.0);
-        return;
-    }
-    let max = s.splat(max);
-    let mut sums = s.mul(s.load(total), s.splat(keep));
-    for scores in scores.chunks_exact_mut(S::LANES) {
-        let weights = exp(s, s.sub(s.load(scores), max));
-        sums = s.add(sums, weights);
-        s.store(weights, scores);
-    }
-    s.store(sums, total);
 }

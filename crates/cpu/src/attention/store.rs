@@ -1,54 +1,26 @@
 //! Keys and values of one layer.
 //!
-//! A tile holds one head's vectors of one page. Keys lie transposed, `[head_dim][PAGE]`, values as
-//! they come, `[PAGE][v_cols]` with `v_cols` the head's values padded by zeros. So scores and
-//! weighted sums are the same kind of product: rows of a tile times broadcast numbers.
-
-use std::alloc::{Layout, alloc_zeroed};
+//! A tile holds one head's vectors of one page. Floats lie transposed for keys, `[head_dim][PAGE]`,
+//! and as they come for values, `[PAGE][v_cols]` with `v_cols` the head's values padded by zeros. So
+//! scores and weighted sums are the same kind of product: rows of a tile times broadcast numbers.
+//! For quantised vectors see [`super::format`].
 
 use backend::{BackendError, KvSpec, KvType, PAGE};
+use memmap2::MmapMut;
+use quant::f32_to_bf16;
 
+use super::format::{Coded, Format, Order};
+use crate::pool::SharedMut;
 use crate::simd::Simd;
 
 /// Values are padded to a multiple of this, the widest vector.
 pub const PAD: usize = 16;
 
-/// A number format of stored keys and values.
-pub trait Element: Copy + Default + Send + Sync {
-    fn load<S: Simd>(s: S, x: &[Self]) -> S::V;
-    fn store<S: Simd>(s: S, v: S::V, x: &mut [Self]);
-}
-
-impl Element for f32 {
-    #[inline(always)]
-    fn load<S: Simd>(s: S, x: &[f32]) -> S::V {
-        s.load(x)
-    }
-
-    #[inline(always)]
-    fn store<S: Simd>(s: S, v: S::V, x: &mut [f32]) {
-        s.store(v, x);
-    }
-}
-
-/// Half floats.
-impl Element for u16 {
-    #[inline(always)]
-    fn load<S: Simd>(s: S, x: &[u16]) -> S::V {
-        s.load_f16(x)
-    }
-
-    #[inline(always)]
-    fn store<S: Simd>(s: S, v: S::V, x: &mut [u16]) {
-        s.store_f16(v, x);
-    }
-}
-
-/// Tiles of keys and values, `[page][head]`.
-pub struct Tiles<T> {
+/// A layer's store.
+pub struct Store {
     pub shape: Shape,
-    pub k: Vec<T>,
-    pub v: Vec<T>,
+    pub k: Side,
+    pub v: Side,
 }
 
 /// The shape of tiles.
@@ -61,52 +33,29 @@ pub struct Shape {
     pub v_cols: usize,
 }
 
-impl Shape {
-    /// Values in a tile of keys.
-    pub fn k_tile(self) -> usize {
-        self.head_dim * PAGE
-    }
-
-    /// Values in a tile of values.
-    pub fn v_tile(self) -> usize {
-        PAGE * self.v_cols
-    }
-}
-
-impl<T: Element> Tiles<T> {
-    fn new(spec: KvSpec) -> Result<Self, BackendError> {
+impl Store {
+    /// A zeroed store.
+    pub fn new(spec: KvSpec) -> Result<Self, BackendError> {
+        spec.bytes()?;
+        let refuse = |bytes| BackendError::OutOfMemory { bytes };
         let v_cols = spec.head_dim_v.checked_next_multiple_of(PAD);
-        let padded = v_cols.map(|head_dim_v| KvSpec { head_dim_v, ..spec });
-        let bytes = padded.and_then(|spec| spec.bytes()).unwrap_or(usize::MAX);
-        let refuse = || BackendError::OutOfMemory { bytes };
-        let v_cols = v_cols.filter(|_| bytes < usize::MAX).ok_or_else(refuse)?;
-
-        let KvSpec { n_head_kv, head_dim, head_dim_v, n_pages, .. } = spec;
-        let shape = Shape { n_head_kv, head_dim, head_dim_v, v_cols };
-        // Products of factors of `bytes`, so they don't overflow.
-        let k = zeroed(n_pages * n_head_kv * shape.k_tile()).ok_or_else(refuse)?;
-        let v = zeroed(n_pages * n_head_kv * shape.v_tile()).ok_or_else(refuse)?;
-        Ok(Self { shape, k, v })
+        let v_cols = v_cols.ok_or(refuse(usize::MAX))?;
+        // The padding may be what is too much.
+        let bytes = KvSpec { head_dim_v: v_cols, ..spec }.bytes()?;
+        let KvSpec { n_head_kv, head_dim, head_dim_v, n_pages, types } = spec;
+        let n_tiles = n_pages * n_head_kv;
+        let k = Side::new(types.k, head_dim, Order::Keys, n_tiles);
+        let v = Side::new(types.v, v_cols, Order::Values, n_tiles);
+        let (Some(k), Some(v)) = (k, v) else { return Err(refuse(bytes)) };
+        Ok(Self { shape: Shape { n_head_kv, head_dim, head_dim_v, v_cols }, k, v })
     }
 
-    fn copy_page(&mut self, from: usize, to: usize) {
-        let n_head_kv = self.shape.n_head_kv;
-        let len = n_head_kv * self.shape.k_tile();
-        self.k.copy_within(from * len..(from + 1) * len, to * len);
-        let len = n_head_kv * self.shape.v_tile();
-        self.v.copy_within(from * len..(from + 1) * len, to * len);
-    }
-
-    /// A tile of keys.
-    #[inline(always)]
-    pub fn keys(&self, tile: usize) -> &[T] {
-        &self.k[tile * self.shape.k_tile()..][..self.shape.k_tile()]
-    }
-
-    /// A tile of values.
-    #[inline(always)]
-    pub fn values(&self, tile: usize) -> &[T] {
-        &self.v[tile * self.shape.v_tile()..][..self.shape.v_tile()]
+    /// Copies keys and values of a whole page.
+    pub fn copy_page(&mut self, from: usize, to: usize) {
+        for side in [&mut self.k, &mut self.v] {
+            let len = self.shape.n_head_kv * side.form.tile_bytes;
+            side.memory.copy_within(from * len..(from + 1) * len, to * len);
+        }
     }
 
     /// Index of a position's tile.
@@ -116,79 +65,164 @@ impl<T: Element> Tiles<T> {
     }
 }
 
-/// Zeros that take no memory before they are touched; `None` where even the addresses can't be had.
-fn zeroed<T: Element>(len: usize) -> Option<Vec<T>> {
-    let layout = Layout::array::<T>(len).ok()?;
-    if layout.size() == 0 {
-        return Some(Vec::new());
-    }
-    // SAFETY: the size isn't zero.
-    let data = unsafe { alloc_zeroed(layout) }.cast::<T>();
-    if data.is_null() {
-        return None;
-    }
-    // SAFETY: allocated as `Vec` allocates `len` elements, and zeros are valid for the two types of
-    // elements.
-    Some(unsafe { Vec::from_raw_parts(data, len, len) })
+/// The form of a tile.
+#[derive(Debug, Clone, Copy)]
+pub struct Form {
+    ty: KvType,
+    /// Of a quantised type.
+    format: Option<&'static Format>,
+    /// Values per vector.
+    cols: usize,
+    order: Order,
+    tile_bytes: usize,
 }
 
-/// Stores one head's key and value of a position in their tiles.
+/// Tiles of keys or of values, `[page][head]`.
+pub struct Side {
+    form: Form,
+    /// Aligned to pages of the system, and zeros that take no room before they are touched.
+    memory: MmapMut,
+}
+
+/// What a tile holds.
+#[derive(Clone, Copy)]
+pub enum Tile<'a> {
+    F32(&'a [f32]),
+    /// Half floats.
+    F16(&'a [u16]),
+    /// Upper halves of floats.
+    Bf16(&'a [u16]),
+    Coded(Coded<'a>),
+}
+
+impl Side {
+    /// `None` where the memory is not to be had; the caller has checked that sizes don't overflow.
+    fn new(ty: KvType, cols: usize, order: Order, n_tiles: usize) -> Option<Self> {
+        let tile_bytes = ty.tensor_type().row_bytes(cols)? * PAGE;
+        let form = Form { ty, format: Format::of(ty), cols, order, tile_bytes };
+        let memory = MmapMut::map_anon((n_tiles * tile_bytes).max(1)).ok()?;
+        // Fewer misses of the page tables' cache; what the system doesn't offer is no harm.
+        #[cfg(target_os = "linux")]
+        let _ = memory.advise(memmap2::Advice::HugePage);
+        Some(Self { form, memory })
+    }
+
+    /// The bytes of a tile.
+    #[inline(always)]
+    pub fn bytes(&self, tile: usize) -> &[u8] {
+        let len = self.form.tile_bytes;
+        &self.memory[tile * len..][..len]
+    }
+
+    /// A tile.
+    #[inline(always)]
+    pub fn tile(&self, tile: usize) -> Tile<'_> {
+        let bytes = self.bytes(tile);
+        match self.form.ty {
+            KvType::F32 => Tile::F32(floats(bytes)),
+            KvType::F16 => Tile::F16(halves(bytes)),
+            KvType::Bf16 => Tile::Bf16(halves(bytes)),
+            ty => {
+                Tile::Coded(Format::of(ty).expect("a quantised type").view(bytes, self.form.cols))
+            }
+        }
+    }
+
+    /// Whether tiles are quantised.
+    pub fn is_coded(&self) -> bool {
+        self.form.format.is_some()
+    }
+
+    /// All tiles, to be written by several threads.
+    pub fn writer(&mut self) -> Writer<'_> {
+        Writer { form: self.form, memory: SharedMut::new(&mut self.memory) }
+    }
+}
+
+impl Form {
+    /// Stores a vector in a tile.
+    #[inline(always)]
+    fn put<S: Simd>(self, s: S, tile: &mut [u8], cell: usize, values: &[f32]) {
+        if let Some(format) = self.format {
+            return format.put(tile, self.order, cell, values);
+        }
+        match self.ty {
+            KvType::F32 => self.put_each(tile, cell, 0, values.iter().map(|v| v.to_ne_bytes())),
+            KvType::Bf16 => {
+                let upper = values.iter().map(|&value| f32_to_bf16(value).to_ne_bytes());
+                self.put_each(tile, cell, 0, upper);
+            }
+            _ => {
+                for (first, values) in (0..).step_by(S::LANES).zip(values.chunks(S::LANES)) {
+                    let whole = values.len() == S::LANES;
+                    let v = if whole { s.load(values) } else { s.load_partial(values) };
+                    let mut halves = [0; PAD];
+                    s.store_f16(v, &mut halves);
+                    let halves = halves[..values.len()].iter().map(|half| half.to_ne_bytes());
+                    self.put_each(tile, cell, first, halves);
+                }
+            }
+        }
+    }
+
+    /// Stores the numbers of a vector from its `first` on.
+    #[inline(always)]
+    fn put_each<const BYTES: usize>(
+        self,
+        tile: &mut [u8],
+        cell: usize,
+        first: usize,
+        numbers: impl ExactSizeIterator<Item = [u8; BYTES]>,
+    ) {
+        let tile = tile.as_chunks_mut().0;
+        match self.order {
+            Order::Keys => {
+                let lines = tile[first * PAGE..].chunks_exact_mut(PAGE);
+                lines.zip(numbers).for_each(|(line, number)| line[cell] = number);
+            }
+            Order::Values => {
+                let places = &mut tile[cell * self.cols + first..][..numbers.len()];
+                places.iter_mut().zip(numbers).for_each(|(place, number)| *place = number);
+            }
+        }
+    }
+}
+
+/// Stores vectors in tiles.
+#[derive(Clone, Copy)]
+pub struct Writer<'a> {
+    form: Form,
+    memory: SharedMut<'a, u8>,
+}
+
+impl Writer<'_> {
+    /// Stores a vector.
+    ///
+    /// # Safety
+    /// No two threads write to a tile at the same time.
+    #[inline(always)]
+    pub unsafe fn put<S: Simd>(&self, s: S, tile: usize, cell: usize, values: &[f32]) {
+        let len = self.form.tile_bytes;
+        // SAFETY: as the caller promises.
+        let tile = unsafe { self.memory.slice(tile * len, len) };
+        self.form.put(s, tile, cell, values);
+    }
+}
+
+/// Bytes as numbers in the processor's order.
 #[inline(always)]
-pub fn write<S: Simd, T: Element>(
-    s: S,
-    (k, k_tile): (&[f32], &mut [T]),
-    (v, v_tile): (&[f32], &mut [T]),
-    cell: usize,
-) {
-    let mut converted = [T::default(); PAD];
-    for (k, lines) in k.chunks(S::LANES).zip(k_tile.chunks_mut(S::LANES * PAGE)) {
-        convert(s, k, &mut converted);
-        for (line, &value) in lines.chunks_exact_mut(PAGE).zip(&converted) {
-            line[cell] = value;
-        }
-    }
-    let v_cols = v_tile.len() / PAGE;
-    let to = &mut v_tile[cell * v_cols..][..v_cols];
-    for (v, to) in v.chunks(S::LANES).zip(to.chunks_mut(S::LANES)) {
-        convert(s, v, to);
-    }
+pub fn floats(bytes: &[u8]) -> &[f32] {
+    // SAFETY: any bits are a number.
+    let (before, numbers, after) = unsafe { bytes.align_to() };
+    assert!(before.is_empty() && after.is_empty(), "tiles are aligned");
+    numbers
 }
 
-/// Converts up to one vector; what is missing in `from` is zero in `to`.
+/// As [`floats`], of 16 bits.
 #[inline(always)]
-fn convert<S: Simd, T: Element>(s: S, from: &[f32], to: &mut [T]) {
-    let v = if from.len() == S::LANES { s.load(from) } else { s.load_partial(from) };
-    T::store(s, v, to);
-}
-
-/// A layer's store.
-pub enum Store {
-    F32(Tiles<f32>),
-    F16(Tiles<u16>),
-}
-
-impl Store {
-    /// A zeroed store.
-    pub fn new(spec: KvSpec) -> Result<Self, BackendError> {
-        Ok(match spec.ty {
-            KvType::F32 => Self::F32(Tiles::new(spec)?),
-            KvType::F16 => Self::F16(Tiles::new(spec)?),
-        })
-    }
-
-    /// Its tiles' shape.
-    pub fn shape(&self) -> Shape {
-        match self {
-            Store::F32(tiles) => tiles.shape,
-            Store::F16(tiles) => tiles.shape,
-        }
-    }
-
-    /// Copies keys and values of a whole page.
-    pub fn copy_page(&mut self, from: usize, to: usize) {
-        match self {
-            Store::F32(tiles) => tiles.copy_page(from, to),
-            Store::F16(tiles) => tiles.copy_page(from, to),
-        }
-    }
+pub fn halves(bytes: &[u8]) -> &[u16] {
+    // SAFETY: any bits are a number.
+    let (before, numbers, after) = unsafe { bytes.align_to() };
+    assert!(before.is_empty() && after.is_empty(), "tiles are aligned");
+    numbers
 }

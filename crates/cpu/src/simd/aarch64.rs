@@ -4,18 +4,32 @@ use std::arch::aarch64::*;
 use std::arch::asm;
 
 use super::{Kernel, Simd};
-use crate::isa::aarch64::{vcvt_f16_f32, vcvt_f32_f16};
+use crate::isa::aarch64::{vcvt_f16_f32, vcvt_f32_f16, vdotq_s32};
 
-/// What every 64-bit ARM processor has.
+/// What every 64-bit ARM processor has, maybe with 8-bit dot products.
 #[derive(Clone, Copy)]
-pub struct Neon;
+pub struct Neon<const DOTPROD: bool>(());
+
+/// Runs a kernel on pairs of registers.
+#[inline(never)]
+pub fn run_neon<K: Kernel>(kernel: K) -> K::Output {
+    kernel.run(Neon::<false>(()))
+}
+
+/// Runs a kernel on pairs of registers, with 8-bit dot products.
+#[target_feature(enable = "neon,dotprod")]
+#[inline(never)]
+pub fn run_dotprod<K: Kernel>(kernel: K) -> K::Output {
+    kernel.run(Neon::<true>(()))
+}
 
 type V = [float32x4_t; 2];
 
 /// Calls intrinsics of NEON.
 macro_rules! vector {
     ($body:expr) => {
-        // SAFETY: the targets of this file have NEON; slices are checked to be long enough before
+        // SAFETY: the targets of this file have NEON; `Neon<true>` exists only below `run_dotprod`,
+        // whose callers have checked the processor; slices are checked to be long enough before
         // their pointers are used.
         unsafe { $body }
     };
@@ -27,9 +41,21 @@ fn zip(a: V, b: V, f: impl Fn(float32x4_t, float32x4_t) -> float32x4_t) -> V {
     [f(a[0], b[0]), f(a[1], b[1])]
 }
 
-impl Simd for Neon {
+/// Adds to each lane the products of its four bytes.
+#[inline(always)]
+fn widening_dot4(sum: int32x4_t, a: int8x16_t, b: int8x16_t) -> int32x4_t {
+    vector!({
+        let low = vpaddlq_s16(vmull_s8(vget_low_s8(a), vget_low_s8(b)));
+        vaddq_s32(sum, vpaddq_s32(low, vpaddlq_s16(vmull_high_s8(a, b))))
+    })
+}
+
+impl<const DOTPROD: bool> Simd for Neon<DOTPROD> {
     type V = V;
     type Sum = [float64x2_t; 4];
+    type Ints = [int32x4_t; 2];
+    type Codes = [int8x16_t; 2];
+    const CODE_BIAS: i32 = 0;
     const LANES: usize = 8;
     const TILE_ROWS: usize = 6;
 
@@ -104,6 +130,25 @@ impl Simd for Neon {
     fn store_f16(self, v: V, x: &mut [u16]) {
         assert!(x.len() >= 8);
         vector!(vst1q_u16(x.as_mut_ptr(), vcombine_u16(vcvt_f16_f32(v[0]), vcvt_f16_f32(v[1]))))
+    }
+
+    #[inline(always)]
+    fn load_bf16(self, x: &[u16]) -> V {
+        assert!(x.len() >= 8);
+        vector!({
+            let upper = vld1q_u16(x.as_ptr());
+            [vget_low_u16(upper), vget_high_u16(upper)]
+                .map(|upper| vreinterpretq_f32_u32(vshlq_n_u32::<16>(vmovl_u16(upper))))
+        })
+    }
+
+    #[inline(always)]
+    fn load_i8(self, x: &[u8]) -> V {
+        assert!(x.len() >= 8);
+        vector!({
+            let x = vmovl_s8(vld1_s8(x.as_ptr().cast()));
+            [vget_low_s16(x), vget_high_s16(x)].map(|x| vcvtq_f32_s32(vmovl_s16(x)))
+        })
     }
 
     #[inline(always)]
@@ -210,16 +255,46 @@ impl Simd for Neon {
     fn touch_next_page(self, _: &[u8]) {}
 
     #[inline(always)]
-    fn prefetch<T>(self, x: &[T], at: usize) {
-        let at = x.as_ptr().wrapping_add(at);
+    fn splat_int(self, x: i32) -> Self::Ints {
+        [vector!(vdupq_n_s32(x)); 2]
+    }
+
+    #[inline(always)]
+    fn int_to_float(self, v: Self::Ints) -> V {
+        v.map(|v| vector!(vcvtq_f32_s32(v)))
+    }
+
+    #[inline(always)]
+    fn load_codes(self, x: &[u8]) -> Self::Codes {
+        assert!(x.len() >= 32);
+        [0, 16].map(|at| {
+            vector!(vreinterpretq_s8_u8(veorq_u8(vld1q_u8(x.as_ptr().add(at)), vdupq_n_u8(128))))
+        })
+    }
+
+    #[inline(always)]
+    fn dot4(self, sum: Self::Ints, codes: Self::Codes, x: i32) -> Self::Ints {
+        let [first, second] = sum;
+        vector!({
+            let x = vreinterpretq_s8_s32(vdupq_n_s32(x));
+            if DOTPROD {
+                [vdotq_s32(first, codes[0], x), vdotq_s32(second, codes[1], x)]
+            } else {
+                [widening_dot4(first, codes[0], x), widening_dot4(second, codes[1], x)]
+            }
+        })
+    }
+
+    #[inline(always)]
+    fn prefetch(self, at: *const u8) {
         // SAFETY: a prefetch reads nothing and never faults, whatever the address.
         unsafe {
             asm!("prfm pldl1keep, [{at}]", at = in(reg) at, options(nostack, readonly, preserves_flags));
         }
     }
 
-    #[inline(never)]
+    #[inline(always)]
     fn outline<K: Kernel>(self, kernel: K) -> K::Output {
-        kernel.run(self)
+        vector!(if DOTPROD { run_dotprod(kernel) } else { run_neon(kernel) })
     }
 }

@@ -20,6 +20,12 @@ pub trait Simd: Copy {
     type V: Copy;
     /// Sums in `f64`.
     type Sum: Copy;
+    /// [`Self::LANES`] 32-bit integers.
+    type Ints: Copy;
+    /// Four 8-bit codes per lane.
+    type Codes: Copy;
+    /// What [`Simd::dot4`] sees added to each code.
+    const CODE_BIAS: i32;
     /// Values per vector: 8 or 16.
     const LANES: usize;
     /// Most rows that a product of tiles keeps in registers.
@@ -44,6 +50,10 @@ pub trait Simd: Copy {
     fn load_bf16_bytes(self, x: &[u8]) -> Self::V;
     /// Rounded to nearest even, to the first `LANES` half floats.
     fn store_f16(self, v: Self::V, x: &mut [u16]);
+    /// The first `LANES` numbers, of which each is the upper half of a float.
+    fn load_bf16(self, x: &[u16]) -> Self::V;
+    /// The first `LANES` signed bytes.
+    fn load_i8(self, x: &[u8]) -> Self::V;
     /// Rounded to half floats.
     #[inline(always)]
     fn round_f16(self, v: Self::V) -> Self::V {
@@ -78,11 +88,19 @@ pub trait Simd: Copy {
     fn sum_squares(self, sum: Self::Sum, v: Self::V) -> Self::Sum;
     fn sum_total(self, sum: Self::Sum) -> f64;
 
+    fn splat_int(self, x: i32) -> Self::Ints;
+    fn int_to_float(self, v: Self::Ints) -> Self::V;
+    /// The first `4 · LANES` codes, stored with 128 added.
+    fn load_codes(self, x: &[u8]) -> Self::Codes;
+    /// `sum + Σ_i (code[i] + CODE_BIAS) · x[i]` over the four codes of a lane and the bytes of `x`, the
+    /// lowest first. All are -127 to 127.
+    fn dot4(self, sum: Self::Ints, codes: Self::Codes, x: i32) -> Self::Ints;
+
     /// Asks for the next page where a stream of which `x` is a step comes to a new one, if the
     /// processor gains from that.
     fn touch_next_page(self, x: &[u8]);
-    /// Asks for the cache line of `x[at]`, or of where that would be.
-    fn prefetch<T>(self, x: &[T], at: usize);
+    /// Asks for the cache line at an address, which may lie anywhere.
+    fn prefetch(self, at: *const u8);
 
     /// Runs a kernel as a function of its own. Inlined into a larger one, the registers of an inner
     /// loop compete with all that is live around it.
@@ -116,12 +134,18 @@ impl Level {
         match self.0 {
             // SAFETY: `new` has checked that the processor has the instruction set.
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 | Isa::Avx512Vnni | Isa::Avx512Bf16 => unsafe { x86::run_avx512(kernel) },
+            Isa::Avx512 => unsafe { x86::run_avx512(kernel) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512Vnni | Isa::Avx512Bf16 => unsafe { x86::run_avx512_vnni(kernel) },
             // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 | Isa::AvxVnni => unsafe { x86::run_avx2(kernel) },
             #[cfg(target_arch = "aarch64")]
-            Isa::Neon | Isa::Dotprod | Isa::I8mm => kernel.run(aarch64::Neon),
+            Isa::Neon => aarch64::run_neon(kernel),
+            // SAFETY: as above.
+            #[cfg(target_arch = "aarch64")]
+            Isa::Dotprod | Isa::I8mm => unsafe { aarch64::run_dotprod(kernel) },
             _ => kernel.run(portable::Portable),
         }
     }

@@ -20,6 +20,9 @@ impl Portable {
 impl Simd for Portable {
     type V = V;
     type Sum = [f64; LANES];
+    type Ints = [i32; LANES];
+    type Codes = [[u8; 4]; LANES];
+    const CODE_BIAS: i32 = 0;
     const LANES: usize = LANES;
     const TILE_ROWS: usize = if cfg!(target_arch = "aarch64") { 6 } else { 2 };
 
@@ -76,6 +79,16 @@ impl Simd for Portable {
     #[inline(always)]
     fn store_f16(self, v: V, x: &mut [u16]) {
         std::iter::zip(&mut x[..LANES], v).for_each(|(x, v)| *x = f32_to_f16(v));
+    }
+
+    #[inline(always)]
+    fn load_bf16(self, x: &[u16]) -> V {
+        std::array::from_fn(|i| bf16_to_f32(x[..LANES][i]))
+    }
+
+    #[inline(always)]
+    fn load_i8(self, x: &[u8]) -> V {
+        std::array::from_fn(|i| f32::from(x[..LANES][i] as i8))
     }
 
     #[inline(always)]
@@ -174,7 +187,33 @@ impl Simd for Portable {
     fn touch_next_page(self, _: &[u8]) {}
 
     #[inline(always)]
-    fn prefetch<T>(self, _: &[T], _: usize) {}
+    fn splat_int(self, x: i32) -> [i32; LANES] {
+        [x; LANES]
+    }
+
+    #[inline(always)]
+    fn int_to_float(self, v: [i32; LANES]) -> V {
+        v.map(|x| x as f32)
+    }
+
+    #[inline(always)]
+    fn load_codes(self, x: &[u8]) -> Self::Codes {
+        let codes = &x.as_chunks().0[..LANES];
+        std::array::from_fn(|i| codes[i])
+    }
+
+    #[inline(always)]
+    fn dot4(self, sum: [i32; LANES], codes: Self::Codes, x: i32) -> [i32; LANES] {
+        let x = x.to_le_bytes();
+        std::array::from_fn(|lane| {
+            let products =
+                (0..4).map(|i| (i32::from(codes[lane][i]) - 128) * i32::from(x[i] as i8));
+            sum[lane] + products.sum::<i32>()
+        })
+    }
+
+    #[inline(always)]
+    fn prefetch(self, _: *const u8) {}
 
     #[inline(never)]
     fn outline<K: Kernel>(self, kernel: K) -> K::Output {

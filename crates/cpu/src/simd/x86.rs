@@ -8,9 +8,9 @@ use super::{Kernel, Simd};
 #[derive(Clone, Copy)]
 pub struct Avx2(());
 
-/// AVX-512 F, BW, DQ and VL.
+/// AVX-512 F, BW, DQ and VL, maybe with VNNI.
 #[derive(Clone, Copy)]
-pub struct Avx512(());
+pub struct Avx512<const VNNI: bool>(());
 
 /// Runs a kernel on 8 lanes.
 #[target_feature(enable = "avx2,fma,f16c")]
@@ -23,7 +23,14 @@ pub fn run_avx2<K: Kernel>(kernel: K) -> K::Output {
 #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl")]
 #[inline(never)]
 pub fn run_avx512<K: Kernel>(kernel: K) -> K::Output {
-    kernel.run(Avx512(()))
+    kernel.run(Avx512::<false>(()))
+}
+
+/// Runs a kernel on 16 lanes, with 8-bit dot products.
+#[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+#[inline(never)]
+pub fn run_avx512_vnni<K: Kernel>(kernel: K) -> K::Output {
+    kernel.run(Avx512::<true>(()))
 }
 
 /// Asks for the first line of the next page when a stream that goes on by `step` bytes comes to a
@@ -52,7 +59,7 @@ impl Avx2 {
     }
 }
 
-impl Avx512 {
+impl Avx512<false> {
     /// # Safety
     /// The processor has AVX-512 F, BW, DQ and VL, and the caller is compiled with them.
     #[inline(always)]
@@ -64,8 +71,9 @@ impl Avx512 {
 /// Calls intrinsics that only need the features proven by `self`.
 macro_rules! vector {
     ($body:expr) => {
-        // SAFETY: values of these types exist only below `run_avx2` and `run_avx512`, whose callers
-        // have checked the processor, and below callers of `new`, who promise the same; slices are checked to be long enough before their pointers
+        // SAFETY: values of these types exist only below this file's `run_` functions, whose callers
+        // have checked the processor, and below callers of `new`, who promise the same; slices are
+        // checked to be long enough before their pointers
         // are used.
         unsafe { $body }
     };
@@ -80,6 +88,9 @@ fn avx2_mask(n: usize) -> __m256i {
 impl Simd for Avx2 {
     type V = __m256;
     type Sum = [__m256d; 2];
+    type Ints = __m256i;
+    type Codes = __m256i;
+    const CODE_BIAS: i32 = 0;
     const LANES: usize = 8;
     const TILE_ROWS: usize = 6;
 
@@ -144,6 +155,21 @@ impl Simd for Avx2 {
             x.as_mut_ptr().cast(),
             _mm256_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(v)
         ))
+    }
+
+    #[inline(always)]
+    fn load_bf16(self, x: &[u16]) -> __m256 {
+        assert!(x.len() >= 8);
+        vector!({
+            let upper = _mm256_cvtepu16_epi32(_mm_loadu_si128(x.as_ptr().cast()));
+            _mm256_castsi256_ps(_mm256_slli_epi32::<16>(upper))
+        })
+    }
+
+    #[inline(always)]
+    fn load_i8(self, x: &[u8]) -> __m256 {
+        assert!(x.len() >= 8);
+        vector!(_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(x.as_ptr().cast()))))
     }
 
     #[inline(always)]
@@ -254,8 +280,34 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn prefetch<T>(self, x: &[T], at: usize) {
-        vector!(_mm_prefetch::<_MM_HINT_T0>(x.as_ptr().wrapping_add(at).cast()))
+    fn splat_int(self, x: i32) -> __m256i {
+        vector!(_mm256_set1_epi32(x))
+    }
+
+    #[inline(always)]
+    fn int_to_float(self, v: __m256i) -> __m256 {
+        vector!(_mm256_cvtepi32_ps(v))
+    }
+
+    #[inline(always)]
+    fn load_codes(self, x: &[u8]) -> __m256i {
+        assert!(x.len() >= 32);
+        vector!(_mm256_xor_si256(_mm256_loadu_si256(x.as_ptr().cast()), _mm256_set1_epi8(-128)))
+    }
+
+    #[inline(always)]
+    fn dot4(self, sum: __m256i, codes: __m256i, x: i32) -> __m256i {
+        vector!({
+            let x = _mm256_set1_epi32(x);
+            // Two products of magnitudes of 127 · 127 fit in 16 bits.
+            let pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(x), _mm256_sign_epi8(codes, x));
+            _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))
+        })
+    }
+
+    #[inline(always)]
+    fn prefetch(self, at: *const u8) {
+        vector!(_mm_prefetch::<_MM_HINT_T0>(at.cast()))
     }
 
     #[inline(always)]
@@ -270,9 +322,13 @@ fn avx512_mask(n: usize) -> __mmask16 {
     (1 << n) - 1
 }
 
-impl Simd for Avx512 {
+impl<const VNNI: bool> Simd for Avx512<VNNI> {
     type V = __m512;
     type Sum = [__m512d; 2];
+    type Ints = __m512i;
+    type Codes = __m512i;
+    // The instruction takes unsigned codes.
+    const CODE_BIAS: i32 = if VNNI { 128 } else { 0 };
     const LANES: usize = 16;
     const TILE_ROWS: usize = 6;
 
@@ -334,6 +390,21 @@ impl Simd for Avx512 {
     fn store_f16(self, v: __m512, x: &mut [u16]) {
         assert!(x.len() >= 16);
         vector!(_mm256_storeu_si256(x.as_mut_ptr().cast(), _mm512_cvtps_ph::<NEAREST>(v)))
+    }
+
+    #[inline(always)]
+    fn load_bf16(self, x: &[u16]) -> __m512 {
+        assert!(x.len() >= 16);
+        vector!({
+            let upper = _mm512_cvtepu16_epi32(_mm256_loadu_si256(x.as_ptr().cast()));
+            _mm512_castsi512_ps(_mm512_slli_epi32::<16>(upper))
+        })
+    }
+
+    #[inline(always)]
+    fn load_i8(self, x: &[u8]) -> __m512 {
+        assert!(x.len() >= 16);
+        vector!(_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(x.as_ptr().cast()))))
     }
 
     #[inline(always)]
@@ -433,12 +504,44 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
-    fn prefetch<T>(self, x: &[T], at: usize) {
-        vector!(_mm_prefetch::<_MM_HINT_T0>(x.as_ptr().wrapping_add(at).cast()))
+    fn splat_int(self, x: i32) -> __m512i {
+        vector!(_mm512_set1_epi32(x))
+    }
+
+    #[inline(always)]
+    fn int_to_float(self, v: __m512i) -> __m512 {
+        vector!(_mm512_cvtepi32_ps(v))
+    }
+
+    #[inline(always)]
+    fn load_codes(self, x: &[u8]) -> __m512i {
+        assert!(x.len() >= 64);
+        let codes = vector!(_mm512_loadu_si512(x.as_ptr().cast()));
+        if VNNI { codes } else { vector!(_mm512_xor_si512(codes, _mm512_set1_epi8(-128))) }
+    }
+
+    #[inline(always)]
+    fn dot4(self, sum: __m512i, codes: __m512i, x: i32) -> __m512i {
+        vector!({
+            let x = _mm512_set1_epi32(x);
+            if VNNI {
+                return _mm512_dpbusd_epi32(sum, codes, x);
+            }
+            let negative = _mm512_movepi8_mask(x);
+            let codes = _mm512_mask_sub_epi8(codes, negative, _mm512_setzero_si512(), codes);
+            // Two products of magnitudes of 127 · 127 fit in 16 bits.
+            let pairs = _mm512_maddubs_epi16(_mm512_abs_epi8(x), codes);
+            _mm512_add_epi32(sum, _mm512_madd_epi16(pairs, _mm512_set1_epi16(1)))
+        })
+    }
+
+    #[inline(always)]
+    fn prefetch(self, at: *const u8) {
+        vector!(_mm_prefetch::<_MM_HINT_T0>(at.cast()))
     }
 
     #[inline(always)]
     fn outline<K: Kernel>(self, kernel: K) -> K::Output {
-        vector!(run_avx512(kernel))
+        vector!(if VNNI { run_avx512_vnni(kernel) } else { run_avx512(kernel) })
     }
 }

@@ -134,17 +134,30 @@ pub const BENCH: &[Flag] = &[
         help: "Most tokens of a prompt that are evaluated at once (default: 512).",
     },
     Flag {
-        names: &["-ctk", "--cache-type-k", "-ctv", "--cache-type-v"],
+        names: &["-ctk", "--cache-type-k"],
         action: Action::Value {
             name: "TYPE",
             set: |s, v| {
-                s.bench.plan.kv_type = kv_type(v)?;
+                s.bench.plan.kv_types.k = kv_type(v)?;
                 Ok(())
             },
         },
         env: None,
         group: Group::Bench,
-        help: "Precision of keys and values in memory: f16 or f32 (default: f16).",
+        help: "Precision of keys in memory, as of the command itself (default: f16).",
+    },
+    Flag {
+        names: &["-ctv", "--cache-type-v"],
+        action: Action::Value {
+            name: "TYPE",
+            set: |s, v| {
+                s.bench.plan.kv_types.v = kv_type(v)?;
+                Ok(())
+            },
+        },
+        env: None,
+        group: Group::Bench,
+        help: "Precision of values in memory (default: f16).",
     },
     Flag {
         names: &["-o", "--output"],

@@ -86,10 +86,6 @@ pub fn parse(
         }
     }
     apply_words(&mut settings, &words)?;
-    if settings.key_type != settings.value_type {
-        return Err(CliError::new("-ctk and -ctv differ, which is not supported yet")
-            .hint("give both the same type"));
-    }
     Ok(settings)
 }
 
@@ -345,7 +341,7 @@ mod tests {
         assert!(refused(&["--temp", "x"]).contains("expected a number, not \"x\""));
         assert!(refused(&["--server"]).contains("no server yet"));
         assert!(refused(&["--gpu", "nvidia"]).contains("no GPU backend"));
-        assert!(refused(&["-ctk", "f32"]).contains("differ"));
+        assert!(refused(&["-ctk", "q3_k"]).contains("q8_0"));
         assert!(refused(&["-C", "0"]).contains("not 0, such as 0xff, not \"0\""));
         assert!(refused(&["-tb", "4"]).contains("share one pool"));
         assert!(refused(&["--numa", "isolate"]).contains("--numa is not supported"));

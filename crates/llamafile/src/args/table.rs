@@ -383,7 +383,8 @@ pub const FLAGS: &[Flag] = &[
         },
         env: Some("LLAMA_ARG_CACHE_TYPE_K"),
         group: Group::Engine,
-        help: "Precision of keys kept in memory: f16 or f32 (default: f16).",
+        help: "Precision of keys kept in memory: f32, f16, bf16, q8_0, q5_1, q5_0, q4_1, q4_0 or \
+               iq4_nl (default: f16).",
     },
     Flag {
         names: &["-ctv", "--cache-type-v"],
@@ -396,7 +397,7 @@ pub const FLAGS: &[Flag] = &[
         },
         env: Some("LLAMA_ARG_CACHE_TYPE_V"),
         group: Group::Engine,
-        help: "Precision of values kept in memory; for now it must equal that of the keys.",
+        help: "Precision of values kept in memory, one of the same (default: f16).",
     },
     // Output
     Flag {
@@ -558,9 +559,6 @@ pub const FLAGS: &[Flag] = &[
 
 /// A format of keys and values.
 pub fn kv_type(text: &str) -> Result<KvType, Invalid> {
-    match text {
-        "f16" => Ok(KvType::F16),
-        "f32" => Ok(KvType::F32),
-        _ => Err(Invalid::expected("f16 or f32", text)),
-    }
+    let all = || KvType::ALL.map(KvType::name).join(", ");
+    KvType::from_name(text).ok_or_else(|| Invalid::expected(&format!("one of {}", all()), text))
 }

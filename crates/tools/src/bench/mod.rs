@@ -12,7 +12,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use backend::KvType;
+use backend::KvTypes;
 use cpu::isa::Isa;
 use cpu::topology::{Placement, Topology};
 use cpu::{Cpu, CpuOptions};
@@ -43,8 +43,8 @@ pub struct Plan {
     pub repetitions: usize,
     /// Most tokens of a prompt that are evaluated at once, at least 1.
     pub batch: usize,
-    /// Format of keys and values in memory.
-    pub kv_type: KvType,
+    /// Formats of keys and values in memory.
+    pub kv_types: KvTypes,
 }
 
 impl Default for Plan {
@@ -58,7 +58,7 @@ impl Default for Plan {
             placement: Placement::default(),
             repetitions: 5,
             batch: 512,
-            kv_type: KvType::F16,
+            kv_types: KvTypes::default(),
         }
     }
 }
@@ -169,7 +169,7 @@ struct Runner<'a> {
 impl<'a> Runner<'a> {
     fn new(model: &Arc<dyn Model>, plan: &'a Plan, backend: Cpu) -> Result<Self, model::Error> {
         let n_ctx = plan.tests().map(Test::positions).max().unwrap_or(0);
-        let context = Context::new(model.clone(), Box::new(backend), n_ctx, plan.kv_type)?;
+        let context = Context::new(model.clone(), Box::new(backend), n_ctx, plan.kv_types)?;
         // Tokens that differ, over all of the vocabulary: a prime step.
         let n_vocab = model.shape().n_vocab;
         let tokens = (0..n_ctx).map(|i| (i * 7919 % n_vocab) as u32).collect();
@@ -220,10 +220,6 @@ fn facts(path: &Path, gguf: &Gguf, plan: &Plan, isa: Isa) -> Result<Measurement,
     let n_params = gguf.tensors().iter().map(|tensor| values(&tensor.shape)).sum();
     let architecture = metadata.str("general.architecture")?;
     let file_type = metadata.opt_u32("general.file_type")?.and_then(file_type::name);
-    let kv_type = match plan.kv_type {
-        KvType::F32 => "f32",
-        KvType::F16 => "f16",
-    };
     Ok(Measurement {
         build: concat!("llamafile ", env!("CARGO_PKG_VERSION")).to_owned(),
         cpu_info: cpu::host::cpu_name(),
@@ -242,8 +238,8 @@ fn facts(path: &Path, gguf: &Gguf, plan: &Plan, isa: Isa) -> Result<Measurement,
         model_n_params: n_params,
         n_batch: plan.batch,
         n_threads: 0,
-        type_k: kv_type,
-        type_v: kv_type,
+        type_k: plan.kv_types.k.name(),
+        type_v: plan.kv_types.v.name(),
         n_prompt: 0,
         n_gen: 0,
         n_depth: 0,

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use backend::{KvSpec, KvType, PAGE};
+use backend::{KvSpec, KvTypes, PAGE};
 use gguf::Gguf;
 use model::{KvShape, Shape};
 use serde::Serialize;
@@ -71,10 +71,10 @@ impl Fit {
 
 /// Bytes of keys and values of all layers in `n_pages` pages.
 fn kv_bytes(shape: &Shape, n_pages: usize) -> Option<u64> {
-    let ty = KvType::default();
+    let types = KvTypes::default();
     let layers = shape.kv.iter().map(|&KvShape { n_head_kv, head_dim, head_dim_v }| {
-        let bytes = KvSpec { n_head_kv, head_dim, head_dim_v, n_pages, ty }.bytes()?;
-        u64::try_from(bytes).ok()
+        let bytes = KvSpec { n_head_kv, head_dim, head_dim_v, n_pages, types }.bytes();
+        u64::try_from(bytes.ok()?).ok()
     });
     layers.sum()
 }

@@ -205,7 +205,8 @@ mod tests {
         let gguf = Gguf::parse(Bytes::from(file)).unwrap();
         let model = model::load(&gguf).unwrap();
         let cpu = cpu::Cpu::new(cpu::CpuOptions { threads: Some(2), isa: None });
-        let mut context = Context::new(model, Box::new(cpu), 64, Default::default()).unwrap();
+        let mut context =
+            Context::new(model, Box::new(cpu), 64, backend::KvTypes::default()).unwrap();
         context.decode(&[1, 70, 299, 0, 5], Outputs::Last).unwrap().to_vec()
     }
 

@@ -245,7 +245,7 @@ instruction_set!(
 instruction_set!(
     avx512,
     "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl",
-    simd::Avx512,
+    simd::Avx512<false>,
     dot::Maddubs,
     avx2_tile,
     avx512_tile
@@ -253,7 +253,7 @@ instruction_set!(
 instruction_set!(
     avx512_vnni,
     "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni",
-    simd::Avx512,
+    simd::Avx512<false>,
     dot::Vnni,
     avx512_tile,
     avx512_tile
