@@ -82,8 +82,12 @@ impl Quantized {
 }
 
 /// Interleaves `n` rows of `from`: `[cols / 4][row][4]` codes, `[cols / 32][row]` pairs and
-/// `[cols / 32][row][2]` sums. Tile kernels then read all columns of a step from one place.
-pub(super) fn interleave(from: Codes<'_>, n: usize, to: CodesMut<'_>) {
+/// `[cols / 32][row][2]` sums. Tile kernels then read all columns of a step from one place. With
+/// [`Block::B256`] the second of each pair becomes the plain sum: kernels apply the scale once per
+/// block.
+pub(super) fn interleave(block: Block, from: Codes<'_>, n: usize, to: CodesMut<'_>) {
+    let CodesMut { codes, pairs, sums } = to;
+    let to = CodesMut { codes, pairs: &mut *pairs, sums: &mut *sums };
     match n {
         1 => interleave_rows::<1>(from, to),
         2 => interleave_rows::<2>(from, to),
@@ -92,6 +96,11 @@ pub(super) fn interleave(from: Codes<'_>, n: usize, to: CodesMut<'_>) {
         5 => interleave_rows::<5>(from, to),
         6 => interleave_rows::<6>(from, to),
         _ => unreachable!("a tile of {n} columns"),
+    }
+    if block == Block::B256 {
+        for (pair, sums) in pairs.iter_mut().zip(sums.as_chunks::<2>().0) {
+            pair[1] = f32::from(sums[0] + sums[1]);
+        }
     }
 }
 

@@ -142,7 +142,7 @@ fn quantize_tiles(
             unsafe { (kernels.quantize)(x.row(start + row), block, row_codes.rows(row, 1)) };
         }
         // SAFETY: tiles don't overlap, and each is written by one chunk.
-        interleave(rows.rows(0, len), len, unsafe { out.rows(start, len) });
+        interleave(block, rows.rows(0, len), len, unsafe { out.rows(start, len) });
     });
 }
 

@@ -94,6 +94,9 @@ pub(super) trait Format {
     const OFFSET: u8;
     /// Whether groups have a min; if not, `mins` is empty.
     const MINS: bool;
+    /// Whether all groups of a block have the same scale, and no mins.
+    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
+    const ONE_SCALE: bool = false;
     /// Values per scale of the activations.
     const ACTIVATIONS: Block = if Self::LEN == 256 { Block::B256 } else { Block::B32 };
 

@@ -22,6 +22,7 @@ impl Format for Q1_0 {
     const GROUP: usize = 32;
     const OFFSET: u8 = 1;
     const MINS: bool = false;
+    const ONE_SCALE: bool = true;
     #[inline(always)]
     fn unpack<P: Primitives>(
         p: P,
@@ -45,6 +46,7 @@ impl Format for Q2_0 {
     const GROUP: usize = 32;
     const OFFSET: u8 = 1;
     const MINS: bool = false;
+    const ONE_SCALE: bool = true;
     #[inline(always)]
     fn unpack<P: Primitives>(
         p: P,
@@ -70,6 +72,7 @@ impl Format for Tq1_0 {
     const GROUP: usize = 32;
     const OFFSET: u8 = 1;
     const MINS: bool = false;
+    const ONE_SCALE: bool = true;
     #[inline(always)]
     fn unpack<P: Primitives>(
         p: P,
@@ -95,6 +98,7 @@ impl Format for Tq2_0 {
     const GROUP: usize = 32;
     const OFFSET: u8 = 1;
     const MINS: bool = false;
+    const ONE_SCALE: bool = true;
     #[inline(always)]
     fn unpack<P: Primitives>(
         p: P,

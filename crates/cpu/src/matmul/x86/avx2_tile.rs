@@ -2,11 +2,11 @@
 
 use std::arch::x86_64::*;
 
-use super::super::activation::Codes;
+use super::super::activation::{Block, Codes};
 use super::super::formats::Format;
 use super::super::kernels::{Floats, Tile};
 use super::super::panel::Panel;
-use super::avx512_tile::{pair_at, scaled_sum, start_factors, sums_at};
+use super::avx512_tile::{pair_at, start_factors, sum_at, sums_at};
 use super::dot::{AvxVnni, Dot, Maddubs, Vnni};
 pub(super) use super::interleave::avx2 as interleave;
 
@@ -222,7 +222,12 @@ unsafe fn some_columns<F: Format, D: Outer, const T: usize, const ALL: usize>(
             if F::MINS {
                 let mins = load(&panel.mins);
                 for (t, acc) in acc.iter_mut().enumerate() {
-                    let sum = _mm256_set1_ps(scaled_sum::<F, ALL>(x, first + t, g));
+                    let sum = sum_at::<F, ALL>(x, first + t, g);
+                    let sum = match F::ACTIVATIONS {
+                        Block::B32 => sum,
+                        Block::B256 => sum * pair_at::<F, ALL>(x, first + t, g)[0],
+                    };
+                    let sum = _mm256_set1_ps(sum);
                     for h in 0..2 {
                         acc[h] = _mm256_fmadd_ps(mins[h], sum, acc[h]);
                     }

@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::super::activation::Codes;
+use super::super::activation::{Block, Codes};
 use super::super::formats::Format;
 use super::super::kernels::{Floats, Tile};
 use super::super::panel::Panel;
@@ -33,47 +33,24 @@ pub(super) unsafe fn codes<F: Format, const T: usize>(panel: &Panel, x: Codes<'_
     // SAFETY: all accesses are within the lengths checked above.
     unsafe {
         let mut acc = [[_mm512_setzero_ps(); 2]; T];
-        let mut codes = panel.elements().as_ptr();
-        let mut values = x.codes.as_ptr();
-        for g in 0..groups {
-            // Starting at -OFFSET · Σ activations takes the offset off exactly.
-            let mut dot = [[_mm512_setzero_si512(); 2]; T];
-            if F::OFFSET != 0 {
-                let factors = _mm512_set1_epi32(start_factors::<F>(g));
-                for (t, dot) in dot.iter_mut().enumerate() {
-                    let sums = _mm512_set1_epi32(sums_at::<F, T>(x, t, g));
-                    *dot = [_mm512_madd_epi16(sums, factors); 2];
+        match F::ACTIVATIONS {
+            Block::B32 => {
+                for g in 0..groups {
+                    add_group::<F, T>(panel, x, g, &mut acc);
                 }
             }
-            for _ in 0..F::GROUP / 4 {
-                let rows =
-                    [_mm512_loadu_si512(codes.cast()), _mm512_loadu_si512(codes.add(64).cast())];
-                codes = codes.add(4 * CODE_ROWS);
-                for (t, dot) in dot.iter_mut().enumerate() {
-                    let x = _mm512_set1_epi32(values.add(4 * t).cast::<i32>().read_unaligned());
-                    dot[0] = _mm512_dpbusd_epi32(dot[0], rows[0], x);
-                    dot[1] = _mm512_dpbusd_epi32(dot[1], rows[1], x);
-                }
-                values = values.add(4 * T);
-            }
-            let load = |data: &[f32]| {
-                let at = data.as_ptr().add(g * CODE_ROWS);
-                [_mm512_loadu_ps(at), _mm512_loadu_ps(at.add(16))]
-            };
-            let scales = load(&panel.scales);
-            for t in 0..T {
-                let x_scale = _mm512_set1_ps(pair_at::<F, T>(x, t, g)[0]);
-                for h in 0..2 {
-                    let scale = _mm512_mul_ps(scales[h], x_scale);
-                    acc[t][h] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot[t][h]), scale, acc[t][h]);
-                }
-            }
-            if F::MINS {
-                let mins = load(&panel.mins);
-                for (t, acc) in acc.iter_mut().enumerate() {
-                    let sum = _mm512_set1_ps(scaled_sum::<F, T>(x, t, g));
-                    for h in 0..2 {
-                        acc[h] = _mm512_fmadd_ps(mins[h], sum, acc[h]);
+            Block::B256 => {
+                let per_block = 256 / F::GROUP;
+                for b in 0..groups / per_block {
+                    let mut block = [[_mm512_setzero_ps(); 2]; T];
+                    for g in b * per_block..(b + 1) * per_block {
+                        add_group::<F, T>(panel, x, g, &mut block);
+                    }
+                    for t in 0..T {
+                        let x_scale = _mm512_set1_ps(pair_at::<F, T>(x, t, b * per_block)[0]);
+                        for h in 0..2 {
+                            acc[t][h] = _mm512_fmadd_ps(block[t][h], x_scale, acc[t][h]);
+                        }
                     }
                 }
             }
@@ -82,6 +59,74 @@ pub(super) unsafe fn codes<F: Format, const T: usize>(panel: &Panel, x: Codes<'_
             _mm512_storeu_ps(out.as_mut_ptr(), acc[0]);
             _mm512_storeu_ps(out.as_mut_ptr().add(16), acc[1]);
         }
+    }
+}
+
+/// Adds the products of group `g`; those with [`Block::B256`] are yet to be scaled by the
+/// activations' scale.
+///
+/// # Safety
+/// As [`codes`], which has checked the lengths.
+#[inline(always)]
+unsafe fn add_group<F: Format, const T: usize>(
+    panel: &Panel,
+    x: Codes<'_>,
+    g: usize,
+    acc: &mut [[__m512; 2]; T],
+) {
+    // SAFETY: as asked.
+    unsafe {
+        // Starting at -OFFSET · Σ activations takes the offset off exactly.
+        let mut dot = [[_mm512_setzero_si512(); 2]; T];
+        if F::OFFSET != 0 {
+            let factors = _mm512_set1_epi32(start_factors::<F>(g));
+            for (t, dot) in dot.iter_mut().enumerate() {
+                let sums = _mm512_set1_epi32(sums_at::<F, T>(x, t, g));
+                *dot = [_mm512_madd_epi16(sums, factors); 2];
+            }
+        }
+        let codes = panel.elements().as_ptr().add(g * F::GROUP * CODE_ROWS);
+        let values = x.codes.as_ptr().add(g * F::GROUP * T);
+        for i in 0..F::GROUP / 4 {
+            let at = codes.add(4 * CODE_ROWS * i);
+            let rows = [_mm512_loadu_si512(at.cast()), _mm512_loadu_si512(at.add(64).cast())];
+            for (t, dot) in dot.iter_mut().enumerate() {
+                let at = values.add(4 * (T * i + t));
+                let x = _mm512_set1_epi32(at.cast::<i32>().read_unaligned());
+                dot[0] = _mm512_dpbusd_epi32(dot[0], rows[0], x);
+                dot[1] = _mm512_dpbusd_epi32(dot[1], rows[1], x);
+            }
+        }
+        let scales = load_rows(&panel.scales, g);
+        for t in 0..T {
+            let x_scale = _mm512_set1_ps(pair_at::<F, T>(x, t, g)[0]);
+            for h in 0..2 {
+                let scale = match F::ACTIVATIONS {
+                    Block::B32 => _mm512_mul_ps(scales[h], x_scale),
+                    Block::B256 => scales[h],
+                };
+                acc[t][h] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot[t][h]), scale, acc[t][h]);
+            }
+        }
+        if F::MINS {
+            let mins = load_rows(&panel.mins, g);
+            for (t, acc) in acc.iter_mut().enumerate() {
+                let sum = _mm512_set1_ps(sum_at::<F, T>(x, t, g));
+                for h in 0..2 {
+                    acc[h] = _mm512_fmadd_ps(mins[h], sum, acc[h]);
+                }
+            }
+        }
+    }
+}
+
+/// The values of all rows for group `g`.
+#[inline(always)]
+unsafe fn load_rows(data: &[f32], g: usize) -> [__m512; 2] {
+    // SAFETY: `codes` has checked the lengths.
+    unsafe {
+        let at = data.as_ptr().add(g * CODE_ROWS);
+        [_mm512_loadu_ps(at), _mm512_loadu_ps(at.add(16))]
     }
 }
 
@@ -98,7 +143,7 @@ pub(super) fn start_factors<F: Format>(g: usize) -> i32 {
     factors as i32
 }
 
-/// Scale, and scale times sum, of the 32 activations in or around group `g` of column `t` of `T`.
+/// The pair of the 32 activations in or around group `g` of column `t` of `T`.
 ///
 /// # Safety
 /// Within the lengths of `x`, which is interleaved.
@@ -122,24 +167,23 @@ pub(super) unsafe fn sums_at<F: Format, const T: usize>(x: Codes<'_>, t: usize, 
     unsafe { x.sums.as_ptr().cast::<i32>().add(g * F::GROUP / 32 * T + t).read_unaligned() }
 }
 
-/// Scale times sum of group `g` of column `t` of `T`.
+/// What a min of group `g` is multiplied with for column `t` of `T`: the sum of the activations, with
+/// [`Block::B32`] times their scale.
 ///
 /// # Safety
 /// As [`pair_at`].
 #[inline(always)]
-pub(super) unsafe fn scaled_sum<F: Format, const T: usize>(
-    x: Codes<'_>,
-    t: usize,
-    g: usize,
-) -> f32 {
+pub(super) unsafe fn sum_at<F: Format, const T: usize>(x: Codes<'_>, t: usize, g: usize) -> f32 {
     // SAFETY: as asked.
     unsafe {
-        let [scale, sum] = pair_at::<F, T>(x, t, g);
         if F::GROUP == 32 {
-            sum
-        } else {
-            let at = (g * F::GROUP / 32 * T + t) * 2 + g % 2;
-            scale * f32::from(x.sums.as_ptr().add(at).read())
+            return pair_at::<F, T>(x, t, g)[1];
+        }
+        let at = (g * F::GROUP / 32 * T + t) * 2 + g % 2;
+        let sum = f32::from(x.sums.as_ptr().add(at).read());
+        match F::ACTIVATIONS {
+            Block::B32 => pair_at::<F, T>(x, t, g)[0] * sum,
+            Block::B256 => sum,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::super::activation::Codes;
+use super::super::activation::{self, Codes};
 use super::super::formats::Format;
 use super::super::kernels::{DIRECT_ROWS, Strip};
 use super::dot::{Dot, follow, signed, sum};
@@ -66,6 +66,9 @@ unsafe fn add_block<F: Format, D: Dot, const T: usize>(
 ) {
     // SAFETY: as asked; a block has at most 256 values.
     unsafe {
+        if F::ONE_SCALE && matches!(F::ACTIVATIONS, activation::Block::B256) {
+            return add_scaled::<F, D, T>(block, x, first, &mut acc[first / F::LEN % 2]);
+        }
         // -OFFSET · Σ activations, in one lane of each group.
         let offset = i32::from(-i16::from(F::OFFSET)) & 0xffff;
         let factors = if F::GROUP == 32 {
@@ -97,6 +100,36 @@ unsafe fn add_block<F: Format, D: Dot, const T: usize>(
                 let scale = _mm256_mul_ps(scale, x_scale);
                 *acc = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot), scale, *acc);
             }
+        }
+    }
+}
+
+/// [`add_block`] where both the block and its activations have one scale: all sums are integers.
+///
+/// # Safety
+/// As there.
+#[inline(always)]
+unsafe fn add_scaled<F: Format, D: Dot, const T: usize>(
+    block: &Block,
+    x: Codes<'_>,
+    first: usize,
+    acc: &mut [__m256; T],
+) {
+    // SAFETY: as asked.
+    unsafe {
+        let offset = _mm256_set1_epi16(-i16::from(F::OFFSET));
+        for (t, acc) in acc.iter_mut().enumerate() {
+            let at = t * x.cols + first;
+            let sums = _mm256_loadu_si256(x.sums.as_ptr().add(at / 16).cast());
+            let mut dots = [_mm256_madd_epi16(sums, offset), _mm256_setzero_si256()];
+            for part in 0..F::LEN / 32 {
+                let codes = _mm256_load_si256(block.codes.as_ptr().add(32 * part).cast());
+                let values = _mm256_loadu_si256(x.codes.as_ptr().add(at + 32 * part).cast());
+                dots[part % 2] = D::bytes(dots[part % 2], codes, values);
+            }
+            let dot = _mm256_cvtepi32_ps(_mm256_add_epi32(dots[0], dots[1]));
+            let scale = _mm256_set1_ps(block.scales[0] * (*x.pairs.as_ptr().add(at / 32))[0]);
+            *acc = _mm256_fmadd_ps(dot, scale, *acc);
         }
     }
 }
