@@ -454,37 +454,36 @@ fn attention_over_shapes_masks_and_lengths() {
     let masks = [Mask::Causal, Mask::Sliding(70), Mask::Chunked(96), Mask::Full];
     let mut seed = 1;
     for (n_head, n_head_kv, head_dim, head_dim_v) in heads {
-        for mask in masks {
-            for (k, v) in TYPES {
-                let types = KvTypes { k, v };
-                let spec = KvSpec { n_head_kv, head_dim, head_dim_v, n_pages: 1, types };
-                if spec.bytes().is_err() {
-                    continue;
-                }
-                for rows in [1, 3, 1000] {
-                    seed += 1;
-                    // A different length each time, alone or beside others.
-                    let at = seed as usize % LENGTHS.len();
-                    let take = if rows == 1000 { 1 + at % 2 } else { 3 };
-                    let lengths = LENGTHS.iter().cycle().skip(at).take(take);
-                    AttentionCase {
-                        lengths: lengths.map(|&len| (len, rows.min(len))).collect(),
+        for (k, v) in TYPES {
+            let types = KvTypes { k, v };
+            let spec = KvSpec { n_head_kv, head_dim, head_dim_v, n_pages: 1, types };
+            if spec.bytes().is_err() {
+                continue;
+            }
+            for rows in [1, 3, 1000] {
+                seed += 1;
+                // A different mask and length each time, alone or beside others.
+                let mask = masks[seed as usize / 3 % masks.len()];
+                let at = seed as usize % LENGTHS.len();
+                let take = if rows == 1000 { 1 + at % 2 } else { 3 };
+                let lengths = LENGTHS.iter().cycle().skip(at).take(take);
+                AttentionCase {
+                    lengths: lengths.map(|&len| (len, rows.min(len))).collect(),
+                    n_head,
+                    n_head_kv,
+                    head_dim,
+                    head_dim_v,
+                    types,
+                    params: AttentionParams {
                         n_head,
-                        n_head_kv,
-                        head_dim,
-                        head_dim_v,
-                        types,
-                        params: AttentionParams {
-                            n_head,
-                            scale: 1.0 / (head_dim as f32).sqrt(),
-                            softcap: 0.0,
-                            mask,
-                            sinks: None,
-                        },
-                        batch: 37,
-                    }
-                    .check(seed);
+                        scale: 1.0 / (head_dim as f32).sqrt(),
+                        softcap: 0.0,
+                        mask,
+                        sinks: None,
+                    },
+                    batch: 37,
                 }
+                .check(seed);
             }
         }
     }

@@ -3,7 +3,8 @@
 
 use quant::{TensorType, codebook};
 
-use super::{Format, Primitives, every_byte, u16_at};
+pub(in super::super) use super::every_byte;
+use super::{Format, Primitives, u16_at};
 
 /// `scale`; per 32 values 4 bytes of indices and a word of 4 times 7 signs and a group scale.
 pub(in super::super) struct Iq2Xxs;
@@ -22,13 +23,13 @@ pub(in super::super) struct Iq1S;
 /// scales and a quarter of the scale.
 pub(in super::super) struct Iq1M;
 
-static IQ2_XXS: [u64; 256] = octets(&codebook::IQ2_XXS);
-static IQ2_XS: [u64; 512] = octets(&codebook::IQ2_XS);
-static IQ2_S: [u64; 1024] = octets(&codebook::IQ2_S);
-static IQ3_XXS: [u32; 256] = halves(&codebook::IQ3_XXS);
-static IQ3_S: [u32; 512] = halves(&codebook::IQ3_S);
+pub(in super::super) static IQ2_XXS: [u64; 256] = octets(&codebook::IQ2_XXS);
+pub(in super::super) static IQ2_XS: [u64; 512] = octets(&codebook::IQ2_XS);
+pub(in super::super) static IQ2_S: [u64; 1024] = octets(&codebook::IQ2_S);
+pub(in super::super) static IQ3_XXS: [u32; 256] = halves(&codebook::IQ3_XXS);
+pub(in super::super) static IQ3_S: [u32; 512] = halves(&codebook::IQ3_S);
 /// `8 · v + 16` for each value.
-static IQ1: [u64; 2048] = {
+pub(in super::super) static IQ1: [u64; 2048] = {
     let mut points = codebook::IQ1;
     let mut at = 0;
     while at < 2048 {
@@ -64,7 +65,7 @@ impl Format for Iq2Xxs {
             let [a, b, c, d, word @ ..] = *part;
             let word = u32::from_le_bytes(word);
             let points = [a, b, c, d].map(|index| point(&IQ2_XXS[usize::from(index)]));
-            p.signed(points, even_signs(sevens(word)), Self::OFFSET, codes);
+            p.signed(points, even_signs(sevens(word).into()) as u32, Self::OFFSET, codes);
             *out = scale * odd(word >> 28);
         }
     }
@@ -92,7 +93,7 @@ impl Format for Iq2Xs {
             let words = [0, 1, 2, 3].map(|i| u16::from_le_bytes(words[i]));
             let points = words.map(|word| point(&IQ2_XS[usize::from(word & 511)]));
             let signs = u32::from_le_bytes(words.map(|word| (word >> 9) as u8));
-            p.signed(points, even_signs(signs), Self::OFFSET, codes);
+            p.signed(points, even_signs(signs.into()) as u32, Self::OFFSET, codes);
         }
         nibble_scales(p.half(u16_at(block)) / 8.0, &block[66..74], scales);
     }
@@ -152,7 +153,7 @@ impl Format for Iq3Xxs {
             let word = u32::from_le_bytes(*word);
             let half = |i: usize| &IQ3_XXS[usize::from(indices[i])];
             let points = [0, 1, 2, 3].map(|i| join(half(2 * i), half(2 * i + 1)));
-            p.signed(points, even_signs(sevens(word)), Self::OFFSET, codes);
+            p.signed(points, even_signs(sevens(word).into()) as u32, Self::OFFSET, codes);
             *out = scale * odd(word >> 28);
         }
     }
@@ -276,14 +277,14 @@ const fn halves<const COUNT: usize>(points: &[[i8; 4]; COUNT]) -> [u32; COUNT] {
 /// Reads a point. Compilers gather four at a time, which is slower than one by one; they leave
 /// volatile reads alone.
 #[inline(always)]
-fn point<T: Copy>(word: &T) -> T {
+pub(in super::super) fn point<T: Copy>(word: &T) -> T {
     // SAFETY: a reference is valid to read from.
     unsafe { std::ptr::from_ref(word).read_volatile() }
 }
 
 /// Two half octets.
 #[inline(always)]
-fn join(first: &u32, second: &u32) -> u64 {
+pub(in super::super) fn join(first: &u32, second: &u32) -> u64 {
     u64::from(point(first)) | u64::from(point(second)) << 32
 }
 
@@ -310,16 +311,16 @@ fn nibble_scales(scale: f32, bytes: &[u8], out: &mut [f32]) {
 
 /// The four groups of 7 bits of a word's low 28 bits, as bytes.
 #[inline(always)]
-fn sevens(word: u32) -> u32 {
+pub(in super::super) fn sevens(word: u32) -> u32 {
     word & 0x7f | (word & 0x3f80) << 1 | (word & 0x1f_c000) << 2 | (word & 0xfe0_0000) << 3
 }
 
 /// Completes bytes of seven signs: the number of set bits of each is made even.
 #[inline(always)]
-fn even_signs(sevens: u32) -> u32 {
+pub(in super::super) fn even_signs(sevens: u64) -> u64 {
     // The lowest bit of each byte gathers its parity.
     let parity = sevens ^ sevens >> 4;
     let parity = parity ^ parity >> 2;
     let parity = parity ^ parity >> 1;
-    sevens | (parity & 0x0101_0101) << 7
+    sevens | (parity & every_byte(1)) << 7
 }

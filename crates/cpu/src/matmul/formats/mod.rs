@@ -66,7 +66,7 @@ fn spread_bits(bits: u8) -> u64 {
 
 /// Eight equal bytes.
 #[inline(always)]
-fn every_byte(byte: u8) -> u64 {
+pub(super) fn every_byte(byte: u8) -> u64 {
     u64::from(byte) * 0x0101_0101_0101_0101
 }
 

@@ -3,6 +3,7 @@
 use std::arch::x86_64::*;
 
 use super::super::activation::{self, Codes};
+pub(super) use super::super::formats::Format as Blocks;
 use super::super::formats::Format;
 use super::super::kernels::{DIRECT_ROWS, Strip};
 use super::dot::{Dot, follow, signed, sum};

@@ -5,6 +5,7 @@
 
 mod avx2_tile;
 mod avx512_bf16;
+mod avx512_grid;
 mod avx512_tile;
 mod avx_vnni_tile;
 mod direct_kquant;
@@ -27,7 +28,7 @@ use primitives::Avx2;
 
 /// An instruction set's functions: the bodies compiled with its features.
 macro_rules! instruction_set {
-    ($module:ident, $features:literal, $simd:ty, $dot:ty, $codes_tile:ident, $float_tile:ident) => {
+    ($module:ident, $features:literal, $simd:ty, $dot:ty, $codes_tile:ident, $float_tile:ident, $grid:ident) => {
         mod $module {
             use super::*;
 
@@ -100,6 +101,17 @@ macro_rules! instruction_set {
             }
 
             #[target_feature(enable = $features)]
+            pub(super) fn grid_points<F: $grid::Blocks, const T: usize>(
+                rows: &[u8],
+                n_rows: usize,
+                x: Codes<'_>,
+                out: &mut Strip,
+            ) {
+                // SAFETY: this function's features are enough.
+                unsafe { $grid::direct::<F, $dot, T>(rows, n_rows, x, out) }
+            }
+
+            #[target_feature(enable = $features)]
             pub(super) fn unpack_floats<F: FloatFormat>(
                 rows: &[u8],
                 n_rows: usize,
@@ -169,6 +181,15 @@ macro_rules! instruction_set {
                 ])
             }
 
+            const fn grid_kernels<F: $grid::Blocks>() -> CodeKernels {
+                code_kernels::<F>([
+                    grid_points::<F, 1>,
+                    grid_points::<F, 2>,
+                    grid_points::<F, 3>,
+                    grid_points::<F, 4>,
+                ])
+            }
+
             pub(super) const fn float_kernels<F: FloatFormat>() -> FloatKernels {
                 FloatKernels {
                     ty: F::TY,
@@ -210,13 +231,13 @@ macro_rules! instruction_set {
                     kquant_kernels::<table::Iq4Xs>(),
                     legacy_kernels::<table::Mxfp4>(),
                     unpacked_kernels::<table::Nvfp4>(),
-                    unpacked_kernels::<grid::Iq1S>(),
-                    unpacked_kernels::<grid::Iq1M>(),
-                    unpacked_kernels::<grid::Iq2Xxs>(),
-                    unpacked_kernels::<grid::Iq2Xs>(),
-                    unpacked_kernels::<grid::Iq2S>(),
-                    unpacked_kernels::<grid::Iq3Xxs>(),
-                    unpacked_kernels::<grid::Iq3S>(),
+                    grid_kernels::<grid::Iq1S>(),
+                    grid_kernels::<grid::Iq1M>(),
+                    grid_kernels::<grid::Iq2Xxs>(),
+                    grid_kernels::<grid::Iq2Xs>(),
+                    grid_kernels::<grid::Iq2S>(),
+                    grid_kernels::<grid::Iq3Xxs>(),
+                    grid_kernels::<grid::Iq3S>(),
                     unpacked_kernels::<ternary::Q1_0>(),
                     unpacked_kernels::<ternary::Q2_0>(),
                     unpacked_kernels::<ternary::Tq1_0>(),
@@ -232,15 +253,32 @@ macro_rules! instruction_set {
     };
 }
 
-instruction_set!(avx2, "avx2,fma,f16c", simd::Avx2, dot::Maddubs, avx2_tile, avx2_tile);
-instruction_set!(avx_vnni, "avx2,fma,f16c,avxvnni", simd::Avx2, dot::AvxVnni, vex_tile, avx2_tile);
+instruction_set!(
+    avx2,
+    "avx2,fma,f16c",
+    simd::Avx2,
+    dot::Maddubs,
+    avx2_tile,
+    avx2_tile,
+    direct_unpacked
+);
+instruction_set!(
+    avx_vnni,
+    "avx2,fma,f16c,avxvnni",
+    simd::Avx2,
+    dot::AvxVnni,
+    vex_tile,
+    avx2_tile,
+    direct_unpacked
+);
 instruction_set!(
     avx_vnni_evex,
     "avx2,fma,f16c,avx512f,avx512vl,avx512vnni",
     simd::Avx2,
     dot::Vnni,
     evex_tile,
-    avx2_tile
+    avx2_tile,
+    direct_unpacked
 );
 instruction_set!(
     avx512,
@@ -248,7 +286,8 @@ instruction_set!(
     simd::Avx512<false>,
     dot::Maddubs,
     avx2_tile,
-    avx512_tile
+    avx512_tile,
+    direct_unpacked
 );
 instruction_set!(
     avx512_vnni,
@@ -256,7 +295,8 @@ instruction_set!(
     simd::Avx512<false>,
     dot::Vnni,
     avx512_tile,
-    avx512_tile
+    avx512_tile,
+    avx512_grid
 );
 
 pub(super) use avx2::KERNELS as AVX2;
