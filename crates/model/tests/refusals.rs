@@ -66,6 +66,22 @@ fn a_tensor_of_another_shape_is_named() {
 }
 
 #[test]
+fn experts_must_be_counted() {
+    for key in ["qwen3moe.expert_count", "qwen3moe.expert_used_count"] {
+        assert!(refusal(rewritten("qwen3moe", |k| k != key, |_| true)).contains(key), "{key}");
+    }
+}
+
+/// Of the feed-forward's 384, 2 chosen experts have half each.
+#[test]
+fn chosen_experts_share_the_width_of_the_feed_forward() {
+    let file = rewritten("qwen3moe", |k| k != "qwen3moe.expert_feed_forward_length", |_| true);
+    let expected = "tensor blk.0.ffn_gate_exps.weight has shape [256, 384, 4]; \
+                    expected [256, 192, 4]";
+    assert_eq!(refusal(file), expected);
+}
+
+#[test]
 fn weights_that_are_not_numbers_give_an_error_not_an_answer() {
     let mut file = Fixture::named("llama-linear-tied").file();
     let end = file.len();

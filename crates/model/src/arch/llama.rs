@@ -10,7 +10,7 @@ use backend::{
 use super::Source;
 use crate::blocks::attention::{Qkv, kv_shapes};
 use crate::blocks::ffn::{FeedForward, GatedFfn};
-use crate::blocks::head::LmHead;
+use crate::blocks::head::Head;
 use crate::blocks::moe::MoeFfn;
 use crate::blocks::norm::RmsNorm;
 use crate::blocks::pooling::Pooling;
@@ -36,11 +36,6 @@ struct Layer {
     ffn: Box<dyn FeedForward>,
 }
 
-enum Head {
-    Logits(LmHead),
-    Embeddings(RmsNorm),
-}
-
 pub(super) fn load(source: &Source<'_>) -> Result<Arc<dyn Model>, Error> {
     load_as(source, OutputKind::Logits)
 }
@@ -60,12 +55,9 @@ fn load_as(source: &Source<'_>, output: OutputKind) -> Result<Arc<dyn Model>, Er
         scale: 1.0,
         weigh_input: false,
     };
-    let (mask, head) = match output {
-        OutputKind::Logits => (Mask::Causal, Head::Logits(LmHead::load(w, hp, &token_embd)?)),
-        OutputKind::Embeddings(_) => {
-            let norm = RmsNorm::load(w, "output_norm", hp.n_embd, hp.norm_eps)?;
-            (Mask::Full, Head::Embeddings(norm))
-        }
+    let mask = match output {
+        OutputKind::Logits => Mask::Causal,
+        OutputKind::Embeddings(_) => Mask::Full,
     };
     let layers = (0..hp.n_layer)
         .map(|il| {
@@ -100,10 +92,10 @@ fn load_as(source: &Source<'_>, output: OutputKind) -> Result<Arc<dyn Model>, Er
             kv: kv_shapes(hp),
             output,
         },
+        head: Head::load(w, hp, &token_embd, output)?,
         token_embd,
         rope: Rope::load(keys, w, hp, RopeLayout::Norm)?,
         layers,
-        head,
     }))
 }
 
@@ -133,9 +125,6 @@ impl Model for Llama {
             let f = layer.ffn.forward(cx, h);
             cx.add_assign(x, f);
         }
-        match &self.head {
-            Head::Logits(head) => head.forward(cx, x),
-            Head::Embeddings(norm) => norm.forward(&mut **cx, x),
-        }
+        self.head.forward(cx, x)
     }
 }

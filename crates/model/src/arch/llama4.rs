@@ -11,7 +11,7 @@ use super::Source;
 use crate::blocks::attention::{Qkv, kv_shapes};
 use crate::blocks::ffn::{FeedForward, GatedFfn};
 use crate::blocks::head::LmHead;
-use crate::blocks::moe::MoeFfn;
+use crate::blocks::moe::{MoeFfn, SharedMoe};
 use crate::blocks::norm::RmsNorm;
 use crate::blocks::rope::Rope;
 use crate::error::Error;
@@ -49,21 +49,6 @@ struct Layer {
     ffn: Box<dyn FeedForward>,
 }
 
-/// Chosen experts and one that serves every token.
-struct SharedMoe {
-    routed: MoeFfn,
-    shared: GatedFfn,
-}
-
-impl FeedForward for SharedMoe {
-    fn forward(&self, cx: &mut Forward<'_>, x: Tensor) -> Tensor {
-        let routed = self.routed.forward(cx, x);
-        let shared = self.shared.forward(cx, x);
-        cx.add_assign(routed, shared);
-        routed
-    }
-}
-
 pub(super) fn load(source: &Source<'_>) -> Result<Arc<dyn Model>, Error> {
     let Source { keys, hp, weights: w } = source;
     let token_embd = w.table("token_embd.weight", hp.n_embd)?;
@@ -87,10 +72,8 @@ pub(super) fn load(source: &Source<'_>) -> Result<Arc<dyn Model>, Error> {
             let w = w.layer(il);
             let size = [hp.n_embd, hp.n_ff[il]];
             let ffn: Box<dyn FeedForward> = if moe_step > 0 && (il + 1) % moe_step == 0 {
-                Box::new(SharedMoe {
-                    routed: MoeFfn::load(&w, hp, n_ff_exp, routing.clone(), Activation::Silu)?,
-                    shared: GatedFfn::load(&w, "_shexp", [hp.n_embd, n_ff_exp], Activation::Silu)?,
-                })
+                let routed = MoeFfn::load(&w, hp, n_ff_exp, routing.clone(), Activation::Silu)?;
+                Box::new(SharedMoe::load(&w, routed, [hp.n_embd, n_ff_exp], Activation::Silu)?)
             } else {
                 Box::new(GatedFfn::load(&w, "", size, Activation::Silu)?)
             };

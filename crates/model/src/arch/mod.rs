@@ -4,6 +4,7 @@ mod gemma3;
 mod gemma3n;
 mod llama;
 mod llama4;
+mod qwen;
 
 use std::sync::Arc;
 
@@ -30,6 +31,10 @@ const ARCHITECTURES: &[(&str, Load)] = &[
     ("llama", llama::load),
     ("llama-embed", llama::load_embedding),
     ("llama4", llama4::load),
+    ("qwen2", qwen::load_2),
+    ("qwen2moe", qwen::load_2_moe),
+    ("qwen3", qwen::load_3),
+    ("qwen3moe", qwen::load_3_moe),
 ];
 
 /// Names of all supported architectures.

@@ -221,16 +221,14 @@ mod tests {
     }
 
     #[test]
-    fn files_of_every_shape_are_valid_and_those_known_here_run() {
+    fn files_of_every_shape_are_valid_and_run() {
         for shape in SHAPES {
             let shape = Shape::tiny(shape.name);
             let file = file(&shape, "Q4_K_M", 1);
             let gguf = Gguf::parse(Bytes::from(file.clone())).unwrap();
             assert_eq!(gguf.tensors().len(), shape.tensors().len());
             assert_eq!(gguf.tensor("blk.1.attn_v.weight").unwrap().ty, TensorType::Q6_K);
-            if model::supported().any(|arch| arch == shape.architecture) {
-                assert!(logits(file).iter().all(|v| v.is_finite()), "{}", shape.name);
-            }
+            assert!(logits(file).iter().all(|v| v.is_finite()), "{}", shape.name);
         }
     }
 
