@@ -34,7 +34,8 @@ pub struct Options {
     pub isa: Option<Isa>,
     /// Prompt tokens evaluated at once.
     pub n_batch: usize,
-    /// Whether results must be the same bits however tokens are batched; generation is slower then.
+    /// Whether results must be the same bits however tokens are batched; generation then takes about
+    /// three times as long.
     pub batch_invariant: bool,
     /// Formats of stored keys and values.
     pub kv_types: KvTypes,

@@ -378,8 +378,8 @@ pub const FLAGS: &[Flag] = &[
         env: None,
         group: Group::Engine,
         help: "Compute the same bits for a token however it is batched: in a prompt of any -b, in \
-               one that is partly remembered, or generated. Prompts are as fast, generation is \
-               slower. The number of threads never changes results.",
+               one that is partly remembered, or generated. Prompts are as fast, generation \
+               takes about three times as long. The number of threads never changes results.",
     },
     Flag {
         names: &["-ctk", "--cache-type-k"],
