@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use backend::{Linear, TensorType, Weight};
 use cpu::isa::Isa;
 use cpu::limits;
-use cpu::matmul::{Rows, Scratch, linear};
+use cpu::matmul::{Method, Rows, Scratch, linear};
 use cpu::pool::Pool;
 
 /// Weights `[rows][cols]` of SmolLM2-135M, and one of a larger model.
@@ -66,10 +66,11 @@ fn report(
     let layers: Vec<Linear> = (0..copies).map(|_| Linear::plain(weight(ty, rows, cols))).collect();
     let x: Vec<f32> = (0..512 * cols).map(|i| (i * 37 % 101) as f32 * 0.02 - 1.0).collect();
     let mut out = vec![0.0; 512 * rows];
+    let method = Method { isa, batch_invariant: false };
     let mut scratch = Scratch::default();
     let mut product = |layer: &Linear, m: usize| {
         let x = Rows { data: &x, rows: m, cols, stride: cols };
-        linear(pool, isa, &mut scratch, x, &[layer], &mut out[..m * rows]);
+        linear(pool, method, &mut scratch, x, &[layer], &mut out[..m * rows]);
         black_box(&out);
     };
     let mut next = 0;

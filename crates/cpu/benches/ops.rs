@@ -48,7 +48,7 @@ fn main() {
         true => vec![KvType::F16, KvType::Q8_0, KvType::Q4_0],
         false => named,
     };
-    let mut cpu = Cpu::new(CpuOptions { threads, isa: None });
+    let mut cpu = Cpu::new(CpuOptions { threads, ..<_>::default() });
     println!("{}", cpu.describe());
     for model in &MODELS {
         println!("{}, all {} layers:", model.name, model.n_layer);

@@ -26,6 +26,9 @@ pub struct CpuOptions {
     pub threads: Option<usize>,
     /// Instruction set; by default the best of the machine.
     pub isa: Option<Isa>,
+    /// Whether a row's results must be the same bits whatever other rows are in the batch. Products
+    /// of few rows take longer then. Results never depend on the number of threads.
+    pub batch_invariant: bool,
 }
 
 /// The CPU backend.
@@ -34,6 +37,7 @@ pub struct Cpu {
     attention: Attention,
     matmul: matmul::Scratch,
     level: Level,
+    batch_invariant: bool,
     pool: Pool,
 }
 
@@ -49,6 +53,7 @@ impl Cpu {
             attention: Attention::new(pool.threads()),
             matmul: matmul::Scratch::default(),
             level: Level::new(options.isa.unwrap_or_else(Isa::detect)),
+            batch_invariant: options.batch_invariant,
             pool,
         }
     }
@@ -73,6 +78,11 @@ impl Cpu {
     /// Measures what the threads can do at most with the instruction set in use.
     pub fn limits(&self) -> Limits {
         Limits::measure(&self.pool, self.level.isa())
+    }
+
+    /// How products are computed.
+    fn method(&self) -> matmul::Method {
+        matmul::Method { isa: self.level.isa(), batch_invariant: self.batch_invariant }
     }
 
     /// Changes each element of `x` by itself.
@@ -347,10 +357,11 @@ impl Backend for Cpu {
     }
 
     fn linear(&mut self, x: Tensor, layers: &[&Linear]) -> Tensor {
+        let method = self.method();
         let out = self.arena.alloc(x.rows(), layers.iter().map(|l| l.weight.rows()).sum());
         let (below, data) = self.arena.split(out);
         let x = input_of(below, x);
-        matmul::linear(&self.pool, self.level.isa(), &mut self.matmul, x, layers, data);
+        matmul::linear(&self.pool, method, &mut self.matmul, x, layers, data);
         out
     }
 
@@ -365,14 +376,15 @@ impl Backend for Cpu {
 
     fn moe(&mut self, x: Tensor, logits: Tensor, routing: &Routing, experts: &Experts) -> Tensor {
         assert_eq!(x.rows(), logits.rows(), "rows of {x:?} and {logits:?}");
+        let method = self.method();
         let out = self.arena.alloc(x.rows(), experts.down.rows());
         let (below, data) = self.arena.split(out);
         let (x, logits) = (input_of(below, x), input_of(below, logits));
-        let (pool, isa) = (&self.pool, self.level.isa());
+        let pool = &self.pool;
         let (level, activation) = (self.level, experts.activation);
         let activate =
             |gate: &mut [f32], up: Option<&[f32]>| activate_row(level, activation, gate, up);
-        matmul::moe(pool, isa, &mut self.matmul, x, logits, routing, experts, activate, data);
+        matmul::moe(pool, method, &mut self.matmul, x, logits, routing, experts, activate, data);
         out
     }
 

@@ -50,7 +50,7 @@ fn compare(
     for isa in Isa::available() {
         let mut first: Option<Vec<f32>> = None;
         for threads in 1..=3 {
-            let options = CpuOptions { threads: Some(threads), isa: Some(isa) };
+            let options = CpuOptions { threads: Some(threads), isa: Some(isa), ..<_>::default() };
             let found = case(&mut Cpu::new(options));
             let bits = |v: &[f32]| v.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
             match &first {
@@ -536,7 +536,8 @@ fn attention_is_the_same_in_any_batch() {
         for mask in [Mask::Causal, Mask::Sliding(150), Mask::Chunked(200)] {
             for isa in Isa::available() {
                 let attend = |batch: usize, threads: usize| {
-                    let options = CpuOptions { threads: Some(threads), isa: Some(isa) };
+                    let options =
+                        CpuOptions { threads: Some(threads), isa: Some(isa), ..<_>::default() };
                     let mut cpu = Cpu::new(options);
                     let (n_pages, types) = (pages.len(), ty.into());
                     let head_dim_v = head_dim;
@@ -569,7 +570,7 @@ fn stale_cells_of_a_page_are_not_seen() {
     for (isa, ty) in Isa::available().flat_map(|isa| KvType::ALL.map(|ty| (isa, ty))) {
         let types = ty.into();
         let spec = KvSpec { n_head_kv: 1, head_dim: 32, head_dim_v: 32, n_pages: 1, types };
-        let mut cpu = Cpu::new(CpuOptions { threads: Some(1), isa: Some(isa) });
+        let mut cpu = Cpu::new(CpuOptions { threads: Some(1), isa: Some(isa), ..<_>::default() });
         let kv = cpu.kv_create(spec).unwrap();
         let nan = cpu.upload(&[f32::NAN; 32 * 20], 32);
         cpu.kv_write(kv, nan, nan, &[Span { rows: 0..20, pos: 0, pages: &[0] }]);
@@ -596,14 +597,14 @@ fn heads_must_be_whole_blocks() {
     let spec = KvSpec { n_head_kv: 2, head_dim: 80, head_dim_v: 80, n_pages: 1, types };
     let refusal = "values can't be stored as q8_0: the model's heads of 80 values are not a multiple \
                    of its blocks of 32; use f16 (-ctv f16)";
-    let mut cpu = Cpu::new(CpuOptions { threads: Some(1), isa: None });
+    let mut cpu = Cpu::new(CpuOptions { threads: Some(1), ..<_>::default() });
     assert_eq!(cpu.kv_create(spec).unwrap_err().to_string(), refusal);
     assert_eq!(Reference::new().kv_create(spec).unwrap_err().to_string(), refusal);
 }
 
 #[test]
 fn absurd_stores_are_refused() {
-    let mut cpu = Cpu::new(CpuOptions { threads: Some(1), isa: None });
+    let mut cpu = Cpu::new(CpuOptions { threads: Some(1), ..<_>::default() });
     for n_pages in [usize::MAX / 2, usize::MAX / 4096] {
         let spec =
             KvSpec { n_head_kv: 2, head_dim: 3, head_dim_v: 3, n_pages, types: KvType::F16.into() };
@@ -613,8 +614,8 @@ fn absurd_stores_are_refused() {
 
 #[test]
 fn it_describes_itself() {
-    let cpu = Cpu::new(CpuOptions { threads: Some(1), isa: Some(Isa::Scalar) });
+    let cpu = Cpu::new(CpuOptions { threads: Some(1), isa: Some(Isa::Scalar), ..<_>::default() });
     assert_eq!(cpu.describe(), "cpu (scalar, 1 thread)");
-    let best = Cpu::new(CpuOptions { threads: Some(2), isa: None });
+    let best = Cpu::new(CpuOptions { threads: Some(2), ..<_>::default() });
     assert_eq!(best.describe(), format!("cpu ({}, 2 threads)", Isa::detect()));
 }

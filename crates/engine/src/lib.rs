@@ -34,6 +34,9 @@ pub struct Options {
     pub isa: Option<Isa>,
     /// Prompt tokens evaluated at once.
     pub n_batch: usize,
+    /// Whether results must be the same bits however tokens are batched; generation then takes about
+    /// three times as long.
+    pub batch_invariant: bool,
     /// Formats of stored keys and values.
     pub kv_types: KvTypes,
 }
@@ -46,6 +49,7 @@ impl Default for Options {
             placement: Placement::default(),
             isa: None,
             n_batch: 512,
+            batch_invariant: false,
             kv_types: KvTypes::default(),
         }
     }

@@ -71,7 +71,11 @@ impl<'e> Session<'e> {
         if n_ctx == 0 {
             return Err(Error::EmptyContext);
         }
-        let cpu = CpuOptions { threads: options.threads, isa: options.isa };
+        let cpu = CpuOptions {
+            threads: options.threads,
+            isa: options.isa,
+            batch_invariant: options.batch_invariant,
+        };
         let backend = Cpu::placed(cpu, &options.placement)?;
         let model = engine.model.clone();
         let context = Context::new(model, Box::new(backend), n_ctx, options.kv_types)?;

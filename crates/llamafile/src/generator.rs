@@ -24,6 +24,7 @@ pub fn load(path: &Path, settings: &Settings) -> Result<Engine, CliError> {
         placement: settings.placement.clone(),
         isa: Some(Isa::from_env().map_err(CliError::new)?),
         n_batch: settings.batch.unwrap_or(default.n_batch),
+        batch_invariant: settings.batch_invariant,
         kv_types: KvTypes { k: settings.key_type, v: settings.value_type },
     };
     let engine = Engine::load(path, &options).map_err(|error| match error {

@@ -85,6 +85,8 @@ pub struct Settings {
     pub placement: Placement,
     /// Most prompt tokens evaluated at once; `None` is the engine's default.
     pub batch: Option<usize>,
+    /// Whether results must not depend on it.
+    pub batch_invariant: bool,
     /// Precision of keys in memory.
     pub key_type: KvType,
     /// Precision of values in memory.

@@ -12,7 +12,7 @@ const CHUNKS: [(&str, &[usize]); 3] =
     [("one batch", &[usize::MAX]), ("token by token", &[1]), ("uneven chunks", &[31, usize::MAX])];
 
 fn backends() -> Vec<Box<dyn Backend>> {
-    let cpu = Cpu::new(CpuOptions { threads: Some(2), isa: None });
+    let cpu = Cpu::new(CpuOptions { threads: Some(2), ..<_>::default() });
     vec![Box::new(Reference::new()), Box::new(cpu)]
 }
 
@@ -105,6 +105,38 @@ fn outputs_match_tightly() {
         let outputs = context.decode(&fixture.tokens(), Outputs::All).expect("a valid batch");
         let (error, tol) = (nmse(&fixture.outputs(), outputs), fixture.tol_tight);
         assert!(error <= tol, "{}: {error:.2e} (limit {tol:.1e})", fixture.name);
+    }
+}
+
+/// Where it is asked for, logits are the same bits however tokens are batched, and always with any
+/// number of threads.
+#[test]
+fn batch_invariant_outputs_are_the_same_bits() {
+    for fixture in Fixture::all() {
+        let model = model::load(&fixture.model()).expect("the fixture loads");
+        if model.shape().output != OutputKind::Logits {
+            continue;
+        }
+        let tokens = fixture.tokens();
+        let outputs = |threads, batch_invariant, chunks| {
+            let options = CpuOptions { threads: Some(threads), isa: None, batch_invariant };
+            let backend = Box::new(Cpu::new(options));
+            let mut context = Context::new(model.clone(), backend, 256, KvType::F16).unwrap();
+            let outputs = run(&mut context, &tokens, chunks);
+            outputs.into_iter().map(f32::to_bits).collect::<Vec<_>>()
+        };
+        for batch_invariant in [false, true] {
+            let expected = outputs(1, batch_invariant, CHUNKS[0].1);
+            for threads in [1, 2, 3] {
+                for (how, chunks) in CHUNKS {
+                    if !batch_invariant && how != "one batch" {
+                        continue;
+                    }
+                    let same = outputs(threads, batch_invariant, chunks) == expected;
+                    assert!(same, "{}: {how}, {threads} threads", fixture.name);
+                }
+            }
+        }
     }
 }
 

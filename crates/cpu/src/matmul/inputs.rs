@@ -1,7 +1,7 @@
 //! The input of products, quantised in the forms that kernels take it.
 
 use super::activation::{Block, CodesMut, Quantized, interleave};
-use super::kernels::{Kernels, TILE_COLS, TypeKernels};
+use super::kernels::{Kernels, Method, TILE_COLS, TypeKernels};
 use super::linear::Rows;
 use super::product::{Job, Part};
 use crate::pool::{Pool, SharedMut};
@@ -36,33 +36,28 @@ impl Inputs {
     }
 
     /// Quantises the input in the forms that the jobs take it.
-    pub(super) fn quantize(
-        &mut self,
-        pool: &Pool,
-        kernels: &'static Kernels,
-        x: Rows<'_>,
-        jobs: &[Job<'_>],
-    ) {
+    pub(super) fn quantize(&mut self, pool: &Pool, method: Method, x: Rows<'_>, jobs: &[Job<'_>]) {
         for block in [Block::B32, Block::B256] {
-            self.quantize_block(pool, kernels, x, block, jobs);
+            self.quantize_block(pool, method, x, block, jobs);
         }
     }
 
     fn quantize_block(
         &mut self,
         pool: &Pool,
-        kernels: &'static Kernels,
+        method: Method,
         x: Rows<'_>,
         block: Block,
         jobs: &[Job<'_>],
     ) {
+        let kernels = method.kernels();
         let mut needs_rows = false;
         let mut ranges = Vec::new();
         for job in jobs {
-            if let Some(TypeKernels::Codes(row)) = kernels.get(job.matrix.ty)
+            if let Some(of_type @ TypeKernels::Codes(row)) = kernels.get(job.matrix.ty)
                 && row.activations == block
             {
-                if kernels.interleaved && job.n >= row.panel_cols {
+                if kernels.interleaved && method.takes_panels(of_type, job.n) {
                     ranges.push((job.x_row, job.n));
                 } else {
                     needs_rows = true;

@@ -88,6 +88,31 @@ pub(super) struct FloatKernels {
     pub direct: [DirectFloats; DIRECT_COLS],
 }
 
+/// How products are computed.
+#[derive(Debug, Clone, Copy)]
+pub struct Method {
+    /// Instruction set.
+    pub isa: Isa,
+    /// Whether a row's results must be the same bits whatever other rows are in the batch: panels are
+    /// then taken for few columns too, since direct kernels sum in another order.
+    pub batch_invariant: bool,
+}
+
+impl Method {
+    /// The kernels to use.
+    ///
+    /// # Panics
+    /// Where the processor lacks the instruction set.
+    pub(super) fn kernels(self) -> &'static Kernels {
+        Kernels::of(self.isa)
+    }
+
+    /// Whether a product with `n` columns goes by panels.
+    pub(super) fn takes_panels(self, kernels: TypeKernels, n: usize) -> bool {
+        self.batch_invariant || n >= kernels.panel_cols()
+    }
+}
+
 /// The kernels of one type.
 #[derive(Clone, Copy)]
 pub(super) enum TypeKernels {

@@ -2,9 +2,8 @@
 
 use backend::Linear;
 
-use super::kernels::Floats;
+use super::kernels::{Floats, Method};
 use super::product::{Job, Matrix, Scratch, run};
-use crate::isa::Isa;
 use crate::pool::Pool;
 
 /// A matrix of activations, one row per token.
@@ -42,7 +41,7 @@ impl<'a> Rows<'a> {
 /// Where shapes don't fit or a layer's type isn't [supported](super::supports).
 pub fn linear(
     pool: &Pool,
-    isa: Isa,
+    method: Method,
     scratch: &mut Scratch,
     x: Rows<'_>,
     layers: &[&Linear],
@@ -66,7 +65,7 @@ pub fn linear(
         })
         .collect();
     assert_eq!(out.len(), x.rows * out_col, "length of the result");
-    run(pool, isa, scratch, x, &jobs, out, out_col);
+    run(pool, method, scratch, x, &jobs, out, out_col);
 }
 
 impl<'a> Matrix<'a> {

@@ -6,7 +6,8 @@
 //!   each byte of the weight is read once.
 //! - **panel**: for many columns, some rows are unpacked into a common form, interleaved for
 //!   outer products, and used for all columns. Unpacking is paid once per panel, so all types run
-//!   at nearly the same rate.
+//!   at nearly the same rate. A column's sums never depend on the other columns of its tile, so
+//!   with panels alone results don't depend on the batch ([`Method::batch_invariant`]).
 //!
 //! Packed integer types multiply 8-bit activations ([`activation`]), float types `f32` ones. Work is
 //! split by rows of weights, and a value never depends on the split.
@@ -32,7 +33,7 @@ mod x86;
 #[cfg(test)]
 mod tests;
 
-pub use kernels::supports;
+pub use kernels::{Method, supports};
 pub use linear::{Rows, linear};
 pub use moe::moe;
 pub use product::Scratch;

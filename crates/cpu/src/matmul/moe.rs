@@ -3,9 +3,9 @@
 
 use backend::{Experts, Routing, Vector, Weight};
 
+use super::kernels::Method;
 use super::linear::Rows;
 use super::product::{Job, Matrix, Scratch, run};
-use crate::isa::Isa;
 use crate::pool::Pool;
 
 /// Buffers of `moe`. A slot is a pair of row and expert, numbered as in the routing: the row's best
@@ -35,7 +35,7 @@ pub(super) struct Buffers {
 /// Where shapes don't fit or a weight's type isn't [supported](super::supports).
 pub fn moe(
     pool: &Pool,
-    isa: Isa,
+    method: Method,
     scratch: &mut Scratch,
     x: Rows<'_>,
     logits: Rows<'_>,
@@ -63,7 +63,7 @@ pub fn moe(
     let gate = experts.gate.as_ref().map(|gate| (gate, &experts.gate_scale, 0));
     let products = gate.into_iter().chain([up]);
     let jobs = jobs(starts, products, x.rows == 1);
-    run(pool, isa, scratch, input, &jobs, hidden, width);
+    run(pool, method, scratch, input, &jobs, hidden, width);
 
     let weights = by_place(slots, places);
     pool.for_each_mut(hidden, width, |place, row| {
@@ -77,7 +77,7 @@ pub fn moe(
     y.resize(n_slots * n_embd, 0.0);
     let input = Rows { data: hidden, rows: n_slots, cols: n_ff, stride: width };
     let jobs = self::jobs(starts, [(&experts.down, &experts.down_scale, 0)].into_iter(), false);
-    run(pool, isa, scratch, input, &jobs, y, n_embd);
+    run(pool, method, scratch, input, &jobs, y, n_embd);
 
     let y = &*y;
     pool.for_each_mut(out, n_embd, |row, out| {

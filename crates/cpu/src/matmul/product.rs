@@ -7,12 +7,11 @@ use quant::TensorType;
 use super::activation::{Codes, Quantized};
 use super::inputs::Inputs;
 use super::kernels::{
-    CodeKernels, DIRECT_COLS, DIRECT_ROWS, FloatKernels, Floats, Kernels, TILE_COLS, TILE_ROWS,
+    CodeKernels, DIRECT_COLS, DIRECT_ROWS, FloatKernels, Floats, Method, TILE_COLS, TILE_ROWS,
     TypeKernels,
 };
 use super::linear::Rows;
 use super::panel::Panel;
-use crate::isa::Isa;
 use crate::pool::{Pool, SharedMut};
 
 /// Bytes of weights in a chunk of a direct product, at most and at least.
@@ -59,14 +58,14 @@ pub(super) struct Job<'a> {
 /// Where shapes don't fit, results would lie outside `out`, or a type has no kernels.
 pub(super) fn run(
     pool: &Pool,
-    isa: Isa,
+    method: Method,
     scratch: &mut Scratch,
     x: Rows<'_>,
     jobs: &[Job<'_>],
     out: &mut [f32],
     out_stride: usize,
 ) {
-    let kernels = Kernels::of(isa);
+    let kernels = method.kernels();
     let kernels_of = |job: &Job<'_>| {
         kernels.get(job.matrix.ty).unwrap_or_else(|| panic!("no products of {}", job.matrix.ty))
     };
@@ -77,9 +76,9 @@ pub(super) fn run(
         assert!(job.x_row + job.n <= x.rows && job.out_col + rows <= out_stride);
         assert!(job.bias.is_none_or(|bias| bias.len() == rows), "length of the bias");
     }
-    scratch.inputs.quantize(pool, kernels, x, jobs);
+    scratch.inputs.quantize(pool, method, x, jobs);
 
-    let split = Split::new(pool.threads(), jobs, kernels_of);
+    let split = Split::new(pool.threads(), method, jobs, kernels_of);
     scratch.starts.clear();
     let mut n_chunks = 0;
     for job in jobs {
@@ -97,7 +96,8 @@ pub(super) fn run(
         let job = &jobs[at];
         let place = Place { job, out, out_stride };
         let (rows, tiles) = split.part(job, kernels_of(job), chunk - starts[at]);
-        let work = Work { rows, tiles, place };
+        let panels = method.takes_panels(kernels_of(job), job.n);
+        let work = Work { rows, tiles, panels, place };
         match kernels_of(job) {
             TypeKernels::Codes(kernels) => {
                 let forms = inputs.forms(kernels.activations);
@@ -111,18 +111,25 @@ pub(super) fn run(
 
 /// How jobs are cut into chunks: ranges of rows, and for panels also of columns.
 struct Split {
+    method: Method,
     direct_bytes: usize,
     col_blocks: usize,
 }
 
 impl Split {
-    fn new(threads: usize, jobs: &[Job<'_>], kernels: impl Fn(&Job<'_>) -> TypeKernels) -> Self {
+    fn new(
+        threads: usize,
+        method: Method,
+        jobs: &[Job<'_>],
+        kernels: impl Fn(&Job<'_>) -> TypeKernels,
+    ) -> Self {
         let wanted = if threads == 1 { 1 } else { threads * CHUNKS_PER_THREAD };
         let bytes: usize = jobs.iter().map(|job| job.matrix.bytes.len()).sum();
         let panels: usize =
             jobs.iter().map(|job| job.matrix.rows.div_ceil(kernels(job).panel_rows())).sum();
         let (most, least) = DIRECT_BYTES;
         Self {
+            method,
             direct_bytes: (bytes / wanted).clamp(least, most),
             col_blocks: wanted.div_ceil(panels.max(1)),
         }
@@ -133,7 +140,7 @@ impl Split {
             return 0;
         }
         let row_chunks = job.matrix.rows.div_ceil(self.rows(job, kernels));
-        row_chunks * job.n_tiles(kernels).div_ceil(self.tiles(job, kernels))
+        row_chunks * self.n_tiles(job, kernels).div_ceil(self.tiles(job, kernels))
     }
 
     /// The rows of the weight and the tiles of columns of a chunk.
@@ -142,11 +149,11 @@ impl Split {
         let row_chunks = job.matrix.rows.div_ceil(rows);
         let (row, tile) = (chunk % row_chunks * rows, chunk / row_chunks * tiles);
         let part = Part { start: row, len: rows.min(job.matrix.rows - row) };
-        (part, tile..job.n_tiles(kernels).min(tile + tiles))
+        (part, tile..self.n_tiles(job, kernels).min(tile + tiles))
     }
 
     fn rows(&self, job: &Job<'_>, kernels: TypeKernels) -> usize {
-        if job.n >= kernels.panel_cols() {
+        if self.method.takes_panels(kernels, job.n) {
             return kernels.panel_rows();
         }
         let row_bytes = job.matrix.bytes.len() / job.matrix.rows.max(1);
@@ -156,18 +163,16 @@ impl Split {
 
     /// Tiles of columns per chunk.
     fn tiles(&self, job: &Job<'_>, kernels: TypeKernels) -> usize {
-        let tiles = job.n_tiles(kernels);
-        if job.n < kernels.panel_cols() {
+        let tiles = self.n_tiles(job, kernels);
+        if !self.method.takes_panels(kernels, job.n) {
             return tiles;
         }
         tiles.div_ceil(self.col_blocks).max(BLOCK_COLS.div_ceil(TILE_COLS))
     }
-}
 
-impl Job<'_> {
-    /// Tiles of columns.
-    fn n_tiles(&self, kernels: TypeKernels) -> usize {
-        self.n.div_ceil(kernels.tile_cols(self.n))
+    /// All tiles of columns.
+    fn n_tiles(&self, job: &Job<'_>, kernels: TypeKernels) -> usize {
+        job.n.div_ceil(tile_cols(self.method.takes_panels(kernels, job.n)))
     }
 }
 
@@ -179,17 +184,18 @@ impl TypeKernels {
         }
     }
 
-    fn panel_cols(self) -> usize {
+    /// From this many columns on, panels are faster than direct products.
+    pub(super) fn panel_cols(self) -> usize {
         match self {
             TypeKernels::Codes(kernels) => kernels.panel_cols,
             TypeKernels::Floats(kernels) => kernels.panel_cols,
         }
     }
+}
 
-    /// Most columns of a tile of a product with `n`.
-    fn tile_cols(self, n: usize) -> usize {
-        if n >= self.panel_cols() { TILE_COLS } else { DIRECT_COLS }
-    }
+/// Most columns of a tile.
+fn tile_cols(panels: bool) -> usize {
+    if panels { TILE_COLS } else { DIRECT_COLS }
 }
 
 /// A range.
@@ -237,12 +243,13 @@ impl Place<'_> {
 struct Work<'a> {
     rows: Part,
     tiles: Range<usize>,
+    /// Whether it goes by panels.
+    panels: bool,
     place: Place<'a>,
 }
 
 /// The kernels of a type with its input; columns are rows of the input.
 trait Product {
-    fn kernels(&self) -> TypeKernels;
     fn unpack(&self, rows: &[u8], n_rows: usize, cols: usize, panel: &mut Panel);
     fn tile(&self, panel: &Panel, first: usize, n: usize, out: &mut super::kernels::Tile);
     fn direct(
@@ -257,13 +264,12 @@ trait Product {
 
 impl Work<'_> {
     fn run(&self, panel: &mut Panel, product: impl Product) {
-        let Work { rows, tiles, place } = self;
+        let Work { rows, tiles, panels, place } = self;
         let Job { matrix, n, x_row, .. } = place.job;
         let row_bytes = matrix.bytes.len() / matrix.rows;
         let bytes = &matrix.bytes[rows.start * row_bytes..][..rows.len * row_bytes];
-        let kernels = product.kernels();
-        let tiles = tiles.clone().map(|i| Part::nth(i, *n, kernels.tile_cols(*n)));
-        if *n >= kernels.panel_cols() {
+        let tiles = tiles.clone().map(|i| Part::nth(i, *n, tile_cols(*panels)));
+        if *panels {
             product.unpack(bytes, rows.len, matrix.cols, panel);
             let mut out = [[0.0; TILE_ROWS]; TILE_COLS];
             for Part { start, len } in tiles {
@@ -295,10 +301,6 @@ struct CodeProduct<'a> {
 // Kernels come from the table of an instruction set that the processor has; `run` has checked the
 // weight's bytes against its shape, and the input has its columns.
 impl Product for CodeProduct<'_> {
-    fn kernels(&self) -> TypeKernels {
-        TypeKernels::Codes(self.kernels)
-    }
-
     fn unpack(&self, rows: &[u8], n_rows: usize, cols: usize, panel: &mut Panel) {
         // SAFETY: see above.
         unsafe { (self.kernels.unpack)(rows, n_rows, cols, panel) }
@@ -330,10 +332,6 @@ struct FloatProduct<'a> {
 }
 
 impl Product for FloatProduct<'_> {
-    fn kernels(&self) -> TypeKernels {
-        TypeKernels::Floats(self.kernels)
-    }
-
     fn unpack(&self, rows: &[u8], n_rows: usize, cols: usize, panel: &mut Panel) {
         // SAFETY: see above.
         unsafe { (self.kernels.unpack)(rows, n_rows, cols, panel) }

@@ -3,7 +3,7 @@
 use quant::TensorType::{self, *};
 
 use super::activation::{Block, Quantized, quantize_row};
-use super::kernels::{CodeKernels, FloatKernels, Kernels, TypeKernels};
+use super::kernels::{CodeKernels, FloatKernels, Kernels, Method, TypeKernels};
 use super::linear::Rows;
 use super::product::{Job, Matrix, Scratch, run};
 use crate::isa::Isa;
@@ -12,6 +12,16 @@ use crate::pool::Pool;
 /// All types of weights.
 fn types() -> impl Iterator<Item = TensorType> {
     TensorType::all().filter(|ty| ty.info().decode.is_some())
+}
+
+/// The instruction set, with kernels chosen by the number of columns.
+fn fastest(isa: Isa) -> Method {
+    Method { isa, batch_invariant: false }
+}
+
+/// The instruction set, with results that don't depend on the number of columns.
+fn invariant(isa: Isa) -> Method {
+    Method { isa, batch_invariant: true }
 }
 
 /// Deterministic noise (splitmix64).
@@ -114,6 +124,10 @@ fn rounded_to_bf16(v: f32) -> f64 {
     f64::from(f32::from_bits((bits + 0x7fff + (bits >> 16 & 1)) & 0xffff_0000))
 }
 
+fn bits(values: &[f32]) -> Vec<u32> {
+    values.iter().map(|value| value.to_bits()).collect()
+}
+
 struct Case {
     ty: TensorType,
     rows: usize,
@@ -142,19 +156,44 @@ impl Case {
         Matrix { ty: self.ty, rows: self.rows, cols: self.cols, bytes: &self.weights }
     }
 
-    fn product(&self, pool: &Pool, isa: Isa) -> Vec<f32> {
+    fn product(&self, pool: &Pool, method: Method) -> Vec<f32> {
+        self.product_of(self.input(), pool, method)
+    }
+
+    /// The product with some of the columns.
+    fn product_of(&self, x: Rows<'_>, pool: &Pool, method: Method) -> Vec<f32> {
         let job = Job {
             matrix: self.matrix(),
             x_row: 0,
-            n: self.m,
+            n: x.rows,
             out_row: 0,
             out_col: 0,
             scale: 1.0,
             bias: None,
         };
-        let mut out = vec![f32::NAN; self.m * self.rows];
-        run(pool, isa, &mut Scratch::default(), self.input(), &[job], &mut out, self.rows);
+        let mut out = vec![f32::NAN; x.rows * self.rows];
+        run(pool, method, &mut Scratch::default(), x, &[job], &mut out, self.rows);
         out
+    }
+
+    /// Checks that the product of each column is the same bits by itself, beside others, and with any
+    /// of the pools.
+    fn check_invariance(&self, pools: &[Pool]) {
+        let Case { ty, rows, cols, m, .. } = *self;
+        for isa in Isa::available() {
+            let one_by_one: Vec<f32> = (0..m)
+                .flat_map(|t| {
+                    let x = Rows { data: self.input().row(t), rows: 1, ..self.input() };
+                    self.product_of(x, &pools[0], invariant(isa))
+                })
+                .collect();
+            for pool in pools {
+                let together = self.product(pool, invariant(isa));
+                let threads = pool.threads();
+                let what = format!("{ty} {rows}x{cols} by {m} on {isa}, {threads} threads");
+                assert_eq!(bits(&one_by_one), bits(&together), "{what}");
+            }
+        }
     }
 
     /// The product with the rounded activations, the exact one, and the terms' sums of magnitudes and
@@ -190,7 +229,7 @@ impl Case {
             }
             let mut first: Option<Vec<f32>> = None;
             for pool in pools {
-                let out = self.product(pool, isa);
+                let out = self.product(pool, fastest(isa));
                 let (mut error, mut squares) = (0.0, 0.0);
                 for (i, (&y, &[rounded, exact, magnitude, square])) in
                     out.iter().zip(&expected).enumerate()
@@ -205,14 +244,14 @@ impl Case {
                 }
                 assert!(error <= 1e-3 * squares, "{ty} {rows}x{cols}: {}", error / squares);
                 let same = first.get_or_insert_with(|| out.clone());
-                assert_eq!(*same, out, "{ty} on {isa} with {} threads", pool.threads());
+                assert_eq!(bits(same), bits(&out), "{ty} on {isa} with {} threads", pool.threads());
             }
         }
     }
 }
 
-fn pools() -> [Pool; 2] {
-    [Pool::new(1), Pool::new(3)]
+fn pools() -> [Pool; 3] {
+    [1, 2, 3].map(Pool::new)
 }
 
 #[test]
@@ -223,6 +262,39 @@ fn every_type_by_rows_and_columns() {
         for rows in [1, 2, 3, 7, 16, 17, 33, 70] {
             for m in [1, 2, 3, 4, 5, 7, 8, 13, 33] {
                 Case::new(ty, rows, cols, m).check(&pools);
+            }
+        }
+    }
+}
+
+#[test]
+fn batch_invariant_results_are_the_same_bits_for_any_number_of_columns() {
+    let pools = pools();
+    for ty in types() {
+        let shapes: &[(usize, usize)] = match ty.block_len() {
+            1 => &[(1, 1), (7, 33), (33, 301)],
+            32 => &[(1, 32), (7, 96), (33, 352)],
+            _ => &[(1, 256), (7, 512), (33, 768)],
+        };
+        for &(rows, cols) in shapes {
+            for m in (1..=13).chain([33]) {
+                Case::new(ty, rows, cols.next_multiple_of(ty.block_len()), m)
+                    .check_invariance(&pools);
+            }
+        }
+    }
+}
+
+#[test]
+fn batch_invariant_results_are_near_the_exact_ones() {
+    let pool = Pool::new(2);
+    for ty in types() {
+        let case = Case::new(ty, 19, 256, 2);
+        for isa in Isa::available() {
+            let out = case.product(&pool, invariant(isa));
+            for (y, [rounded, _, magnitude, _]) in out.iter().zip(case.expected(isa)) {
+                let error = (f64::from(*y) - rounded).abs();
+                assert!(error <= 2e-6 * magnitude, "{ty} on {isa}: {y}, not {rounded}");
             }
         }
     }
@@ -288,13 +360,13 @@ fn jobs_side_by_side_with_scale_and_bias() {
     let a = Case::new(Q8_0, 40, 256, 5);
     let b = Case { x: a.x.clone(), ..Case::new(Q4_K, 21, 256, 5) };
     let bias: Vec<f32> = (0..21).map(|i| i as f32).collect();
-    let of = |case: &Case| case.product(&pool, Isa::detect());
+    let of = |case: &Case| case.product(&pool, fastest(Isa::detect()));
     let (a_out, b_out) = (of(&a), of(&b));
     let job =
         Job { matrix: a.matrix(), x_row: 0, n: 5, out_row: 0, out_col: 0, scale: 1.0, bias: None };
     let jobs = [job, Job { matrix: b.matrix(), out_col: 40, scale: 0.5, bias: Some(&bias), ..job }];
     let mut out = vec![0.0; 5 * 61];
-    run(&pool, Isa::detect(), &mut Scratch::default(), a.input(), &jobs, &mut out, 61);
+    run(&pool, fastest(Isa::detect()), &mut Scratch::default(), a.input(), &jobs, &mut out, 61);
     for (t, row) in out.chunks(61).enumerate() {
         assert_eq!(row[..40], a_out[t * 40..][..40]);
         for r in 0..21 {
@@ -311,7 +383,7 @@ fn a_nan_in_the_input_reaches_the_output() {
             let mut case = Case::new(ty, 4, 256, m);
             case.x[100] = f32::NAN;
             for isa in Isa::available() {
-                let out = case.product(&pool, isa);
+                let out = case.product(&pool, fastest(isa));
                 assert!(out[..4].iter().all(|y| y.is_nan()), "{ty} on {isa}");
                 assert!(out[4..].iter().all(|y| y.is_finite()), "{ty} on {isa}");
             }
@@ -383,10 +455,11 @@ mod experts {
             let mut out = vec![f32::NAN; n_rows * n_embd];
             let (x, logits) = (of(&x, n_embd), of(&logits, N_EXPERT));
             let scratch = &mut Scratch::default();
-            moe(&pool, Isa::detect(), scratch, x, logits, &routing, &experts, relu, &mut out);
+            let method = fastest(Isa::detect());
+            moe(&pool, method, scratch, x, logits, &routing, &experts, relu, &mut out);
             results.push(out);
         }
-        assert_eq!(results[0], results[1]);
+        assert!(results.iter().all(|result| *result == results[0]));
 
         let mut chosen = Vec::new();
         for (row, out) in results[0].chunks(n_embd).enumerate() {
@@ -410,6 +483,61 @@ mod experts {
             let norm = expected.iter().fold(0f64, |max, v| max.max(v.abs()));
             for (&y, expected) in out.iter().zip(expected) {
                 assert!((f64::from(y) - expected).abs() <= 1e-5 * norm, "{y} is not {expected}");
+            }
+        }
+    }
+
+    /// Rows in any company and with any number of threads.
+    #[test]
+    fn batch_invariant_results_are_the_same_bits_for_any_number_of_rows() {
+        let (n_rows, n_embd, n_ff) = (23, 256, 256);
+        let pools = pools();
+        for (ty, gated) in [(Q4_0, true), (Q8_0, false), (Q4_K, true), (Q6_K, true), (BF16, true)] {
+            let mut noise = Noise(ty as u64);
+            let experts = Experts {
+                gate: gated.then(|| weight(&mut noise, ty, n_embd, n_ff)),
+                up: weight(&mut noise, ty, n_embd, n_ff),
+                down: weight(&mut noise, ty, n_ff, n_embd),
+                gate_scale: None,
+                up_scale: None,
+                down_scale: factors(&mut noise),
+                activation: Activation::Relu,
+            };
+            let routing = Routing {
+                n_used: 2,
+                gating: Gating::Softmax,
+                selection_bias: None,
+                normalize: true,
+                scale: 1.0,
+                weigh_input: false,
+            };
+            let mut values = |len: usize| -> Vec<f32> { (0..len).map(|_| noise.value()).collect() };
+            let (x, logits) = (values(n_rows * n_embd), values(n_rows * N_EXPERT));
+            for isa in Isa::available() {
+                let run = |pool: &Pool, rows_at_once: usize| {
+                    let mut scratch = Scratch::default();
+                    let mut out = vec![f32::NAN; n_rows * n_embd];
+                    let chunks = x
+                        .chunks(rows_at_once * n_embd)
+                        .zip(logits.chunks(rows_at_once * N_EXPERT))
+                        .zip(out.chunks_mut(rows_at_once * n_embd));
+                    for ((x, logits), out) in chunks {
+                        let rows = x.len() / n_embd;
+                        let of = |data, cols| Rows { data, rows, cols, stride: cols };
+                        let (x, logits) = (of(x, n_embd), of(logits, N_EXPERT));
+                        let (method, scratch) = (invariant(isa), &mut scratch);
+                        moe(pool, method, scratch, x, logits, &routing, &experts, relu, out);
+                    }
+                    bits(&out)
+                };
+                let one_by_one = run(&pools[0], 1);
+                for pool in &pools {
+                    for rows_at_once in [1, 2, 7, n_rows] {
+                        let threads = pool.threads();
+                        let what = format!("{ty} on {isa}, {rows_at_once} rows, {threads} threads");
+                        assert_eq!(one_by_one, run(pool, rows_at_once), "{what}");
+                    }
+                }
             }
         }
     }

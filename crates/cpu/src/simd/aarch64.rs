@@ -10,10 +10,13 @@ use crate::isa::aarch64::{vcvt_f16_f32, vcvt_f32_f16, vdotq_s32};
 #[derive(Clone, Copy)]
 pub struct Neon<const DOTPROD: bool>(());
 
+/// What needs no check of the processor.
+pub const NEON: Neon<false> = Neon(());
+
 /// Runs a kernel on pairs of registers.
 #[inline(never)]
 pub fn run_neon<K: Kernel>(kernel: K) -> K::Output {
-    kernel.run(Neon::<false>(()))
+    kernel.run(NEON)
 }
 
 /// Runs a kernel on pairs of registers, with 8-bit dot products.

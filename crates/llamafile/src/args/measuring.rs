@@ -134,6 +134,13 @@ pub const BENCH: &[Flag] = &[
         help: "Most tokens of a prompt that are evaluated at once (default: 512).",
     },
     Flag {
+        names: &["--batch-invariant"],
+        action: Action::Plain(|s| s.bench.plan.batch_invariant = true),
+        env: None,
+        group: Group::Bench,
+        help: "Compute the same bits however tokens are batched, as of the command itself.",
+    },
+    Flag {
         names: &["-ctk", "--cache-type-k"],
         action: Action::Value {
             name: "TYPE",

@@ -373,6 +373,15 @@ pub const FLAGS: &[Flag] = &[
         help: "Most tokens of a prompt that are evaluated at once.",
     },
     Flag {
+        names: &["--batch-invariant"],
+        action: Action::Plain(|s| s.batch_invariant = true),
+        env: None,
+        group: Group::Engine,
+        help: "Compute the same bits for a token however it is batched: in a prompt of any -b, in \
+               one that is partly remembered, or generated. Prompts are as fast, generation \
+               takes about three times as long. The number of threads never changes results.",
+    },
+    Flag {
         names: &["-ctk", "--cache-type-k"],
         action: Action::Value {
             name: "TYPE",

@@ -70,7 +70,7 @@ fn conversations_have_the_same_prompts() {
 fn greedy_choices_agree() {
     let gguf = Gguf::open(model()).expect("a readable file");
     let model = model::load(&gguf).expect("a supported model");
-    let backend = Box::new(Cpu::new(CpuOptions { threads: Some(2), isa: None }));
+    let backend = Box::new(Cpu::new(CpuOptions { threads: Some(2), ..<_>::default() }));
     let mut context = Context::new(model, backend, 512, KvType::F16).expect("memory");
     for entry in entries(&reference(), "chat") {
         let mut tokens = ids(&entry["prompt_tokens"]);

@@ -29,6 +29,8 @@ pub struct Measurement {
     pub model_n_params: u64,
     /// Most tokens of a prompt that are evaluated at once.
     pub n_batch: usize,
+    /// Whether results don't depend on how tokens are batched.
+    pub batch_invariant: bool,
     /// Threads.
     pub n_threads: usize,
     /// Format of keys in memory.

@@ -43,6 +43,8 @@ pub struct Plan {
     pub repetitions: usize,
     /// Most tokens of a prompt that are evaluated at once, at least 1.
     pub batch: usize,
+    /// Whether results must not depend on how tokens are batched.
+    pub batch_invariant: bool,
     /// Formats of keys and values in memory.
     pub kv_types: KvTypes,
 }
@@ -58,6 +60,7 @@ impl Default for Plan {
             placement: Placement::default(),
             repetitions: 5,
             batch: 512,
+            batch_invariant: false,
             kv_types: KvTypes::default(),
         }
     }
@@ -96,7 +99,11 @@ pub fn run(path: &Path, plan: &Plan, notice: &mut dyn FnMut(Event<'_>)) -> Resul
     let default_threads = [plan.placement.plan(Topology::of_process(), None)?.threads];
     let all_threads = if plan.threads.is_empty() { &default_threads[..] } else { &plan.threads };
     for &threads in all_threads {
-        let options = CpuOptions { threads: Some(threads), isa: Some(isa) };
+        let options = CpuOptions {
+            threads: Some(threads),
+            isa: Some(isa),
+            batch_invariant: plan.batch_invariant,
+        };
         let backend = Cpu::placed(options, &plan.placement)?;
         let limits = backend.limits();
         let mut facts = Measurement {
@@ -237,6 +244,7 @@ fn facts(path: &Path, gguf: &Gguf, plan: &Plan, isa: Isa) -> Result<Measurement,
         model_size: gguf.tensors().iter().map(|tensor| tensor.size() as u64).sum(),
         model_n_params: n_params,
         n_batch: plan.batch,
+        batch_invariant: plan.batch_invariant,
         n_threads: 0,
         type_k: plan.kv_types.k.name(),
         type_v: plan.kv_types.v.name(),

@@ -168,6 +168,7 @@ mod tests {
             model_size: 733_750_000,
             model_n_params: 1_235_814_400,
             n_batch: 512,
+            batch_invariant: false,
             n_threads: 2,
             type_k: "f16",
             type_v: "f16",

@@ -154,7 +154,7 @@ pub fn diagnose(options: &Options) -> Result<Diagnosis, Error> {
     let fit = |path: &PathBuf| Fit::of_file(path, options.n_ctx, available);
     let model = options.model.as_ref().map(fit).transpose()?;
     let plan = options.placement.plan(topology, options.threads)?;
-    let backend = CpuOptions { threads: Some(plan.threads), isa: Some(isa) };
+    let backend = CpuOptions { threads: Some(plan.threads), isa: Some(isa), ..<_>::default() };
     let limits = Cpu::placed(backend, &options.placement)?.limits();
     let os_version = cpu::host::os_version().map_or_else(String::new, |text| format!(" {text}"));
     Ok(Diagnosis {

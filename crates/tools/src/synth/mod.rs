@@ -204,7 +204,7 @@ mod tests {
     fn logits(file: Vec<u8>) -> Vec<f32> {
         let gguf = Gguf::parse(Bytes::from(file)).unwrap();
         let model = model::load(&gguf).unwrap();
-        let cpu = cpu::Cpu::new(cpu::CpuOptions { threads: Some(2), isa: None });
+        let cpu = cpu::Cpu::new(cpu::CpuOptions { threads: Some(2), ..<_>::default() });
         let mut context =
             Context::new(model, Box::new(cpu), 64, backend::KvTypes::default()).unwrap();
         context.decode(&[1, 70, 299, 0, 5], Outputs::Last).unwrap().to_vec()

@@ -92,7 +92,7 @@ fn float_direct<F: FloatFormat, const T: usize>(
     x: Floats<'_>,
     out: &mut Strip,
 ) {
-    direct_float::direct::<F, _, T>(simd::Neon, rows, n_rows, x, out);
+    direct_float::direct::<F, _, T>(simd::NEON, rows, n_rows, x, out);
 }
 
 // There is no level for FMLAL, which multiplies half floats and sums in f32: it does four products as
