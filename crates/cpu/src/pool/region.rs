@@ -78,7 +78,7 @@ pub(super) struct Shared {
     /// By worker.
     shares: Box<[Line<Share>]>,
     sleepers: Line<AtomicUsize>,
-    stop: AtomicBool,
+    stop: Line<AtomicBool>,
     job: UnsafeCell<Option<Job>>,
     panic: Mutex<Option<Panic>>,
 }
@@ -103,7 +103,7 @@ impl Shared {
             state: Line::default(),
             shares: (0..n_workers).map(|_| Line::default()).collect(),
             sleepers: Line::default(),
-            stop: AtomicBool::new(false),
+            stop: Line::default(),
             job: UnsafeCell::new(None),
             panic: Mutex::new(None),
         }
@@ -167,8 +167,7 @@ impl Shared {
 
     /// Ends the life of all workers.
     pub(super) fn stop<'a>(&self, threads: impl Iterator<Item = &'a Thread>) {
-        self.stop.store(true, SeqCst);
-        self.state.0.fetch_add(NUMBER, SeqCst);
+        self.stop.0.store(true, SeqCst);
         threads.for_each(Thread::unpark);
     }
 
@@ -204,7 +203,8 @@ impl Shared {
 
     /// Waits for a region with another number than `last`; false when the pool ends.
     fn await_region(&self, last: u64) -> bool {
-        let is_new = || self.state.0.load(SeqCst) / NUMBER != last;
+        let ends = || self.stop.0.load(SeqCst);
+        let is_new = || ends() || self.state.0.load(SeqCst) / NUMBER != last;
         let mut spins = 0u32;
         let mut start = None;
         while !is_new() {
@@ -219,6 +219,6 @@ impl Shared {
                 self.sleepers.0.fetch_sub(1, SeqCst);
             }
         }
-        !self.stop.load(SeqCst)
+        !ends()
     }
 }

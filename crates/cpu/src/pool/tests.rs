@@ -96,6 +96,17 @@ fn threads_run_where_they_are_bound() {
     std::thread::spawn(run).join().unwrap();
 }
 
+/// A thread that comes late to the last region must still see that the pool ends.
+#[test]
+fn pools_end_at_any_moment() {
+    for round in 0..3000 {
+        let pool = Pool::new(4);
+        for _ in 0..round % 3 {
+            pool.for_each(4, |_, _| {});
+        }
+    }
+}
+
 /// Prints the cost of a region; a bound here would depend on the machine's other load.
 #[test]
 #[ignore = "a measurement"]
