@@ -3,6 +3,7 @@
 use crate::block::{decode_blocks, encode_blocks};
 
 /// Exact value of a binary16; a NaN keeps its sign and payload.
+#[inline(always)]
 pub fn f16_to_f32(half: u16) -> f32 {
     const EXPONENT: u32 = 0x7c00 << 13;
     // Difference of the exponent biases, 127 - 15, in place.
@@ -47,6 +48,7 @@ pub fn f32_to_f16(value: f32) -> u16 {
 }
 
 /// Exact value of a BF16.
+#[inline(always)]
 pub fn bf16_to_f32(half: u16) -> f32 {
     f32::from_bits(u32::from(half) << 16)
 }
@@ -159,5 +161,25 @@ mod tests {
         assert_eq!(f32_to_bf16(f32::from_bits(0x3f81_8000)), 0x3f82);
         assert_eq!(f32_to_bf16(f32::MAX), 0x7f80);
         assert!(bf16_to_f32(f32_to_bf16(f32::from_bits(0x7f80_0001))).is_nan());
+    }
+
+    #[test]
+    fn halves_of_every_kind() {
+        for (half, value) in [
+            (0x0000, 0.0),
+            (0x8000, -0.0),
+            (0x3c00, 1.0),
+            (0xc000, -2.0),
+            (0x7bff, 65504.0),
+            (0x0001, 5.960_464_5e-8),
+            (0x03ff, 6.097_555e-5),
+            (0x0400, 6.103_515_6e-5),
+            (0x7c00, f32::INFINITY),
+            (0xfc00, f32::NEG_INFINITY),
+        ] {
+            assert_eq!(f16_to_f32(half).to_bits(), f32::to_bits(value), "{half:#x}");
+        }
+        assert!(f16_to_f32(0x7e00).is_nan());
+        assert_eq!(bf16_to_f32(0xc040), -3.0);
     }
 }

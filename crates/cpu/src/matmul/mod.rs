@@ -19,7 +19,6 @@ mod aarch64;
 mod activation;
 mod direct_float;
 mod formats;
-mod half;
 mod inputs;
 mod kernels;
 mod linear;

@@ -1,8 +1,7 @@
 //! Float types.
 
-use quant::TensorType;
+use quant::{TensorType, bf16_to_f32};
 
-use super::super::half::bf16_to_f32;
 use super::{FloatFormat, Primitives, u16_at};
 use crate::simd::Simd;
 

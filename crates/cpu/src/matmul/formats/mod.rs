@@ -7,10 +7,9 @@ pub(super) mod legacy;
 pub(super) mod table;
 pub(super) mod ternary;
 
-use quant::TensorType;
+use quant::{TensorType, f16_to_f32};
 
 use super::activation::Block;
-use super::half::f16_to_f32;
 use crate::simd::Simd;
 
 /// Steps of unpacking for which instruction sets have more than compilers find.

@@ -4,12 +4,13 @@
 use std::arch::x86_64::*;
 
 use super::super::activation::Codes;
-use super::super::formats::Format;
 use super::super::formats::grid::{
     self, Iq1M, Iq1S, Iq2S, Iq2Xs, Iq2Xxs, Iq3S, Iq3Xxs, even_signs, join, point, sevens,
 };
+use super::super::formats::{Format, Primitives};
 use super::super::kernels::{DIRECT_ROWS, Strip};
 use super::dot::{Dot, follow};
+use super::primitives::Avx2;
 
 /// How blocks of 256 values are taken apart. Functions are inlined where AVX-512 F, BW, DQ and VL are
 /// enabled, and `block` points to a whole block.
@@ -17,8 +18,15 @@ pub(super) trait Blocks: Format {
     /// Whether values have signs apart; if not, they have offsets.
     const SIGNS: bool;
 
-    /// The block's scale, without those of the groups.
-    unsafe fn scale(block: *const u8) -> f32;
+    /// Factor of the block's scale.
+    const FACTOR: f32;
+
+    /// The block's scale as a half float, which it starts with in most types.
+    #[inline(always)]
+    unsafe fn scale(block: *const u8) -> u16 {
+        // SAFETY: within the block.
+        unsafe { block.cast::<u16>().read_unaligned() }
+    }
     /// The scales of the 16 groups of 16 values, 1 to 31.
     unsafe fn group_scales(block: *const u8) -> __m128i;
     /// The points of 64 values from `64 · part`.
@@ -38,11 +46,7 @@ pub(super) trait Blocks: Format {
 
 impl Blocks for Iq2Xxs {
     const SIGNS: bool = true;
-    #[inline(always)]
-    unsafe fn scale(block: *const u8) -> f32 {
-        // SAFETY: within the block.
-        unsafe { half(block) / 8.0 }
-    }
+    const FACTOR: f32 = 1.0 / 8.0;
     #[inline(always)]
     unsafe fn group_scales(block: *const u8) -> __m128i {
         // SAFETY: within the block.
@@ -75,11 +79,7 @@ impl Blocks for Iq2Xxs {
 
 impl Blocks for Iq2Xs {
     const SIGNS: bool = true;
-    #[inline(always)]
-    unsafe fn scale(block: *const u8) -> f32 {
-        // SAFETY: within the block.
-        unsafe { half(block) / 8.0 }
-    }
+    const FACTOR: f32 = 1.0 / 8.0;
     #[inline(always)]
     unsafe fn group_scales(block: *const u8) -> __m128i {
         // SAFETY: within the block.
@@ -112,11 +112,7 @@ impl Blocks for Iq2Xs {
 
 impl Blocks for Iq2S {
     const SIGNS: bool = true;
-    #[inline(always)]
-    unsafe fn scale(block: *const u8) -> f32 {
-        // SAFETY: within the block.
-        unsafe { half(block) / 8.0 }
-    }
+    const FACTOR: f32 = 1.0 / 8.0;
     #[inline(always)]
     unsafe fn group_scales(block: *const u8) -> __m128i {
         // SAFETY: within the block.
@@ -144,11 +140,7 @@ impl Blocks for Iq2S {
 
 impl Blocks for Iq3Xxs {
     const SIGNS: bool = true;
-    #[inline(always)]
-    unsafe fn scale(block: *const u8) -> f32 {
-        // SAFETY: within the block.
-        unsafe { half(block) / 4.0 }
-    }
+    const FACTOR: f32 = 1.0 / 4.0;
     #[inline(always)]
     unsafe fn group_scales(block: *const u8) -> __m128i {
         // SAFETY: within the block.
@@ -182,11 +174,7 @@ impl Blocks for Iq3Xxs {
 
 impl Blocks for Iq3S {
     const SIGNS: bool = true;
-    #[inline(always)]
-    unsafe fn scale(block: *const u8) -> f32 {
-        // SAFETY: within the block.
-        unsafe { half(block) }
-    }
+    const FACTOR: f32 = 1.0;
     #[inline(always)]
     unsafe fn group_scales(block: *const u8) -> __m128i {
         // SAFETY: within the block.
@@ -219,11 +207,7 @@ impl Blocks for Iq3S {
 
 impl Blocks for Iq1S {
     const SIGNS: bool = false;
-    #[inline(always)]
-    unsafe fn scale(block: *const u8) -> f32 {
-        // SAFETY: within the block.
-        unsafe { half(block) / 8.0 }
-    }
+    const FACTOR: f32 = 1.0 / 8.0;
     #[inline(always)]
     unsafe fn group_scales(block: *const u8) -> __m128i {
         // SAFETY: within the block.
@@ -264,14 +248,14 @@ impl Blocks for Iq1S {
 
 impl Blocks for Iq1M {
     const SIGNS: bool = false;
+    const FACTOR: f32 = 1.0 / 8.0;
     #[inline(always)]
-    unsafe fn scale(block: *const u8) -> f32 {
+    unsafe fn scale(block: *const u8) -> u16 {
         // SAFETY: within the block.
         unsafe {
             let words = block.add(48).cast::<u64>().read_unaligned();
             let nibble = |i: u32| (words >> (16 * i + 12) & 15) << (4 * i);
-            let bits = nibble(0) | nibble(1) | nibble(2) | nibble(3);
-            _mm_cvtss_f32(_mm_cvtph_ps(_mm_cvtsi32_si128(bits as i32))) / 8.0
+            (nibble(0) | nibble(1) | nibble(2) | nibble(3)) as u16
         }
     }
     #[inline(always)]
@@ -318,15 +302,6 @@ impl Blocks for Iq1M {
 unsafe fn ternary_offsets(negative: __m256i) -> __m256i {
     // SAFETY: the caller has AVX2.
     unsafe { _mm256_add_epi16(_mm256_set1_epi16(-15), _mm256_add_epi16(negative, negative)) }
-}
-
-#[inline(always)]
-unsafe fn half(at: *const u8) -> f32 {
-    // SAFETY: the caller points to 2 bytes and has F16C.
-    unsafe {
-        let bits = at.cast::<u16>().read_unaligned();
-        _mm_cvtss_f32(_mm_cvtph_ps(_mm_cvtsi32_si128(i32::from(bits))))
-    }
 }
 
 #[inline(always)]
@@ -405,7 +380,7 @@ unsafe fn row<F: Blocks, const T: usize>(
             let block = rows.as_ptr().add((r * n_blocks + b) * F::BYTES);
             follow(block, F::BYTES);
             let sums = multiply::<F, T>(block, x, n_blocks, b);
-            let scale = F::scale(block);
+            let scale = Avx2::new().half(F::scale(block)) * F::FACTOR;
             for t in 0..T {
                 let x_scale = x.pairs.get_unchecked((t * n_blocks + b) * 8)[0];
                 let scale = _mm512_set1_ps(scale * x_scale);

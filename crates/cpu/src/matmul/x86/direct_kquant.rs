@@ -10,6 +10,7 @@ use super::super::formats::kquant::{Q2K, Q3K, Q4K, Q5K, Q6K, six_bit, sixteen_si
 use super::super::formats::table::{Iq4Xs, group_scales};
 use super::super::kernels::{DIRECT_ROWS, Strip};
 use super::dot::{Dot, follow, signed, sum};
+use super::primitives::{halves, split_nibbles};
 
 /// A column's part that meets one block.
 #[derive(Clone, Copy)]
@@ -116,26 +117,21 @@ impl Blocks for Iq4Xs {
             let scales = _mm256_sub_epi32(scales, _mm256_set1_epi32(32));
             let table = _mm_loadu_si128(codebook::IQ4.as_ptr().cast());
             let table = _mm256_broadcastsi128_si256(table);
-            let mask = _mm256_set1_epi8(15);
             let mut out = [Lanes { dot: _mm256_setzero_si256(), min: _mm_setzero_si128() }; T];
             for group in (0..8).step_by(2) {
                 // The first 16 codes of both groups, then the last 16 of both.
                 let both = _mm256_loadu_si256(block.add(8 + 16 * group).cast());
-                let first = _mm256_shuffle_epi8(table, _mm256_and_si256(both, mask));
-                let last = _mm256_and_si256(_mm256_srli_epi16::<4>(both), mask);
+                let [first, last] = split_nibbles(both);
+                let first = _mm256_shuffle_epi8(table, first);
                 let last = _mm256_shuffle_epi8(table, last);
                 let (a, b) = (group as i32, group as i32 + 1);
                 let which = _mm256_setr_epi32(a, a, a, a, b, b, b, b);
                 let scale = _mm256_permutevar8x32_epi32(scales, which);
                 for (out, x) in out.iter_mut().zip(x) {
-                    let half = |at: usize| {
-                        let at = x.codes.add(32 * group + at);
-                        let (a, b) =
-                            (_mm_loadu_si128(at.cast()), _mm_loadu_si128(at.add(32).cast()));
-                        _mm256_set_m128i(b, a)
-                    };
-                    let dot = signed::<D>(_mm256_setzero_si256(), first, half(0));
-                    let dot = signed::<D>(dot, last, half(16));
+                    let values = x.codes.add(32 * group).cast();
+                    let [first_values, last_values] = halves(values, values.add(32));
+                    let dot = signed::<D>(_mm256_setzero_si256(), first, first_values);
+                    let dot = signed::<D>(dot, last, last_values);
                     out.dot = _mm256_add_epi32(out.dot, _mm256_mullo_epi32(dot, scale));
                 }
             }
@@ -301,7 +297,7 @@ impl WithMins for Q4K {
     #[inline(always)]
     unsafe fn codes(block: *const u8, pair: usize) -> [__m256i; 2] {
         // SAFETY: within the block.
-        unsafe { low_and_high_nibbles(block.add(16 + 32 * pair)) }
+        unsafe { split_nibbles(_mm256_loadu_si256(block.add(16 + 32 * pair).cast())) }
     }
 }
 
@@ -310,7 +306,7 @@ impl WithMins for Q5K {
     unsafe fn codes(block: *const u8, pair: usize) -> [__m256i; 2] {
         // SAFETY: within the block.
         unsafe {
-            let mut codes = low_and_high_nibbles(block.add(48 + 32 * pair));
+            let mut codes = split_nibbles(_mm256_loadu_si256(block.add(48 + 32 * pair).cast()));
             let fifth = _mm256_loadu_si256(block.add(16).cast());
             for (i, codes) in codes.iter_mut().enumerate() {
                 // Bit `group` of each byte moves to place 4; what crosses bytes is masked out.
@@ -320,17 +316,6 @@ impl WithMins for Q5K {
             }
             codes
         }
-    }
-}
-
-/// The low nibbles of 32 bytes, then the high ones.
-#[inline(always)]
-unsafe fn low_and_high_nibbles(at: *const u8) -> [__m256i; 2] {
-    // SAFETY: the caller points to 32 bytes and has AVX2.
-    unsafe {
-        let mask = _mm256_set1_epi8(15);
-        let bytes = _mm256_loadu_si256(at.cast());
-        [_mm256_and_si256(bytes, mask), _mm256_and_si256(_mm256_srli_epi16::<4>(bytes), mask)]
     }
 }
 

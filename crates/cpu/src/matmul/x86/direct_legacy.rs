@@ -10,6 +10,7 @@ use super::super::formats::legacy::{Q4_0, Q4_1, Q5_0, Q5_1, Q8_0};
 use super::super::formats::table::{Iq4Nl, Mxfp4};
 use super::super::kernels::{DIRECT_ROWS, Strip};
 use super::dot::{Dot, follow, signed, sum};
+use super::primitives::{halves, pair, split_nibbles};
 
 /// Blocks that are taken together.
 const BLOCKS: usize = 4;
@@ -122,25 +123,7 @@ impl Blocks for Mxfp4 {
 #[inline(always)]
 unsafe fn nibbles(a: *const u8, b: *const u8) -> [__m256i; 2] {
     // SAFETY: the caller points to 16 bytes each and has AVX2.
-    unsafe {
-        let mask = _mm256_set1_epi8(15);
-        let both = pair(a, b);
-        [_mm256_and_si256(both, mask), _mm256_and_si256(_mm256_srli_epi16::<4>(both), mask)]
-    }
-}
-
-/// 16 bytes at `a` and at `b`.
-#[inline(always)]
-unsafe fn pair(a: *const u8, b: *const u8) -> __m256i {
-    // SAFETY: the caller points to 16 bytes each and has AVX2.
-    unsafe { _mm256_set_m128i(_mm_loadu_si128(b.cast()), _mm_loadu_si128(a.cast())) }
-}
-
-/// The first halves of 32 bytes at `a` and at `b`, then the second halves.
-#[inline(always)]
-unsafe fn halves(a: *const u8, b: *const u8) -> [__m256i; 2] {
-    // SAFETY: the caller points to 32 bytes each and has AVX2.
-    unsafe { [pair(a, b), pair(a.add(16), b.add(16))] }
+    unsafe { split_nibbles(pair(a, b)) }
 }
 
 /// Codes with bit 4 from 32 bits at `a` and at `b`.

@@ -83,3 +83,36 @@ pub(super) unsafe fn set_bits(bits: u32) -> __m256i {
         _mm256_cmpeq_epi8(bits, bit_of)
     }
 }
+
+/// 16 bytes at `a` and at `b`.
+///
+/// # Safety
+/// Both point to 16 bytes; inlined where AVX2 is enabled.
+#[inline(always)]
+pub(super) unsafe fn pair(a: *const u8, b: *const u8) -> __m256i {
+    // SAFETY: as asked.
+    unsafe { _mm256_set_m128i(_mm_loadu_si128(b.cast()), _mm_loadu_si128(a.cast())) }
+}
+
+/// The first halves of 32 bytes at `a` and at `b`, then the second halves.
+///
+/// # Safety
+/// Both point to 32 bytes; inlined where AVX2 is enabled.
+#[inline(always)]
+pub(super) unsafe fn halves(a: *const u8, b: *const u8) -> [__m256i; 2] {
+    // SAFETY: as asked.
+    unsafe { [pair(a, b), pair(a.add(16), b.add(16))] }
+}
+
+/// The low nibbles of all bytes, and the high ones.
+///
+/// # Safety
+/// Inlined where AVX2 is enabled.
+#[inline(always)]
+pub(super) unsafe fn split_nibbles(bytes: __m256i) -> [__m256i; 2] {
+    // SAFETY: registers only.
+    unsafe {
+        let mask = _mm256_set1_epi8(15);
+        [_mm256_and_si256(bytes, mask), _mm256_and_si256(_mm256_srli_epi16::<4>(bytes), mask)]
+    }
+}
