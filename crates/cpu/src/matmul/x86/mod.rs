@@ -6,6 +6,7 @@
 mod avx2_tile;
 mod avx512_bf16;
 mod avx512_grid;
+mod avx512_legacy;
 mod avx512_tile;
 mod avx_vnni_tile;
 mod direct_kquant;
@@ -28,7 +29,7 @@ use primitives::Avx2;
 
 /// An instruction set's functions: the bodies compiled with its features.
 macro_rules! instruction_set {
-    ($module:ident, $features:literal, $simd:ty, $dot:ty, $codes_tile:ident, $float_tile:ident, $grid:ident) => {
+    ($module:ident, $features:literal, $simd:ty, $dot:ty, $codes_tile:ident, $float_tile:ident, $legacy:ident, $grid:ident) => {
         mod $module {
             use super::*;
 
@@ -68,14 +69,14 @@ macro_rules! instruction_set {
             }
 
             #[target_feature(enable = $features)]
-            pub(super) fn legacy<F: direct_legacy::Blocks, const T: usize>(
+            pub(super) fn legacy<F: $legacy::Blocks, const T: usize>(
                 rows: &[u8],
                 n_rows: usize,
                 x: Codes<'_>,
                 out: &mut Strip,
             ) {
                 // SAFETY: this function's features are enough.
-                unsafe { direct_legacy::direct::<F, $dot, T>(rows, n_rows, x, out) }
+                unsafe { $legacy::direct::<F, $dot, T>(rows, n_rows, x, out) }
             }
 
             #[target_feature(enable = $features)]
@@ -164,7 +165,7 @@ macro_rules! instruction_set {
                 }
             }
 
-            const fn legacy_kernels<F: direct_legacy::Blocks>() -> CodeKernels {
+            const fn legacy_kernels<F: $legacy::Blocks>() -> CodeKernels {
                 code_kernels::<F>([legacy::<F, 1>, legacy::<F, 2>, legacy::<F, 3>, legacy::<F, 4>])
             }
 
@@ -260,6 +261,7 @@ instruction_set!(
     dot::Maddubs,
     avx2_tile,
     avx2_tile,
+    direct_legacy,
     direct_unpacked
 );
 instruction_set!(
@@ -269,6 +271,7 @@ instruction_set!(
     dot::AvxVnni,
     vex_tile,
     avx2_tile,
+    direct_legacy,
     direct_unpacked
 );
 instruction_set!(
@@ -278,6 +281,7 @@ instruction_set!(
     dot::Vnni,
     evex_tile,
     avx2_tile,
+    direct_legacy,
     direct_unpacked
 );
 instruction_set!(
@@ -287,6 +291,7 @@ instruction_set!(
     dot::Maddubs,
     avx2_tile,
     avx512_tile,
+    direct_legacy,
     direct_unpacked
 );
 instruction_set!(
@@ -296,6 +301,7 @@ instruction_set!(
     dot::Vnni,
     avx512_tile,
     avx512_tile,
+    avx512_legacy,
     avx512_grid
 );
 
