@@ -3,11 +3,10 @@
 
 use std::arch::x86_64::*;
 
-use quant::codebook;
-
 use super::super::activation::Codes;
+use super::super::formats::Format;
 use super::super::formats::legacy::{Q4_0, Q4_1, Q5_0, Q5_1, Q8_0};
-use super::super::formats::table::{Iq4Nl, Mxfp4};
+use super::super::formats::table::{self, Iq4Nl, Mxfp4};
 use super::super::kernels::{DIRECT_ROWS, Strip};
 use super::direct_legacy::{self, BLOCKS};
 use super::dot::{Dot, follow, sum};
@@ -68,34 +67,21 @@ impl Blocks for Q8_0 {
 }
 
 impl Blocks for Iq4Nl {
-    const WIDE_MIN: f32 = -128.0;
+    const WIDE_MIN: f32 = -(Self::OFFSET as f32);
     #[inline(always)]
     unsafe fn wide_codes(blocks: [*const u8; BLOCKS]) -> [__m512i; 2] {
-        const LEVELS: [u8; 16] = raised(&codebook::IQ4);
         // SAFETY: within the blocks.
-        unsafe { lookup(&LEVELS, nibbles(blocks, 2)) }
+        unsafe { lookup(&table::IQ4, nibbles(blocks, 2)) }
     }
 }
 
 impl Blocks for Mxfp4 {
-    const WIDE_MIN: f32 = -128.0;
+    const WIDE_MIN: f32 = -(Self::OFFSET as f32);
     #[inline(always)]
     unsafe fn wide_codes(blocks: [*const u8; BLOCKS]) -> [__m512i; 2] {
-        const LEVELS: [u8; 16] = raised(&codebook::E2M1_DOUBLED);
         // SAFETY: within the blocks.
-        unsafe { lookup(&LEVELS, nibbles(blocks, 1)) }
+        unsafe { lookup(&table::E2M1, nibbles(blocks, 1)) }
     }
-}
-
-/// Levels plus 128.
-const fn raised(levels: &[i8; 16]) -> [u8; 16] {
-    let mut raised = [0; 16];
-    let mut i = 0;
-    while i < 16 {
-        raised[i] = levels[i].cast_unsigned() ^ 0x80;
-        i += 1;
-    }
-    raised
 }
 
 /// 16 bytes from `at` of each block.
