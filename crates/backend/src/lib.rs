@@ -18,8 +18,8 @@ mod weight;
 
 pub use arena::HostArena;
 pub use kv::{AttentionParams, KvId, KvSpec, KvType, KvTypes, Mask, PAGE, Span};
-pub use moe::{Experts, Gating, Routing};
-pub use ops::{Activation, Backend, BackendError, RopeLayout};
+pub use moe::{ExpertGate, ExpertLinear, Experts, Gating, Groups, Routing};
+pub use ops::{Activation, Backend, BackendError, Glu, RopeLayout};
 pub use quant::TensorType;
 pub use tensor::{Mark, Tensor};
 pub use weight::{Linear, Vector, Weight, WeightError};
