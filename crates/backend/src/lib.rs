@@ -9,6 +9,7 @@
 //! freed together ([`Backend::release`]). Weights stay in the mapped model file, in their own
 //! [`TensorType`]. Keys and values live in pages of [`PAGE`] positions owned by the backend.
 
+mod aligned;
 mod arena;
 mod kv;
 mod moe;
@@ -16,6 +17,7 @@ mod ops;
 mod tensor;
 mod weight;
 
+pub use aligned::AlignedVec;
 pub use arena::HostArena;
 pub use kv::{AttentionParams, KvId, KvSpec, KvType, KvTypes, Mask, PAGE, Span};
 pub use moe::{ExpertGate, ExpertLinear, Experts, Gating, Groups, Routing};
