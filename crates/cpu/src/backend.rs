@@ -2,7 +2,8 @@
 
 use backend::{
     Activation, AttentionParams, Backend, BackendError, ExpertGate, Experts, Glu, HostArena, KvId,
-    KvSpec, Linear, Mark, RopeLayout, Routing, Span, Tensor, Vector, Weight,
+    KvSpec, Linear, LinearAttention, Mark, RopeLayout, Routing, SelectiveScan, ShortConv, Span,
+    StateId, StateSpec, Tensor, Update, Vector, Weight,
 };
 
 use crate::attention::Attention;
@@ -14,6 +15,7 @@ use crate::ops::{
     RowsMut, Zip, ZipOp,
 };
 use crate::pool::Pool;
+use crate::recurrent::{self, States};
 use crate::simd::Level;
 use crate::topology::{self, Placement, PlacementError, Topology};
 
@@ -36,6 +38,7 @@ pub struct CpuOptions {
 pub struct Cpu {
     arena: HostArena,
     attention: Attention,
+    states: States,
     matmul: matmul::Scratch,
     level: Level,
     batch_invariant: bool,
@@ -52,6 +55,7 @@ impl Cpu {
         Self {
             arena: HostArena::default(),
             attention: Attention::new(pool.threads()),
+            states: States::default(),
             matmul: matmul::Scratch::default(),
             level: Level::new(options.isa.unwrap_or_else(Isa::detect)),
             batch_invariant: options.batch_invariant,
@@ -192,6 +196,43 @@ fn rows_of(data: &[f32], t: Tensor) -> Rows<'_> {
     Rows { data: &data[t.offset()..t.end()], cols: t.cols(), stride: t.stride() }
 }
 
+/// Sorts the parts of a row's groups.
+fn deinterleave(x: &[f32], widths: &[usize], mut out: &mut [f32]) {
+    let mut start = 0;
+    for &width in widths {
+        for group in x.chunks_exact(widths.iter().sum()) {
+            let (to, rest) = out.split_at_mut(width);
+            to.copy_from_slice(&group[start..start + width]);
+            out = rest;
+        }
+        start += width;
+    }
+}
+
+/// The rows of all inputs.
+fn attention_inputs<'a>(data: &'a [f32], attention: &LinearAttention<'a>) -> recurrent::Inputs<'a> {
+    let LinearAttention { q, k, v, log_decay, beta, update, .. } = *attention;
+    let rows = |t: Tensor| rows_of(data, t);
+    recurrent::Inputs {
+        q: rows(q),
+        k: rows(k),
+        v: rows(v),
+        log_decay: rows(log_decay),
+        constant_decay: log_decay.rows() == 1,
+        beta: beta.map(rows),
+        update: match update {
+            Update::Add => recurrent::Update::Add,
+            Update::AddLate(bonus) => recurrent::Update::AddLate(bonus),
+            Update::Delta => recurrent::Update::Delta,
+            Update::Replace { a, b } => recurrent::Update::Replace(rows(a), rows(b)),
+        },
+        n_head: attention.n_head,
+        n_head_k: attention.n_head_k,
+        sharing: attention.sharing,
+        scale: attention.scale,
+    }
+}
+
 /// The rows of `t` as products take them.
 fn input_of(data: &[f32], t: Tensor) -> matmul::Rows<'_> {
     let data = &data[t.offset()..t.end()];
@@ -239,6 +280,14 @@ impl Backend for Cpu {
         self.attention.copy_page(kv, from, to);
     }
 
+    fn state_create(&mut self, spec: StateSpec) -> Result<StateId, BackendError> {
+        self.states.create(spec)
+    }
+
+    fn state_copy(&mut self, state: StateId, from: u32, to: u32) {
+        self.states.copy(state, from, to);
+    }
+
     fn embed(&mut self, table: &Weight, ids: &[u32]) -> Tensor {
         self.produce(ids.len(), table.cols(), |_, _, first_row, mut out| {
             for (out, &id) in out.iter_mut().zip(&ids[first_row..]) {
@@ -254,6 +303,11 @@ impl Backend for Cpu {
                 out.copy_from_slice(x.row(row));
             }
         })
+    }
+
+    fn assign(&mut self, to: Tensor, from: Tensor) {
+        assert_eq!(to.rows(), from.rows(), "rows of {to:?} and {from:?}");
+        self.zip(to, from, ZipOp::Assign);
     }
 
     fn add_assign(&mut self, acc: Tensor, x: Tensor) {
@@ -325,6 +379,16 @@ impl Backend for Cpu {
                     to.copy_from_slice(rows_of(data, part).row(first_row + i));
                     out = rest;
                 }
+            }
+        })
+    }
+
+    fn deinterleave(&mut self, x: Tensor, widths: &[usize]) -> Tensor {
+        let group: usize = widths.iter().sum();
+        assert!(x.cols().is_multiple_of(group), "{x:?} in groups of {group}");
+        self.produce(x.rows(), x.cols(), |_, data, first_row, mut out| {
+            for (i, out) in out.iter_mut().enumerate() {
+                deinterleave(rows_of(data, x).row(first_row + i), widths, out);
             }
         })
     }
@@ -461,6 +525,59 @@ impl Backend for Cpu {
         let (below, data) = self.arena.split(out);
         let q = rows_of(below, q);
         self.attention.attend(&self.pool, self.level, kv, q, batch, params, data);
+        out
+    }
+
+    fn token_shift(&mut self, x: Tensor, state: StateId, batch: &[Span<'_>]) -> Tensor {
+        let out = self.arena.alloc(x.rows(), x.cols());
+        let (below, data) = self.arena.split(out);
+        recurrent::token_shift(below, x, self.states.values(state, x.cols()), batch, data);
+        out
+    }
+
+    fn short_conv(
+        &mut self,
+        x: Tensor,
+        conv: &ShortConv,
+        state: StateId,
+        batch: &[Span<'_>],
+    ) -> Tensor {
+        let out = self.arena.alloc(x.rows(), x.cols());
+        let (below, data) = self.arena.split(out);
+        let states = self.states.values(state, conv.state_len());
+        let inputs = recurrent::Conv { x: rows_of(below, x), conv };
+        recurrent::short_conv(&self.pool, self.level, inputs, states, batch, data);
+        out
+    }
+
+    fn selective_scan(
+        &mut self,
+        scan: &SelectiveScan<'_>,
+        state: StateId,
+        batch: &[Span<'_>],
+    ) -> Tensor {
+        let SelectiveScan { x, dt, b, c, a } = *scan;
+        let out = self.arena.alloc(x.rows(), x.cols());
+        let (below, data) = self.arena.split(out);
+        let states = self.states.values(state, a.len());
+        let rows = |t: Tensor| rows_of(below, t);
+        let scan = recurrent::Scan { x: rows(x), dt: rows(dt), b: rows(b), c: rows(c), a };
+        recurrent::selective_scan(&self.pool, self.level, scan, states, batch, data);
+        out
+    }
+
+    fn linear_attention(
+        &mut self,
+        attention: &LinearAttention<'_>,
+        state: StateId,
+        batch: &[Span<'_>],
+    ) -> Tensor {
+        attention.check();
+        let out = self.arena.alloc(attention.v.rows(), attention.v.cols());
+        let (below, data) = self.arena.split(out);
+        let states = self.states.values(state, attention.state_len());
+        let inputs = attention_inputs(below, attention);
+        recurrent::linear_attention(&self.pool, self.level, inputs, states, batch, data);
         out
     }
 }

@@ -16,6 +16,8 @@ pub fn activate(x: f32, activation: Activation) -> f32 {
         Activation::Relu => x.max(0.0),
         Activation::ReluSquared => x.max(0.0) * x.max(0.0),
         Activation::Sigmoid => (1.0 / (1.0 + (-wide).exp())) as f32,
+        Activation::Tanh => wide.tanh() as f32,
+        Activation::Exp => wide.exp() as f32,
         Activation::Softplus => (wide.max(0.0) + (-wide.abs()).exp().ln_1p()) as f32,
         Activation::Xielu { alpha_p, alpha_n, beta, eps } => {
             let linear = f64::from(beta) * wide;

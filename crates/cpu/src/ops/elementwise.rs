@@ -56,6 +56,8 @@ fn activate<S: Simd>(s: S, x: S::V, activation: Activation) -> S::V {
             s.mul(x, x)
         }
         Activation::Sigmoid => sigmoid(s, x),
+        Activation::Tanh => tanh(s, x),
+        Activation::Exp => exp(s, x),
         Activation::Softplus => softplus(s, x),
         Activation::Xielu { alpha_p, alpha_n, beta, eps } => {
             let above = s.mul(s.splat(alpha_p), s.mul(x, x));
@@ -135,6 +137,8 @@ impl Kernel for Map<'_> {
 /// A function of two elements.
 #[derive(Clone, Copy)]
 pub enum ZipOp {
+    /// `b`.
+    Assign,
     Add,
     /// `a + factor · b`.
     AddScaled(f32),
@@ -145,6 +149,7 @@ impl ZipOp {
     #[inline(always)]
     fn apply<S: Simd>(self, s: S, a: S::V, b: S::V) -> S::V {
         match self {
+            ZipOp::Assign => b,
             ZipOp::Add => s.add(a, b),
             ZipOp::AddScaled(factor) => s.mul_add(b, s.splat(factor), a),
             ZipOp::Mul => s.mul(a, b),
