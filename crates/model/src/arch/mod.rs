@@ -2,11 +2,22 @@
 
 mod prelude;
 
+mod falcon_h1;
 mod gemma3;
 mod gemma3n;
+mod granite_hybrid;
+mod jamba;
+mod lfm2;
 mod llama;
 mod llama4;
+mod mamba;
+mod minimax_01;
+mod nemotron_h;
+mod plamo2;
+mod qrwkv;
 mod qwen;
+mod qwen_next;
+mod rwkv;
 
 use std::sync::Arc;
 
@@ -20,15 +31,33 @@ type Load = fn(&Source<'_>) -> Result<Arc<dyn Model>, Error>;
 
 /// `general.architecture` and its loader, in alphabetical order.
 const ARCHITECTURES: &[(&str, Load)] = &[
+    ("arwkv7", qrwkv::load_7),
+    ("falcon-h1", falcon_h1::load),
     ("gemma3", gemma3::load),
     ("gemma3n", gemma3n::load),
+    ("granitehybrid", granite_hybrid::load),
+    ("jamba", jamba::load),
+    ("lfm2", lfm2::load),
+    ("lfm2moe", lfm2::load),
     ("llama", llama::load),
     ("llama-embed", llama::load_embedding),
     ("llama4", llama4::load),
+    ("mamba", mamba::load_1),
+    ("mamba2", mamba::load_2),
+    ("minimax-01", minimax_01::load),
+    ("nemotron_h", nemotron_h::load),
+    ("nemotron_h_moe", nemotron_h::load),
+    ("plamo2", plamo2::load),
     ("qwen2", qwen::load_2),
     ("qwen2moe", qwen::load_2_moe),
     ("qwen3", qwen::load_3),
+    ("qwen35", qwen_next::load_3_5),
+    ("qwen35moe", qwen_next::load_3_5_moe),
     ("qwen3moe", qwen::load_3_moe),
+    ("qwen3next", qwen_next::load_3_next),
+    ("rwkv6", rwkv::load_6),
+    ("rwkv6qwen2", qrwkv::load_6),
+    ("rwkv7", rwkv::load_7),
 ];
 
 /// Names of all supported architectures.
@@ -76,7 +105,7 @@ mod tests {
     fn nearest_name_is_close_or_none() {
         assert_eq!(nearest("gemma4"), Some("gemma3"));
         assert_eq!(nearest("lama"), Some("llama"));
-        assert_eq!(nearest("rwkv6"), None);
+        assert_eq!(nearest("starcoder"), None);
         assert_eq!(edit_distance("kitten", "sitting"), 3);
     }
 }

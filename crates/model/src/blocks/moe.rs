@@ -104,6 +104,17 @@ impl Moe {
         routing: Routing,
         glu: impl Into<Glu>,
     ) -> Result<Self, Error> {
+        Self::load_with_width(w, hp, hp.n_embd, routing, glu)
+    }
+
+    /// Like [`Moe::load`], but experts to choose from have an input of this width.
+    pub fn load_with_width(
+        w: &Weights<'_>,
+        hp: &Hparams,
+        width: usize,
+        routing: Routing,
+        glu: impl Into<Glu>,
+    ) -> Result<Self, Error> {
         let glu = glu.into();
         let selection_bias = match w.opt_vector("exp_probs_b.bias", hp.n_expert)? {
             Some(bias) => Some(bias),
@@ -119,7 +130,7 @@ impl Moe {
         Ok(Self {
             router: w.linear("ffn_gate_inp", [hp.n_embd, hp.n_expert])?,
             routing: Routing { selection_bias, ..routing },
-            experts: load_experts(w, "exps", hp.n_embd, hp.n_expert, glu)?,
+            experts: load_experts(w, "exps", width, hp.n_expert, glu)?,
             shared,
         })
     }
