@@ -121,6 +121,8 @@ fn activations_and_gated_units() {
         Activation::Relu,
         Activation::ReluSquared,
         Activation::Sigmoid,
+        Activation::Tanh,
+        Activation::Exp,
         Activation::Softplus,
         xielu,
     ];
