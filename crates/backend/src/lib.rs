@@ -10,6 +10,7 @@
 //! [`TensorType`]. Keys and values live in pages of [`PAGE`] positions, recurrent
 //! states in slots, both owned by the backend.
 
+mod aligned;
 mod arena;
 mod kv;
 mod moe;
@@ -18,6 +19,7 @@ mod recurrent;
 mod tensor;
 mod weight;
 
+pub use aligned::AlignedVec;
 pub use arena::HostArena;
 pub use kv::{AttentionParams, KvId, KvSpec, KvType, KvTypes, Mask, PAGE, Span};
 pub use moe::{ExpertGate, ExpertLinear, Experts, Gating, Groups, Routing};

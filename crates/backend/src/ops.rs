@@ -37,6 +37,8 @@ pub enum BackendError {
 /// Element-wise non-linearities.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Activation {
+    /// `x`.
+    Identity,
     /// `x · sigmoid(x)`.
     Silu,
     /// `g(x) = x/2 · (1 + tanh(sqrt(2/π) · (x + 0.044715 x³)))` as llama.cpp looks it up:
@@ -83,6 +85,14 @@ pub enum Glu {
     SiluClamped {
         /// Greatest opening and magnitude.
         limit: f32,
+    },
+    /// `cap(gate, beta) · sigmoid(gate) · cap(up, up_beta)` with `cap(x, b) = b · tanh(x / b)`; an
+    /// `up_beta` of 0 leaves `up` as it is (Kimi K3).
+    Situ {
+        /// Greatest gate.
+        beta: f32,
+        /// Greatest magnitude of what is gated.
+        up_beta: f32,
     },
     /// `g · sigmoid(alpha · g) · (clamp(up, -limit, limit) + 1)` with `g = min(gate, limit)`
     /// (gpt-oss).
@@ -153,6 +163,9 @@ pub trait Backend: Send {
 
     /// `to = from`, in place.
     fn assign(&mut self, to: Tensor, from: Tensor);
+
+    /// Softmax of each row, in place.
+    fn softmax(&mut self, x: Tensor);
 
     /// `acc += x`, in place.
     fn add_assign(&mut self, acc: Tensor, x: Tensor);
@@ -245,6 +258,9 @@ pub trait Backend: Send {
     /// Mixture of experts: each row's experts are chosen from its router `logits`
     /// (`[rows][n_expert]`) and their outputs are summed by weight, best expert first.
     fn moe(&mut self, x: Tensor, logits: Tensor, routing: &Routing, experts: &Experts) -> Tensor;
+
+    /// The same with experts chosen by the caller: for each row as many pairs of expert and weight.
+    fn moe_chosen(&mut self, x: Tensor, chosen: &[(usize, f32)], experts: &Experts) -> Tensor;
 
     /// Stores keys `[rows][n_head_kv * head_dim]` and values `[rows][n_head_kv * head_dim_v]` of
     /// the rows of the batch at their positions.

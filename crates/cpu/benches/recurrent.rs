@@ -24,7 +24,7 @@ fn main() {
     let mut cpu = Cpu::new(CpuOptions { threads, ..<_>::default() });
     println!("{}", cpu.describe());
     for rows in [1, 512] {
-        let mut print = |what: &str, time: Duration| {
+        let print = |what: &str, time: Duration| {
             println!("  {what:44} {rows:4} rows {:10.1} us", time.as_secs_f64() * 1e6);
         };
         print("convolution of 8192 channels with 4", convolution(&mut cpu, rows, 8192));

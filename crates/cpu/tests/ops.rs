@@ -130,6 +130,8 @@ fn activations_and_gated_units() {
         Glu::ClampedSilu { limit: 0.7 },
         Glu::SiluClamped { limit: 0.7 },
         Glu::ClampedSwish { alpha: 1.702, limit: 2.0 },
+        Glu::Situ { beta: 4.0, up_beta: 25.0 },
+        Glu::Situ { beta: 0.5, up_beta: 0.0 },
     ];
     for (rows, cols) in SHAPES {
         let mut random = Random(cols as u64 + 1);
@@ -140,8 +142,8 @@ fn activations_and_gated_units() {
             // 2^-10 or at least 2^-24, times the other factor.
             let limits = match kind {
                 Activation::GeluTanh => [2f32.powi(-10), largest * 2f32.powi(-24)],
-                // Near 0 both terms of the curve are almost equal.
-                Activation::Xielu { .. } => [2e-6, 3e-7],
+                // Its terms may cancel.
+                Activation::Xielu { .. } => [2e-6, largest * 2e-7],
                 _ => [2e-6, 1e-9],
             };
             compare(&format!("{kind:?} {rows}x{cols}"), 1, limits, |backend| {
@@ -218,6 +220,20 @@ fn products_of_heads() {
             let x = backend.upload(&x, n_head * n_in + 3).columns(2..n_head * n_in + 2);
             let y = backend.linear_heads(x, &weight);
             download(backend, y)
+        });
+    }
+}
+
+#[test]
+fn softmax_of_rows() {
+    for (rows, cols) in SHAPES {
+        let x = Random(31 + cols as u64).values(rows * (cols + 1));
+        compare(&format!("softmax {rows}x{cols}"), cols, [2e-6, 1e-9], |backend| {
+            let x = backend.upload(&x, cols + 1).columns(1..cols + 1);
+            backend.scale(x, 30.0);
+            backend.softmax(x);
+            let dense = backend.concat(&[x]);
+            download(backend, dense)
         });
     }
 }
@@ -406,7 +422,9 @@ fn mixtures_of_experts() {
             let x = backend.upload(&x, n_embd);
             let logits = backend.upload(&logits, n_expert);
             let y = backend.moe(x, logits, &routing, &experts);
-            download(backend, y)
+            let first_two = [(1, 0.5), (0, -0.25)].repeat(rows);
+            let z = backend.moe_chosen(x, &first_two, &experts);
+            [download(backend, y), download(backend, z)].concat()
         });
     }
 }

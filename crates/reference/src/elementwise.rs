@@ -9,6 +9,7 @@ use quant::{f16_to_f32, f32_to_f16};
 pub fn activate(x: f32, activation: Activation) -> f32 {
     let wide = f64::from(x);
     match activation {
+        Activation::Identity => x,
         Activation::Silu => (wide / (1.0 + (-wide).exp())) as f32,
         Activation::GeluTanh if x <= -10.0 => 0.0,
         Activation::GeluTanh if x >= 10.0 => x,
@@ -40,6 +41,10 @@ pub fn glu(gate: f32, up: f32, kind: Glu) -> f32 {
         Glu::SiluClamped { limit } => {
             activate(gate, Activation::Silu).min(limit) * up.clamp(-limit, limit)
         }
+        Glu::Situ { beta, up_beta } => {
+            let up = if up_beta > 0.0 { softcap(up, up_beta) } else { up };
+            softcap(gate, beta) * activate(gate, Activation::Sigmoid) * up
+        }
         Glu::ClampedSwish { alpha, limit } => {
             let gate = gate.min(limit);
             let open = activate(alpha * gate, Activation::Sigmoid);
@@ -55,6 +60,14 @@ fn gelu(x: f64) -> f64 {
 /// Rounded to a half float.
 fn half(x: f32) -> f32 {
     f16_to_f32(f32_to_f16(x))
+}
+
+/// Softmax of one row, in place.
+pub fn softmax(x: &mut [f32]) {
+    let most = x.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let exp: Vec<f64> = x.iter().map(|&v| (f64::from(v) - f64::from(most)).exp()).collect();
+    let sum: f64 = exp.iter().sum();
+    x.iter_mut().zip(exp).for_each(|(v, exp)| *v = (exp / sum) as f32);
 }
 
 /// `cap · tanh(x / cap)`.

@@ -130,6 +130,12 @@ impl Backend for Reference {
         self.map(to, |row, col, _| values[row * from.cols() + col]);
     }
 
+    fn softmax(&mut self, x: Tensor) {
+        for row in 0..x.rows() {
+            elementwise::softmax(self.arena.row_mut(x, row));
+        }
+    }
+
     fn add_assign(&mut self, acc: Tensor, x: Tensor) {
         assert_eq!((acc.rows(), acc.cols()), (x.rows(), x.cols()));
         let values = self.values(x);
@@ -313,11 +319,22 @@ impl Backend for Reference {
 
     fn moe(&mut self, x: Tensor, logits: Tensor, routing: &Routing, experts: &Experts) -> Tensor {
         assert_eq!(x.rows(), logits.rows());
-        let mut out = Vec::new();
+        let (mut out, mut chosen) = (Vec::new(), Vec::new());
         for row in 0..x.rows() {
+            routing.choose(self.arena.row(logits, row), &mut chosen);
             let x = self.arena.row(x, row);
-            out.extend(linear::moe(x, self.arena.row(logits, row), routing, experts));
+            out.extend(linear::moe(x, &chosen, routing.weigh_input, experts));
         }
+        self.upload(&out, experts.down.weight.rows())
+    }
+
+    fn moe_chosen(&mut self, x: Tensor, chosen: &[(usize, f32)], experts: &Experts) -> Tensor {
+        assert!(chosen.len().is_multiple_of(x.rows()), "{} experts for {x:?}", chosen.len());
+        let chosen = chosen.chunks(chosen.len() / x.rows());
+        let rows = chosen
+            .enumerate()
+            .flat_map(|(row, chosen)| linear::moe(self.arena.row(x, row), chosen, false, experts));
+        let out: Vec<f32> = rows.collect();
         self.upload(&out, experts.down.weight.rows())
     }
 

@@ -44,6 +44,7 @@ pub fn softcap<S: Simd>(s: S, x: S::V, cap: f32) -> S::V {
 fn activate<S: Simd>(s: S, x: S::V, activation: Activation) -> S::V {
     let zero = s.splat(0.0);
     match activation {
+        Activation::Identity => x,
         Activation::Silu => times_sigmoid(s, x, x),
         Activation::GeluTanh => {
             let y = s.round_f16(gelu(s, s.round_f16(x)));
@@ -86,6 +87,10 @@ fn join<S: Simd>(s: S, gate: S::V, up: S::V, glu: Glu) -> S::V {
         Glu::SiluClamped { limit } => {
             let open = s.min(s.splat(limit), times_sigmoid(s, gate, gate));
             s.mul(open, clamp(s, up, limit))
+        }
+        Glu::Situ { beta, up_beta } => {
+            let up = if up_beta > 0.0 { softcap(s, up, up_beta) } else { up };
+            s.mul(s.mul(softcap(s, gate, beta), sigmoid(s, gate)), up)
         }
         Glu::ClampedSwish { alpha, limit } => {
             let gate = s.min(s.splat(limit), gate);

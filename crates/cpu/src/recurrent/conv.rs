@@ -51,15 +51,17 @@ struct Channels<'a> {
     target: Target<'a>,
 }
 
-impl Channels<'_> {
+impl<'a> Channels<'a> {
     /// The values that stand `back` rows before the span.
+    ///
+    /// # Safety
+    /// The caller holds no row twice.
     #[inline(always)]
-    fn held(&self, back: usize) -> &mut [f32] {
+    unsafe fn held(&self, back: usize) -> &'a mut [f32] {
         let ShortConv { kernel, .. } = self.inputs.conv;
         let start = (kernel - 1 - back) * self.inputs.conv.channels();
         let values = start + self.channels.start..start + self.channels.end;
-        // SAFETY: rows of the state are apart, and their channels are this chunk's; no caller holds
-        // one row twice.
+        // SAFETY: rows of the state are apart, and their channels are this chunk's.
         unsafe { self.target.state(self.span, values) }
     }
 
@@ -67,6 +69,33 @@ impl Channels<'_> {
     #[inline(always)]
     fn input(&self, i: usize) -> &[f32] {
         &self.inputs.x.row(self.span.rows.start + i)[self.channels.clone()]
+    }
+
+    /// Adds the products of one tap.
+    #[inline(always)]
+    fn add_tap<S: Simd>(s: S, x: &[f32], weight: &[f32], out: &mut [f32]) {
+        let n = out.len();
+        for at in (0..n).step_by(S::LANES) {
+            let end = (at + S::LANES).min(n);
+            let sum = load(s, &out[at..end]);
+            let sum = s.mul_add(load(s, &x[at..end]), load(s, &weight[at..end]), sum);
+            store(s, sum, &mut out[at..end]);
+        }
+    }
+
+    /// Makes the last rows of the state and the span the state.
+    fn keep_last(&self) {
+        let rows = self.span.rows.len();
+        for back in (1..self.inputs.conv.kernel).rev() {
+            // SAFETY: two different rows of the state.
+            unsafe {
+                let held = self.held(back);
+                match back.checked_sub(rows).filter(|&later| later > 0) {
+                    Some(later) => held.copy_from_slice(self.held(later)),
+                    None => held.copy_from_slice(self.input(rows - back)),
+                }
+            }
+        }
     }
 }
 
@@ -76,9 +105,10 @@ impl Kernel for Channels<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let ShortConv { weight, bias, kernel } = self.inputs.conv;
-        let (n, all) = (self.channels.len(), self.inputs.conv.channels());
+        let all = self.inputs.conv.channels();
         if self.span.pos == 0 {
-            (1..*kernel).for_each(|back| self.held(back).fill(0.0));
+            // SAFETY: one row at a time.
+            (1..*kernel).for_each(|back| unsafe { self.held(back).fill(0.0) });
         }
         for i in 0..self.span.rows.len() {
             let row = self.span.rows.start + i;
@@ -90,24 +120,15 @@ impl Kernel for Channels<'_> {
             }
             for tap in 0..*kernel {
                 let back = kernel - 1 - tap;
-                let x = if back <= i { self.input(i - back) } else { self.held(back - i) };
                 let weight = &weight[tap * all..][self.channels.clone()];
-                for at in (0..n).step_by(S::LANES) {
-                    let end = (at + S::LANES).min(n);
-                    let sum = load(s, &out[at..end]);
-                    let sum = s.mul_add(load(s, &x[at..end]), load(s, &weight[at..end]), sum);
-                    store(s, sum, &mut out[at..end]);
+                if back <= i {
+                    Self::add_tap(s, self.input(i - back), weight, out);
+                } else {
+                    // SAFETY: one row at a time.
+                    Self::add_tap(s, unsafe { self.held(back - i) }, weight, out);
                 }
             }
         }
-        let rows = self.span.rows.len();
-        for back in (1..*kernel).rev() {
-            if back > rows {
-                let later = self.held(back - rows);
-                self.held(back).copy_from_slice(later);
-            } else {
-                self.held(back).copy_from_slice(self.input(rows - back));
-            }
-        }
+        self.keep_last();
     }
 }

@@ -14,7 +14,7 @@ pub(super) fn load(source: &Source<'_>) -> Result<Arc<dyn Model>, Error> {
     let shape = SsmShape::load(keys, hp.n_embd)?;
     let scale = keys.opt_f32("attention.scale")?.filter(|&scale| scale != 0.0);
     Ok(Arc::new(Decoder::load(source, norm, |il, w| {
-        let mut attention = Attention::load(w, hp, il)?.with_rope(&rope).without_output_bias();
+        let mut attention = Attention::load(w, hp, il)?.with_rope(&rope);
         if let Some(scale) = scale {
             attention = attention.with_scale(scale);
         }

@@ -8,7 +8,7 @@ pub(super) fn load(source: &Source<'_>) -> Result<Arc<dyn Model>, Error> {
     let Source { keys, hp, weights } = source;
     let (norm, rope) = (source.rms_norm()?, source.rope(RopeLayout::Neox)?);
     let kernel = keys.count("shortconv.l_cache")?;
-    let experts = Routing { normalize: true, ..routing(keys, hp)? };
+    let experts = source.normalized_routing()?;
     let window = keys.opt_usize("attention.sliding_window")?.filter(|&n| n > 0);
     let mask = window.map_or(Mask::Causal, Mask::Sliding);
     // The last norm has the name that is the first one's elsewhere.
@@ -18,7 +18,7 @@ pub(super) fn load(source: &Source<'_>) -> Result<Arc<dyn Model>, Error> {
             Box::new(GatedConv::load(w, hp.n_embd, kernel)?)
         } else {
             let attention = Attention::load(w, hp, il)?.with_rope(&rope).with_mask(mask);
-            Box::new(attention.with_head_norms(w, norm)?.without_output_bias())
+            Box::new(attention.with_head_norms(w, norm)?)
         };
         Layer::pre_norm(w, norm, hp.n_embd, mixer, silu_ffn(w, hp, &experts)?)
     })?))

@@ -5,7 +5,6 @@ use backend::{HeadSharing, Linear, LinearAttention, Update};
 
 use super::prelude::*;
 use crate::KvShape;
-use crate::blocks::norm::Norm;
 
 /// Period of softmax attention where the file doesn't say.
 const FULL_ATTENTION_INTERVAL: usize = 8;
@@ -35,12 +34,12 @@ pub(super) fn load(source: &Source<'_>) -> Result<Arc<dyn Model>, Error> {
     let (norm, rope) = (source.rms_norm()?, source.rope(RopeLayout::Neox)?);
     let residual_scale = keys.f32("residual_scale")?;
     let recurrent = keys.recurrent_layers(hp.n_layer, FULL_ATTENTION_INTERVAL)?;
-    let experts = Routing { normalize: true, ..routing(keys, hp)? };
+    let experts = source.normalized_routing()?;
     Ok(Arc::new(Decoder::load(source, norm, |il, w| {
         let mixer: Box<dyn Mixer> = if recurrent[il] {
             Box::new(LightningAttention::load(w, source, norm, il)?)
         } else {
-            Box::new(Attention::load(w, hp, il)?.with_rope(&rope).without_output_bias())
+            Box::new(Attention::load(w, hp, il)?.with_rope(&rope))
         };
         Ok(PostNormLayer {
             attn_norm: norm.load(w, "attn_norm", hp.n_embd)?,

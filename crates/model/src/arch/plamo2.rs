@@ -4,7 +4,6 @@
 use backend::{Linear, ShortConv};
 
 use super::prelude::*;
-use crate::blocks::norm::Norm;
 use crate::blocks::short_conv::{self, silu_conv};
 use crate::blocks::ssm::{Ssd, SsdInput, SsmShape};
 

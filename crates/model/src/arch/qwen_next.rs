@@ -27,12 +27,11 @@ pub(super) fn load_3_5_moe(source: &Source<'_>) -> Result<Arc<dyn Model>, Error>
 fn load(source: &Source<'_>, sharing: HeadSharing) -> Result<Arc<dyn Model>, Error> {
     let Source { keys, hp, .. } = source;
     let eps = keys.f32("attention.layer_norm_rms_epsilon")?;
-    // Text has the same position in all sections of the multi-dimensional rotation.
-    let (norm, rope) = (NormKind::Rms(eps), source.rope(RopeLayout::Neox)?);
+    let (norm, rope) = (NormKind::Rms(eps), source.mrope(RopeLayout::Neox, true)?);
     let shape = SsmShape::load(keys, hp.n_embd)?;
     let recurrent = keys.recurrent_layers(hp.n_layer, FULL_ATTENTION_INTERVAL)?;
     let scale = keys.opt_f32("attention.scale")?.filter(|&scale| scale != 0.0);
-    let experts = Routing { normalize: true, ..routing(keys, hp)? };
+    let experts = source.normalized_routing()?;
     Ok(Arc::new(Decoder::load(source, norm, |il, w| {
         let mixer: Box<dyn Mixer> = if recurrent[il] {
             Box::new(GatedDeltaNet::load(w, shape, eps, sharing)?)
@@ -41,7 +40,7 @@ fn load(source: &Source<'_>, sharing: HeadSharing) -> Result<Arc<dyn Model>, Err
             if let Some(scale) = scale {
                 attention = attention.with_scale(scale);
             }
-            Box::new(attention.with_head_norms(w, norm)?.without_output_bias())
+            Box::new(attention.with_head_norms(w, norm)?)
         };
         let ffn = silu_ffn(w, hp, &experts)?;
         Ok(Layer {

@@ -3,7 +3,6 @@
 use backend::{Linear, Vector};
 
 use super::prelude::*;
-use crate::blocks::norm::Norm;
 use crate::blocks::rwkv::{TimeMix6, TimeMix7, WkvShape, lerp};
 
 /// A layer: time mixing, then channel mixing, each with the row before.

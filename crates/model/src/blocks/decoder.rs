@@ -96,15 +96,15 @@ impl Model for Decoder {
         let mut x = self.embedding.forward(cx);
         let mut mark = cx.mark();
         for (il, layer) in self.layers.iter().enumerate() {
-            // The stream stays where it is but in the last layer and in unusual ones.
             let shared = cx.shared;
             let after = layer.forward(cx, il, x, il + 1 == self.layers.len());
+            // The stream stays where it is but in the last layer and in unusual ones, and so does
+            // what a layer shares.
             if after == x && cx.shared == shared {
                 cx.release(mark);
             } else {
-                mark = cx.mark();
+                (x, mark) = (after, cx.mark());
             }
-            x = after;
         }
         self.head.forward(cx, x)
     }

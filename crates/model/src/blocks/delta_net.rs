@@ -10,6 +10,7 @@ use crate::blocks::short_conv::{self, silu_conv};
 use crate::blocks::ssm::{SsmShape, repeated};
 use crate::error::Error;
 use crate::forward::Forward;
+use crate::hparams::{Heads, Hparams, Keys};
 use crate::weights::Weights;
 
 /// Heads of queries and keys divided by their lengths: `x / sqrt(Σ x² + eps)`.
@@ -157,8 +158,7 @@ impl Mixer for GatedDeltaNet {
 /// Kimi delta attention (Kimi Team 2025, arXiv:2510.26692): gated delta net with a decay for each
 /// value of a key.
 pub struct Kda {
-    n_head: usize,
-    head_dim: usize,
+    shape: KdaShape,
     qkv: Vec<Linear>,
     conv: ShortConv,
     /// Products one after the other.
@@ -169,7 +169,6 @@ pub struct Kda {
     gate: Vec<Linear>,
     norm: Norm,
     output: Linear,
-    eps: f32,
 }
 
 /// From the decay's products to logarithms of decays.
@@ -178,6 +177,38 @@ enum Decay {
     Softplus(Vector),
     /// `bound · sigmoid(a · x)`.
     Bounded(Vector, f32),
+}
+
+/// The sizes of Kimi delta attention.
+#[derive(Debug, Clone, Copy)]
+pub struct KdaShape {
+    /// Width of the residual stream.
+    pub n_embd: usize,
+    /// Number of heads.
+    pub n_head: usize,
+    /// Width of a head.
+    pub head_dim: usize,
+    /// Values that convolutions see.
+    pub kernel: usize,
+    /// Of norms.
+    pub eps: f32,
+}
+
+impl KdaShape {
+    /// As the file says; the heads are as many as those of the first layer with attention.
+    pub fn load(keys: &Keys<'_>, hp: &Hparams) -> Result<Self, Error> {
+        let head_dim = keys.count("kda.head_dim")?;
+        let n_head = hp.n_head.iter().copied().find(|&n| n > 0).unwrap_or(0);
+        let heads = Heads { n_head, n_head_kv: n_head, head_dim, head_dim_v: head_dim };
+        heads.check()?;
+        Ok(Self {
+            n_embd: hp.n_embd,
+            n_head,
+            head_dim,
+            kernel: keys.count("ssm.conv_kernel")?,
+            eps: keys.f32("attention.layer_norm_rms_epsilon")?,
+        })
+    }
 }
 
 /// How a model's decays are bounded.
@@ -198,13 +229,8 @@ impl Kda {
     /// Loads `attn_qkv`, or `attn_q`, `attn_k` and `attn_v`, `ssm_conv1d_{q,k,v}`, `ssm_f_a` with
     /// or without `ssm_f_b`, `ssm_dt`, `ssm_a`, `ssm_beta`, `ssm_g`, or `ssm_g_a` with or without
     /// `ssm_g_b`, `ssm_norm` and `attn_output`.
-    pub fn load(
-        w: &Weights<'_>,
-        n_embd: usize,
-        [n_head, head_dim, kernel]: [usize; 3],
-        eps: f32,
-        bound: DecayBound,
-    ) -> Result<Self, Error> {
+    pub fn load(w: &Weights<'_>, shape: KdaShape, bound: DecayBound) -> Result<Self, Error> {
+        let KdaShape { n_embd, n_head, head_dim, kernel, eps } = shape;
         let inner = n_head * head_dim;
         let part = |name| w.linear(name, [n_embd, inner]);
         let qkv = match w.opt_linear("attn_qkv", [n_embd, 3 * inner])? {
@@ -222,8 +248,7 @@ impl Kda {
         };
         let a = repeated(&a, head_dim);
         Ok(Self {
-            n_head,
-            head_dim,
+            shape,
             qkv,
             conv: short_conv::load_joined(w, &names, [kernel, inner])?,
             decay,
@@ -241,7 +266,6 @@ impl Kda {
             },
             norm: NormKind::Rms(eps).load(w, "ssm_norm", head_dim)?,
             output: w.linear("attn_output", [inner, n_embd])?,
-            eps,
         })
     }
 
@@ -283,16 +307,17 @@ fn run(cx: &mut Forward<'_>, x: Tensor, chain: &[Linear]) -> Tensor {
 
 impl Mixer for Kda {
     fn states(&self) -> Vec<usize> {
-        vec![self.conv.state_len(), self.n_head * self.head_dim * self.head_dim]
+        let KdaShape { n_head, head_dim, .. } = self.shape;
+        vec![self.conv.state_len(), n_head * head_dim * head_dim]
     }
 
     fn forward(&self, cx: &mut Forward<'_>, il: usize, x: Tensor) -> Tensor {
-        let Self { n_head, head_dim, .. } = *self;
+        let KdaShape { n_head, head_dim, eps, .. } = self.shape;
         let inner = n_head * head_dim;
         let parts: Vec<&Linear> = self.qkv.iter().collect();
         let qkv = cx.linear(x, &parts);
         let qkv = silu_conv(cx, qkv, &self.conv, [il, 0]);
-        let qk = unit_heads(cx, qkv.columns(0..2 * inner), head_dim, self.eps);
+        let qk = unit_heads(cx, qkv.columns(0..2 * inner), head_dim, eps);
         let log_decay = self.log_decay(cx, x);
         let beta = cx.linear1(x, &self.beta);
         cx.activate(beta, Activation::Sigmoid);

@@ -15,7 +15,7 @@ use crate::weights::Weights;
 pub trait Mixer: Send + Sync {
     /// What it stores per position.
     fn kv(&self) -> KvShape {
-        KvShape::default()
+        KvShape::NONE
     }
 
     /// Sizes of its recurrent states.
@@ -34,7 +34,7 @@ pub trait Mixer: Send + Sync {
 pub trait Block: Send + Sync {
     /// What it stores per position.
     fn kv(&self) -> KvShape {
-        KvShape::default()
+        KvShape::NONE
     }
 
     /// Sizes of its recurrent states.

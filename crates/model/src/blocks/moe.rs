@@ -5,36 +5,26 @@ use backend::{
 };
 
 use crate::blocks::ffn::{FeedForward, Ffn};
+use crate::blocks::norm::{Norm, normed};
 use crate::error::Error;
 use crate::forward::Forward;
 use crate::hparams::{Hparams, Keys};
 use crate::weights::Weights;
 
-/// The feed-forward of a layer with SwiGLU: experts where the layer has a router, else dense.
+/// The gated feed-forward of a layer, with SiLU: experts where the layer has a router, else dense.
 pub fn silu_ffn(
     w: &Weights<'_>,
     hp: &Hparams,
     routing: &Routing,
 ) -> Result<Box<dyn FeedForward>, Error> {
-    ffn_or_experts(w, hp, routing, Activation::Silu)
-}
-
-/// Experts where the layer has a router, else a dense feed-forward; all gated.
-pub fn ffn_or_experts(
-    w: &Weights<'_>,
-    hp: &Hparams,
-    routing: &Routing,
-    glu: impl Into<Glu>,
-) -> Result<Box<dyn FeedForward>, Error> {
-    let glu = glu.into();
     if w.has("ffn_gate_inp.weight") {
-        return Ok(Box::new(Moe::load(w, hp, routing.clone(), glu)?));
+        return Ok(Box::new(Moe::load(w, hp, routing.clone(), Activation::Silu)?));
     }
-    Ok(Box::new(Ffn::gated(w, hp.n_embd, glu)?))
+    Ok(Box::new(Ffn::gated(w, hp.n_embd, Activation::Silu)?))
 }
 
-/// How the file says that experts are chosen; softmax over all unless it does.
-pub fn routing(keys: &Keys<'_>, hp: &Hparams) -> Result<Routing, Error> {
+/// How the file says that experts are chosen, by `default` probabilities unless it says so.
+pub fn routing(keys: &Keys<'_>, hp: &Hparams, default: Gating) -> Result<Routing, Error> {
     let groups = keys.opt_usize("expert_group_count")?.filter(|&n| n > 1);
     let groups = match groups {
         None => None,
@@ -51,18 +41,12 @@ pub fn routing(keys: &Keys<'_>, hp: &Hparams) -> Result<Routing, Error> {
         }
     };
     Ok(Routing {
-        gating: gating(keys)?.unwrap_or(Gating::Softmax),
+        gating: gating(keys)?.unwrap_or(default),
         groups,
         normalize: keys.opt_bool("expert_weights_norm")?.unwrap_or(false),
         scale: keys.opt_f32("expert_weights_scale")?.filter(|&scale| scale != 0.0).unwrap_or(1.0),
         ..Routing::softmax(hp.n_expert_used)
     })
-}
-
-/// Like [`routing`], but sigmoids unless the file says otherwise.
-pub fn sigmoid_routing(keys: &Keys<'_>, hp: &Hparams) -> Result<Routing, Error> {
-    let gating = gating(keys)?.unwrap_or(Gating::Sigmoid);
-    Ok(Routing { gating, ..routing(keys, hp)? })
 }
 
 fn gating(keys: &Keys<'_>) -> Result<Option<Gating>, Error> {
@@ -96,42 +80,43 @@ pub struct Moe {
 }
 
 impl Moe {
-    /// Loads `ffn_gate_inp`, the stacks `ffn_{gate,up,down}_exps` or `ffn_gate_up_exps`, the
-    /// selection bias `exp_probs_b`, and `ffn_{gate,up,down}_shexp` with `ffn_gate_inp_shexp`.
+    /// Loads what [`Moe::routed`] does, for the layer's input, and `ffn_{gate,up,down}_shexp` with
+    /// `ffn_gate_inp_shexp`.
     pub fn load(
         w: &Weights<'_>,
         hp: &Hparams,
         routing: Routing,
         glu: impl Into<Glu>,
     ) -> Result<Self, Error> {
-        Self::load_with_width(w, hp, hp.n_embd, routing, glu)
+        let glu = glu.into();
+        let shared = match (w.has("ffn_up_shexp.weight"), w.has("ffn_gate_shexp.weight")) {
+            (false, _) => None,
+            (true, true) => Some(Ffn::gated_named(w, "_shexp", hp.n_embd, glu)?),
+            (true, false) => Some(Ffn::fused(w, "_shexp", hp.n_embd, glu)?),
+        };
+        let shared_gate = w.opt_linear("ffn_gate_inp_shexp", [hp.n_embd, 1])?;
+        let shared = shared.map(|shared| (shared, shared_gate));
+        Ok(Self { shared, ..Self::routed(w, hp, hp.n_embd, routing, glu)? })
     }
 
-    /// Like [`Moe::load`], but experts to choose from have an input of this width.
-    pub fn load_with_width(
+    /// Loads `ffn_gate_inp`, the stacks `ffn_{gate,up,down}_exps` or `ffn_gate_up_exps` for an input
+    /// of `width` values, and the selection bias `exp_probs_b`.
+    pub fn routed(
         w: &Weights<'_>,
         hp: &Hparams,
         width: usize,
         routing: Routing,
         glu: impl Into<Glu>,
     ) -> Result<Self, Error> {
-        let glu = glu.into();
         let selection_bias = match w.opt_vector("exp_probs_b.bias", hp.n_expert)? {
             Some(bias) => Some(bias),
             None => w.opt_vector("exp_probs_b", hp.n_expert)?,
         };
-        let shared = match w.has("ffn_gate_shexp.weight") {
-            true => {
-                let gate = w.opt_linear("ffn_gate_inp_shexp", [hp.n_embd, 1])?;
-                Some((Ffn::gated_named(w, "_shexp", hp.n_embd, glu)?, gate))
-            }
-            false => None,
-        };
         Ok(Self {
             router: w.linear("ffn_gate_inp", [hp.n_embd, hp.n_expert])?,
             routing: Routing { selection_bias, ..routing },
-            experts: load_experts(w, "exps", width, hp.n_expert, glu)?,
-            shared,
+            experts: load_experts(w, "exps", width, hp.n_expert, glu.into())?,
+            shared: None,
         })
     }
 
@@ -155,6 +140,36 @@ impl FeedForward for Moe {
     fn forward(&self, cx: &mut Forward<'_>, x: Tensor) -> Tensor {
         let logits = cx.linear1(x, &self.router);
         self.forward_routed(cx, x, logits)
+    }
+}
+
+/// Experts between two products, on a narrower input than the router's and that of the expert that
+/// serves every token.
+pub struct LatentMoe {
+    /// To the narrow input; without it the input is what it is.
+    pub down: Option<Linear>,
+    /// The experts to choose from.
+    pub experts: Moe,
+    /// Of the experts' output.
+    pub norm: Option<Norm>,
+    /// Back to the whole width.
+    pub up: Option<Linear>,
+    /// Serves every token.
+    pub shared: Option<Ffn>,
+}
+
+impl FeedForward for LatentMoe {
+    fn forward(&self, cx: &mut Forward<'_>, x: Tensor) -> Tensor {
+        let logits = cx.linear1(x, &self.experts.router);
+        let narrow = self.down.as_ref().map_or(x, |down| cx.linear1(x, down));
+        let y = self.experts.forward_routed(cx, narrow, logits);
+        let y = normed(&self.norm, cx, y);
+        let y = self.up.as_ref().map_or(y, |up| cx.linear1(y, up));
+        if let Some(shared) = &self.shared {
+            let shared = shared.forward(cx, x);
+            cx.add_assign(y, shared);
+        }
+        y
     }
 }
 

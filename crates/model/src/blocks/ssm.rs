@@ -39,7 +39,10 @@ impl SsmShape {
             inner: keys.width("ssm.inner_size")?,
             state: keys.count("ssm.state_size")?,
             dt_rank: keys.count("ssm.time_step_rank")?,
-            groups: keys.opt_usize("ssm.group_count")?.filter(|&n| n > 0).unwrap_or(1),
+            groups: match keys.opt_usize("ssm.group_count")? {
+                None | Some(0) => 1,
+                Some(_) => keys.count("ssm.group_count")?,
+            },
         })
     }
 

@@ -19,7 +19,7 @@ use sequence::Snapshot;
 const SNAPSHOTS: usize = 4;
 
 /// What one layer stores per position; layers without attention have no heads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KvShape {
     /// Key/value heads.
     pub n_head_kv: usize,
@@ -27,6 +27,11 @@ pub struct KvShape {
     pub head_dim: usize,
     /// Width of a value head.
     pub head_dim_v: usize,
+}
+
+impl KvShape {
+    /// Nothing.
+    pub const NONE: Self = Self { n_head_kv: 0, head_dim: 0, head_dim_v: 0 };
 }
 
 /// Stores for keys, values and states of all layers, and what of them is free.
@@ -109,7 +114,8 @@ impl Memory {
 
     /// Makes `to` a copy of a sequence, which shares its pages and its snapshots.
     pub fn fork(&mut self, backend: &mut dyn Backend, of: &Sequence, to: &mut Sequence) {
-        self.truncate(backend, to, 0);
+        to.pages.drain(..).for_each(|page| self.pages.give_back(page));
+        to.snapshots.drain(..).for_each(|snapshot| self.slots.give_back(snapshot.slot));
         self.copy_states(backend, of.slot, to.slot);
         to.len = of.len;
         to.pages = of.pages[..of.len.div_ceil(PAGE)].to_vec();
