@@ -3,7 +3,7 @@
 use backend::{
     Activation, AttentionParams, Backend, BackendError, ExpertGate, Experts, Glu, HostArena, KvId,
     KvSpec, Linear, LinearAttention, Mark, RopeLayout, Routing, SelectiveScan, ShortConv, Span,
-    StateId, StateSpec, Tensor, Update, Vector, Weight,
+    StateId, StateSpec, Tensor, Vector, Weight,
 };
 
 use crate::attention::Attention;
@@ -12,7 +12,7 @@ use crate::limits::Limits;
 use crate::matmul;
 use crate::ops::{
     GatedUnit, GaussianTop, JoinRow, Map, MapOp, MatchLength, MixStreams, Norm, Rope, Rows,
-    RowsMut, Softmax, Zip, ZipOp,
+    RowsMut, Softmax, Zip, ZipOp, deinterleave,
 };
 use crate::pool::Pool;
 use crate::recurrent::{self, States};
@@ -212,43 +212,6 @@ fn activate_row(level: Level, kind: &ExpertGate, gate: &mut [f32], up: Option<&[
 /// The rows of `t` in the arena's data.
 fn rows_of(data: &[f32], t: Tensor) -> Rows<'_> {
     Rows { data: &data[t.offset()..t.end()], cols: t.cols(), stride: t.stride() }
-}
-
-/// Sorts the parts of a row's groups.
-fn deinterleave(x: &[f32], widths: &[usize], mut out: &mut [f32]) {
-    let mut start = 0;
-    for &width in widths {
-        for group in x.chunks_exact(widths.iter().sum()) {
-            let (to, rest) = out.split_at_mut(width);
-            to.copy_from_slice(&group[start..start + width]);
-            out = rest;
-        }
-        start += width;
-    }
-}
-
-/// The rows of all inputs.
-fn attention_inputs<'a>(data: &'a [f32], attention: &LinearAttention<'a>) -> recurrent::Inputs<'a> {
-    let LinearAttention { q, k, v, log_decay, beta, update, .. } = *attention;
-    let rows = |t: Tensor| rows_of(data, t);
-    recurrent::Inputs {
-        q: rows(q),
-        k: rows(k),
-        v: rows(v),
-        log_decay: rows(log_decay),
-        constant_decay: log_decay.rows() == 1,
-        beta: beta.map(rows),
-        update: match update {
-            Update::Add => recurrent::Update::Add,
-            Update::AddLate(bonus) => recurrent::Update::AddLate(bonus),
-            Update::Delta => recurrent::Update::Delta,
-            Update::Replace { a, b } => recurrent::Update::Replace(rows(a), rows(b)),
-        },
-        n_head: attention.n_head,
-        n_head_k: attention.n_head_k,
-        sharing: attention.sharing,
-        scale: attention.scale,
-    }
 }
 
 /// The rows of `t` as products take them.
@@ -599,7 +562,7 @@ impl Backend for Cpu {
         let out = self.arena.alloc(attention.v.rows(), attention.v.cols());
         let (below, data) = self.arena.split(out);
         let states = self.states.values(state, attention.state_len());
-        let inputs = attention_inputs(below, attention);
+        let inputs = recurrent::Inputs::new(attention, |t| rows_of(below, t));
         recurrent::linear_attention(&self.pool, self.level, inputs, states, batch, data);
         out
     }

@@ -12,7 +12,7 @@ pub use gaussian::GaussianTop;
 pub use norm::{MatchLength, Norm};
 pub use rope::Rope;
 pub use softmax::Softmax;
-pub use streams::MixStreams;
+pub use streams::{MixStreams, deinterleave};
 
 /// Rows of `cols` values, `stride` apart.
 #[derive(Clone, Copy)]

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use backend::{HeadSharing, Span};
+use backend::{HeadSharing, LinearAttention, Span, Tensor};
 
 use super::{Target, for_each_chunk, load, part, store};
 use crate::ops::Rows;
@@ -40,6 +40,31 @@ pub enum Update<'a> {
     AddLate(&'a [f32]),
     Delta,
     Replace(Rows<'a>, Rows<'a>),
+}
+
+impl<'a> Inputs<'a> {
+    /// The inputs' rows, and parameters.
+    pub fn new(attention: &LinearAttention<'a>, rows: impl Fn(Tensor) -> Rows<'a>) -> Self {
+        let LinearAttention { q, k, v, log_decay, beta, update, .. } = *attention;
+        Self {
+            q: rows(q),
+            k: rows(k),
+            v: rows(v),
+            log_decay: rows(log_decay),
+            constant_decay: log_decay.rows() == 1,
+            beta: beta.map(&rows),
+            update: match update {
+                backend::Update::Add => Update::Add,
+                backend::Update::AddLate(bonus) => Update::AddLate(bonus),
+                backend::Update::Delta => Update::Delta,
+                backend::Update::Replace { a, b } => Update::Replace(rows(a), rows(b)),
+            },
+            n_head: attention.n_head,
+            n_head_k: attention.n_head_k,
+            sharing: attention.sharing,
+            scale: attention.scale,
+        }
+    }
 }
 
 /// Attends, see [`backend::LinearAttention`]. `out` is dense.

@@ -11,7 +11,7 @@ mod shift;
 mod states;
 
 pub use conv::{Conv, short_conv};
-pub use linear_attention::{Inputs, Update, linear_attention};
+pub use linear_attention::{Inputs, linear_attention};
 pub use scan::{Scan, selective_scan};
 pub use shift::token_shift;
 pub use states::States;
