@@ -68,6 +68,26 @@ impl<'a> Weights<'a> {
         self.load(name, shape)
     }
 
+    /// A stack of `count` matrices that the file has one by one; they are copied.
+    pub fn gathered(
+        &self,
+        name: impl Fn(usize) -> String,
+        [cols, rows, count]: [usize; 3],
+    ) -> Result<Weight, Error> {
+        let matrix = |i| self.matrix(&name(i), [cols, rows]);
+        let parts = (0..count).map(matrix).collect::<Result<Vec<_>, _>>()?;
+        let Some(first) = parts.first() else { return Err(self.missing(&name(0))) };
+        if let Some(other) = parts.iter().find(|part| part.ty() != first.ty()) {
+            return Err(Error::Value {
+                key: other.name().into(),
+                value: other.ty().to_string(),
+                expected: format!("{} as {}", first.ty(), first.name()),
+            });
+        }
+        let data: Vec<u8> = parts.iter().flat_map(|part| part.matrix(0)).copied().collect();
+        Ok(Weight::new(first.name(), first.ty(), [cols, rows, count], data.into())?)
+    }
+
     /// A required matrix with any number of rows, such as a token embedding.
     pub fn table(&self, name: &str, cols: usize) -> Result<Weight, Error> {
         let info = self.find(name).ok_or_else(|| self.missing(name))?;

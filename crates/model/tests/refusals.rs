@@ -89,6 +89,35 @@ fn weights_that_are_not_numbers_give_an_error_not_an_answer() {
     assert!(matches!(context.decode(&[3, 4, 5], Outputs::Last), Err(Error::NotFinite)));
 }
 
+/// Whatever number stands in the place of another: an error, or some model.
+#[test]
+fn no_number_in_the_metadata_makes_a_model_panic() {
+    let mut n_loaded = 0;
+    for fixture in Fixture::all() {
+        let file = fixture.file();
+        let gguf = Gguf::parse(Bytes::from(file.clone())).expect("a valid file");
+        let arch = gguf.metadata().str("general.architecture").expect("a name").to_owned();
+        let numbers = gguf
+            .metadata()
+            .iter()
+            .filter(|(key, value)| key.starts_with(&arch) && matches!(value, gguf::Value::U32(_)));
+        for (key, _) in numbers {
+            let key = key.as_bytes();
+            let at = file.windows(key.len()).position(|bytes| bytes == key).expect("the key");
+            for value in [0u32, 3, u32::MAX] {
+                let mut file = file.clone();
+                // Between key and value there is the value's type.
+                file[at + key.len() + 4..][..4].copy_from_slice(&value.to_le_bytes());
+                if let Ok(mut context) = context(file, 8) {
+                    let _ = context.decode(&[5, 6, 7], Outputs::Last);
+                    n_loaded += 1;
+                }
+            }
+        }
+    }
+    assert!(n_loaded > 0, "some numbers don't matter");
+}
+
 #[test]
 fn tokens_and_positions_out_of_range_are_refused() {
     let mut context = context(Fixture::named("llama-gqa").file(), 10).expect("it loads");

@@ -330,7 +330,8 @@ impl Backend for Reference {
 
     fn moe_chosen(&mut self, x: Tensor, chosen: &[(usize, f32)], experts: &Experts) -> Tensor {
         assert!(chosen.len().is_multiple_of(x.rows()), "{} experts for {x:?}", chosen.len());
-        let chosen = chosen.chunks(chosen.len() / x.rows());
+        let n_used = chosen.len().checked_div(x.rows()).unwrap_or(0);
+        let chosen = chosen.chunks(n_used.max(1));
         let rows = chosen
             .enumerate()
             .flat_map(|(row, chosen)| linear::moe(self.arena.row(x, row), chosen, false, experts));

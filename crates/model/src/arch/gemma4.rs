@@ -70,7 +70,11 @@ pub(super) fn load(source: &Source<'_>) -> Result<Arc<dyn Model>, Error> {
     let n_kv = hp.n_layer.saturating_sub(n_shared);
     if n_kv < 2 {
         let (key, value) = ("attention.shared_kv_layers".into(), n_shared.to_string());
-        return Err(Error::Value { key, value, expected: format!("at most {}", hp.n_layer - 2) });
+        return Err(Error::Value {
+            key,
+            value,
+            expected: format!("at least 2 fewer than {}", hp.n_layer),
+        });
     }
     let of_sliding = |key: &str, usual| Ok::<_, Error>(keys.opt_width(key)?.unwrap_or(usual));
     let head_dim = of_sliding("attention.key_length_swa", hp.head_dim)?;
@@ -83,15 +87,15 @@ pub(super) fn load(source: &Source<'_>) -> Result<Arc<dyn Model>, Error> {
             false => Ok(heads),
         }
     };
+    let width = keys.opt_usize("embedding_length_per_layer_input")?.filter(|&width| width > 0);
     let layers = (0..hp.n_layer)
-        .map(|il| GemmaLayer::load(source, norm, il, heads(il)?, &window, n_kv))
+        .map(|il| GemmaLayer::load(source, norm, il, heads(il)?, &window, n_kv, width))
         .collect::<Result<_, Error>>()?;
     let rope = Rope::load(keys, w, hp, RopeLayout::Neox)?;
     let rope_sliding = rope.unscaled_sliding(keys, 10_000.0)?.without_factors();
     let rope_sliding = Rope { head_dim, ..(*rope_sliding).clone() }.with_width(Some(n_rot))?;
     let embedding = Embedding { scale: (hp.n_embd as f32).sqrt(), ..Embedding::load(w, hp)? };
     let n_vocab = embedding.table.rows();
-    let width = keys.opt_usize("embedding_length_per_layer_input")?.filter(|&width| width > 0);
     let inputs = |width| PerLayerInputs::load(w, hp, norm, width, n_vocab);
     let softcap = keys.opt_f32("final_logit_softcapping")?.unwrap_or(0.0);
     Ok(Arc::new(Gemma4 {
@@ -120,6 +124,7 @@ impl GemmaLayer {
         heads: Heads,
         window: &Window,
         n_kv: usize,
+        per_layer_width: Option<usize>,
     ) -> Result<Self, Error> {
         let Source { keys, hp, weights } = source;
         let w = &weights.layer(il);
@@ -141,8 +146,7 @@ impl GemmaLayer {
             }
             Projections::Shared { queries: load_queries(w, heads, hp.n_embd)?, from }
         };
-        let with_inputs = w.has("inp_gate.weight");
-        let gate = || PerLayerGate::load(w, hp, kind, w.cols("proj.weight")?);
+        let gate = |width| PerLayerGate::load(w, hp, kind, width);
         let mask = window.mask(il);
         Ok(Self {
             sliding,
@@ -156,7 +160,7 @@ impl GemmaLayer {
             ffn: Ffn::gated(w, hp.n_embd, Activation::GeluTanh)?,
             experts: ExpertsBeside::load(source, w, kind)?,
             ffn_post_norm: norm("post_ffw_norm", hp.n_embd)?,
-            per_layer: with_inputs.then(gate).transpose()?,
+            per_layer: per_layer_width.map(gate).transpose()?,
             scale: w.opt_vector("layer_output_scale.weight", 1)?.map_or(1.0, |scale| scale[0]),
         })
     }

@@ -24,7 +24,6 @@ struct GraniteSwitch {
     embedding: Embedding,
     switch: Switch,
     rope: Option<Arc<Rope>>,
-    attention: AttentionParams,
     layers: Vec<SwitchLayer>,
     head: Head,
 }
@@ -40,6 +39,7 @@ struct Switch {
 
 struct SwitchLayer {
     residual_scale: f32,
+    attention: AttentionParams,
     attn_norm: Norm,
     qkv: Qkv,
     qkv_adapters: [Experts; 3],
@@ -63,9 +63,8 @@ pub(super) fn load(source: &Source<'_>) -> Result<Arc<dyn Model>, Error> {
     let n_slots = switch.activations.len() + 1;
     let rank = keys.count("adapters.lora_rank")?.min(MOST);
     let layers = (0..hp.n_layer)
-        .map(|il| SwitchLayer::load(source, norm, scales.residual, il, [rank, n_slots]))
+        .map(|il| SwitchLayer::load(source, norm, &scales, il, [rank, n_slots]))
         .collect::<Result<Vec<_>, Error>>()?;
-    let heads = hp.heads(0)?;
     let rotary = keys.opt_bool("rope.scaling.finetuned")?.unwrap_or(true);
     let rope = rotary.then(|| source.rope(RopeLayout::Norm)).transpose()?;
     let mut embedding = Embedding::load(weights, hp)?;
@@ -88,7 +87,6 @@ pub(super) fn load(source: &Source<'_>) -> Result<Arc<dyn Model>, Error> {
         embedding,
         switch,
         rope,
-        attention: AttentionParams::causal(heads.n_head, scales.attention),
         layers,
     }))
 }
@@ -186,7 +184,7 @@ impl SwitchLayer {
     fn load(
         source: &Source<'_>,
         norm: NormKind,
-        residual_scale: f32,
+        scales: &Scales,
         il: usize,
         adapters: [usize; 2],
     ) -> Result<Self, Error> {
@@ -197,7 +195,8 @@ impl SwitchLayer {
         let (n_v, n_out) = (heads.n_head_kv * heads.head_dim_v, heads.n_head * heads.head_dim_v);
         let adapted = |name, shape| Adapted::load(w, name, shape, adapters);
         Ok(Self {
-            residual_scale,
+            residual_scale: scales.residual,
+            attention: AttentionParams::causal(heads.n_head, scales.attention),
             attn_norm: norm.load(w, "attn_norm", n_embd)?,
             qkv: Qkv::load(w, heads, n_embd)?,
             qkv_adapters: [
@@ -233,7 +232,7 @@ impl SwitchLayer {
             cx.rotate(qkv[0], &table);
             cx.rotate(qkv[1], &table);
         }
-        let a = cx.attend(il, qkv, &model.attention);
+        let a = cx.attend(il, qkv, &self.attention);
         let a = self.attn_output.forward(cx, a, chosen);
         cx.add_scaled(x, a, self.residual_scale);
 

@@ -10,6 +10,10 @@ pub(super) fn load(source: &Source<'_>) -> Result<Arc<dyn Model>, Error> {
     let Source { keys, hp, .. } = source;
     let (norm, rope) = (source.rms_norm()?, source.rope(RopeLayout::Neox)?);
     let group = keys.count("experts_per_group")?;
+    if !hp.n_expert.is_multiple_of(group) {
+        let (key, value) = ("experts_per_group".into(), group.to_string());
+        return Err(Error::Value { key, value, expected: format!("a divisor of {}", hp.n_expert) });
+    }
     let n_adjugate = hp.n_expert / group;
     let group_scale = keys.f32("expert_group_scale")?;
     let experts = source.normalized_routing()?;

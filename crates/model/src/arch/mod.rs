@@ -254,7 +254,7 @@ mod tests {
 
     #[test]
     fn nearest_name_is_close_or_none() {
-        assert_eq!(nearest("gemma4"), Some("gemma3"));
+        assert_eq!(nearest("gema4"), Some("gemma4"));
         assert_eq!(nearest("lama"), Some("llama"));
         assert_eq!(nearest("unheard-of-architecture"), None);
         assert_eq!(edit_distance("kitten", "sitting"), 3);

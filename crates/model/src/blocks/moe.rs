@@ -1,5 +1,7 @@
 //! Mixture-of-experts feed-forward.
 
+use std::ops::Range;
+
 use backend::{
     Activation, ExpertGate, ExpertLinear, Experts, Gating, Glu, Groups, Linear, Routing, Tensor,
 };
@@ -173,8 +175,8 @@ impl FeedForward for LatentMoe {
     }
 }
 
-/// `n` experts: the stacks `ffn_{gate,up,down}_NAME`, or `ffn_gate_up_NAME` with gates first. Those
-/// without gates have the activation alone.
+/// `n` experts: the stacks `ffn_{gate,up,down}_NAME`, or `ffn_gate_up_NAME` with gates first, or in
+/// old files a tensor for each. Those without gates have the activation alone.
 pub fn load_experts(
     w: &Weights<'_>,
     name: &str,
@@ -182,33 +184,49 @@ pub fn load_experts(
     n: usize,
     glu: Glu,
 ) -> Result<Experts, Error> {
-    let down = format!("ffn_down_{name}");
-    let n_ff = w.cols(&format!("{down}.weight"))?;
-    let down = w.expert_linear(&down, [n_ff, n_embd, n])?;
-    let up = format!("ffn_up_{name}");
-    let gate_up = format!("ffn_gate_up_{name}");
-    if w.has(&format!("{gate_up}.weight")) {
-        let both = w.expert_linear(&gate_up, [n_embd, 2 * n_ff, n])?;
-        let scale = w.opt_vector(&format!("{up}.scale"), n)?;
-        let [gate, up] = [0..n_ff, n_ff..2 * n_ff].map(|rows| ExpertLinear {
+    let n_ff = match w.has("ffn_down.0.weight") {
+        true => w.cols("ffn_down.0.weight")?,
+        false => w.cols(&format!("ffn_down_{name}.weight"))?,
+    };
+    let required = |part: &str, shape| {
+        let missing =
+            || Error::MissingTensor { name: w.full_name(&format!("ffn_{part}_{name}.weight")) };
+        opt_part(w, part, name, shape)?.ok_or_else(missing)
+    };
+    let down = required("down", [n_ff, n_embd, n])?;
+    if let Some(both) = opt_part(w, "gate_up", name, [n_embd, 2 * n_ff, n])? {
+        let scale = w.opt_vector(&format!("ffn_up_{name}.scale"), n)?;
+        let half = |rows: Range<usize>| ExpertLinear {
             weight: both.weight.slice_rows(rows.clone()),
             scale: scale.clone(),
             bias: both.bias.as_ref().map(|bias| {
-                let of_expert = |bias: &[f32]| bias[rows.clone()].to_vec();
-                backend::Vector::new(bias.chunks(2 * n_ff).flat_map(of_expert).collect::<Vec<_>>())
+                let experts = bias.chunks(2 * n_ff);
+                experts.flat_map(|bias| bias[rows.clone()].to_vec()).collect::<Vec<_>>().into()
             }),
-        });
-        return Ok(Experts { gate: ExpertGate::Gated(gate, glu), up, down });
+        };
+        let gate = ExpertGate::Gated(half(0..n_ff), glu);
+        return Ok(Experts { gate, up: half(n_ff..2 * n_ff), down });
     }
-    let gate = w.opt_expert_linear(&format!("ffn_gate_{name}"), [n_embd, n_ff, n])?;
-    let gate = match (gate, glu) {
-        (Some(gate), glu) => ExpertGate::Gated(gate, glu),
+    let shape = [n_embd, n_ff, n];
+    let gate = match (opt_part(w, "gate", name, shape)?, glu) {
         (None, Glu::Plain(activation)) => ExpertGate::Plain(activation),
-        (None, _) => {
-            return Err(Error::MissingTensor {
-                name: w.full_name(&format!("ffn_gate_{name}.weight")),
-            });
-        }
+        (Some(gate), glu) => ExpertGate::Gated(gate, glu),
+        (None, glu) => ExpertGate::Gated(required("gate", shape)?, glu),
     };
-    Ok(Experts { gate, up: w.expert_linear(&up, [n_embd, n_ff, n])?, down })
+    Ok(Experts { gate, up: required("up", shape)?, down })
+}
+
+/// A part of all experts, if the file has it.
+fn opt_part(
+    w: &Weights<'_>,
+    part: &str,
+    name: &str,
+    shape: [usize; 3],
+) -> Result<Option<ExpertLinear>, Error> {
+    let of_expert = |e: usize| format!("ffn_{part}.{e}.weight");
+    if !w.has(&of_expert(0)) {
+        return w.opt_expert_linear(&format!("ffn_{part}_{name}"), shape);
+    }
+    let weight = w.gathered(of_expert, shape)?;
+    Ok(Some(ExpertLinear { weight, scale: None, bias: None }))
 }

@@ -169,17 +169,11 @@ impl Rope {
     }
 
     /// The same, turning this many values of a head, if the file names another number for these
-    /// layers. Frequency factors are for as many pairs as they are used with.
+    /// layers. Pairs beyond the frequency factors have none.
     pub fn with_width(&self, n_rot: Option<usize>) -> Result<Arc<Self>, Error> {
         let n_rot = n_rot.unwrap_or(self.n_rot);
         check_width(n_rot, self.head_dim)?;
-        let first = |factors: &Vector| Vector::new(&factors[..factors.len().min(n_rot / 2)]);
-        Ok(Arc::new(Self {
-            n_rot,
-            factors: self.factors.as_ref().map(first),
-            long_factors: self.long_factors.as_ref().map(first),
-            ..self.clone()
-        }))
+        Ok(Arc::new(Self { n_rot, ..self.clone() }))
     }
 
     /// The rotations of a batch, for a context of `n_ctx` positions.
@@ -209,7 +203,8 @@ impl Rope {
                     return 0.0;
                 }
                 let exponent = -2.0 * pair as f64 / self.n_rot as f64;
-                let factor = factors.map_or(1.0, |factors| f64::from(factors[pair]));
+                let factor =
+                    factors.and_then(|factors| factors.get(pair)).map_or(1.0, |&f| f64::from(f));
                 let extrapolated = f64::from(self.freq_base).powf(exponent) / factor;
                 let interpolated = extrapolated * f64::from(self.freq_scale);
                 let Some((yarn, (low, high))) = ramp else { return interpolated };
