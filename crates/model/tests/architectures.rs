@@ -58,7 +58,7 @@ fn check_all(ty: KvType, limit: Limit, cuts: &[(&str, &[usize])]) {
                 if !causal && how != "one batch" {
                     continue;
                 }
-                context.truncate(0);
+                context.clear();
                 let error = nmse(&expected, &run(&mut context, &tokens, chunks));
                 println!("{:20} {name:32} {how:16} {error:9.2e} (limit {tol:.1e})", fixture.name);
                 if error.is_nan() || error > tol {
@@ -154,7 +154,7 @@ fn last_output_equals_the_last_of_all() {
         for (backend, limit) in backends().into_iter().zip([0.0, fixture.tol]) {
             let mut context = Context::new(model.clone(), backend, 256, KvType::F32).unwrap();
             let all = context.decode(&tokens, Outputs::All).unwrap().to_vec();
-            context.truncate(0);
+            context.clear();
             assert!(context.decode(start, Outputs::None).unwrap().is_empty());
             let last = context.decode(end, Outputs::Last).unwrap();
             let error = nmse(&all[all.len() - last.len()..], last);

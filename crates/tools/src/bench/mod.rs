@@ -176,7 +176,9 @@ struct Runner<'a> {
 impl<'a> Runner<'a> {
     fn new(model: &Arc<dyn Model>, plan: &'a Plan, backend: Cpu) -> Result<Self, model::Error> {
         let n_ctx = plan.tests().map(Test::positions).max().unwrap_or(0);
-        let context = Context::new(model.clone(), Box::new(backend), n_ctx, plan.kv_types)?;
+        // The second sequence remembers where repetitions begin.
+        let backend = Box::new(backend);
+        let context = Context::with_sequences(model.clone(), backend, n_ctx, 2, plan.kv_types)?;
         // Tokens that differ, over all of the vocabulary: a prime step.
         let n_vocab = model.shape().n_vocab;
         let tokens = (0..n_ctx).map(|i| (i * 7919 % n_vocab) as u32).collect();
@@ -194,15 +196,16 @@ impl<'a> Runner<'a> {
         let counted = prompt + generated;
         let total = depth + warm_up + self.plan.repetitions * counted;
         progress(0, total);
-        self.context.truncate(0);
+        self.context.clear();
         self.evaluate(0, depth, self.plan.batch)?;
+        self.context.fork(0, 1);
         progress(depth, total);
         let batch = if generated > 0 { 1 } else { self.plan.batch };
         self.evaluate(depth, warm_up, batch)?;
         let mut samples = Vec::with_capacity(self.plan.repetitions);
         for repetition in 0..self.plan.repetitions {
             progress(depth + warm_up + repetition * counted, total);
-            self.context.truncate(depth);
+            self.context.fork(1, 0);
             let start = Instant::now();
             self.evaluate(depth, counted, batch)?;
             samples.push(u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX));
