@@ -220,9 +220,8 @@ fn models_open_from_within_other_files() {
     let path = folder.join("container");
     std::fs::write(&path, &container).unwrap();
 
-    let within = |members: &[_]| {
-        Location::within(&path, "m-00002-of-00003.gguf", members.iter().cloned())
-    };
+    let within =
+        |members: &[_]| Location::within(&path, "m-00002-of-00003.gguf", members.iter().cloned());
     let model = within(&members).open().unwrap();
     for no in 0..3 {
         let tensor = model.tensor(&format!("t{no}")).unwrap();

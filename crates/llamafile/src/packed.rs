@@ -20,8 +20,23 @@ const MAX_TEXT: u64 = 64 << 20;
 
 /// First arguments with which `.args` does not count: they are no conversation.
 const COMMANDS: &[&str] = &[
-    "bench", "synth", "doctor", "pack", "retarget", "upgrade", "inspect", "unpack", "verify", "pull",
-    "help", "version", "--help", "-h", "--usage", "--version", "--install",
+    "bench",
+    "synth",
+    "doctor",
+    "pack",
+    "retarget",
+    "upgrade",
+    "inspect",
+    "unpack",
+    "verify",
+    "pull",
+    "help",
+    "version",
+    "--help",
+    "-h",
+    "--usage",
+    "--version",
+    "--install",
 ];
 
 /// What is packed with the program.
@@ -109,7 +124,8 @@ pub fn text(path: &str) -> Option<Result<Vec<u8>, CliError>> {
 
 impl Own {
     fn new(path: PathBuf, archive: Option<Archive>) -> Result<Self, CliError> {
-        let mut own = Self { path: Some(path), archives: archive.into_iter().collect(), beside: None };
+        let mut own =
+            Self { path: Some(path), archives: archive.into_iter().collect(), beside: None };
         let path = own.path.as_deref().unwrap_or(Path::new(""));
         if own.archives.iter().flat_map(Archive::entries).any(pack::Entry::is_model) {
             return Ok(own);
@@ -153,8 +169,10 @@ fn stored_or_plain(path: &Path) -> Result<Location, CliError> {
 /// The model that a file is for: the only one, or the one that its `.args` names.
 fn only_model(archive: &Archive) -> Result<Option<Location>, CliError> {
     let models = archive.entries().iter().filter(|entry| entry.is_model());
-    let names: Vec<&str> =
-        models.map(pack::Entry::name).filter(|name| is_first(name) && !name.contains("mmproj")).collect();
+    let names: Vec<&str> = models
+        .map(pack::Entry::name)
+        .filter(|name| is_first(name) && !name.contains("mmproj"))
+        .collect();
     let name = match names[..] {
         [] => return Ok(None),
         [name] => name.to_owned(),
@@ -216,7 +234,9 @@ pub fn explain(error: Error) -> CliError {
     let cause = CliError::new(&error);
     match error {
         Error::NotPacked { .. } => cause.hint("'llamafile pack' makes such files"),
-        Error::NoEntry { .. } => cause.hint("'llamafile inspect FILE' lists what is packed in a file"),
+        Error::NoEntry { .. } => {
+            cause.hint("'llamafile inspect FILE' lists what is packed in a file")
+        }
         Error::NoEngine { .. } => cause.hint("give a folder that has one with --engines"),
         Error::Engine { .. } => cause.hint("use executables as they were released"),
         Error::Name { .. } => cause.hint("rename the file"),

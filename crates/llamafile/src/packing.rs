@@ -210,9 +210,9 @@ fn arguments(wish: &Packing, members: &[Source]) -> Result<Option<String>, CliEr
             let all = model.iter().flatten().chain(arguments).map(String::as_str);
             Some(pack::args::text(all))
         }
-        (None, None) => members.first().map(|first| {
-            pack::args::text(default_model(first).iter().map(String::as_str))
-        }),
+        (None, None) => members
+            .first()
+            .map(|first| pack::args::text(default_model(first).iter().map(String::as_str))),
     };
     if let Some(text) = &text {
         let parsed = args::parse(pack::args::expand(text, Vec::new()), |_| None);
@@ -245,8 +245,7 @@ fn with_shards(models: &[PathBuf]) -> Result<Vec<PathBuf>, CliError> {
 fn shards(model: &Path) -> Vec<PathBuf> {
     let own = || vec![model.to_owned()];
     let name = model.file_name().unwrap_or_default().to_string_lossy();
-    let Some((rest, count)) =
-        name.strip_suffix(".gguf").and_then(|stem| stem.rsplit_once("-of-"))
+    let Some((rest, count)) = name.strip_suffix(".gguf").and_then(|stem| stem.rsplit_once("-of-"))
     else {
         return own();
     };
@@ -289,10 +288,10 @@ mod tests {
             let shards = shards(Path::new(path)).into_iter();
             shards.map(|path| path.display().to_string()).collect()
         };
-        assert_eq!(names("d/m-00001-of-00002.gguf"), [
-            "d/m-00001-of-00002.gguf",
-            "d/m-00002-of-00002.gguf"
-        ]);
+        assert_eq!(
+            names("d/m-00001-of-00002.gguf"),
+            ["d/m-00001-of-00002.gguf", "d/m-00002-of-00002.gguf"]
+        );
         for single in ["m.gguf", "m-of-x.gguf", "m-00002-of-00002.gguf", "m-1-of-2.gguf"] {
             assert_eq!(names(single), [single]);
         }

@@ -8,7 +8,7 @@
 
 use std::collections::HashSet;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -22,8 +22,10 @@ use crate::zip::{Method, Record};
 const MAX_ENTRIES: usize = 1 << 16;
 /// Most bytes of the central directory.
 const MAX_DIRECTORY: u64 = 64 << 20;
-/// Longest comment at the end of an archive, and the record before it.
-const MAX_END: u64 = (1 << 16) + 22;
+/// Bytes of the record at the end of an archive.
+const END: u64 = 22;
+/// The same with the longest comment.
+const MAX_END: u64 = (1 << 16) + END;
 /// Longest name and extra fields of a member.
 const MAX_HEADER: usize = 2 * 65_536;
 
@@ -85,26 +87,17 @@ impl Archive {
         if !about.is_file() {
             return Ok(None);
         }
+        let ends = ends_as_archive(&file, about.len()).map_err(Error::io("read", path))?;
         let mut buffer = vec![0; rawzip::RECOMMENDED_BUFFER_SIZE];
         let locator = ZipLocator::new().max_search_space(MAX_END);
         let archive = match locator.locate_in_file(file, &mut buffer) {
             Ok(archive) if archive.end_offset() == about.len() => archive,
-            Ok(_) => return Ok(None),
-            Err((_, error)) => {
-                return match error.kind() {
-                    rawzip::ErrorKind::MissingEndOfCentralDirectory => Ok(None),
-                    rawzip::ErrorKind::IO(_) => Err(Error::Io {
-                        action: "read",
-                        path: path.to_owned(),
-                        error: io::Error::other(error),
-                    }),
-                    _ => Err(Error::damaged(path, error.to_string())),
-                };
-            }
+            Err((_, error)) if ends => return Err(Error::damaged(path, error.to_string())),
+            // Bytes of a program may look like an end, too.
+            Ok(_) | Err(_) => return Ok(None),
         };
         let directory = archive.directory_offset();
-        let entries =
-            Reader { path, archive: &archive, directory }.entries(&mut buffer)?;
+        let entries = Reader { path, archive: &archive, directory }.entries(&mut buffer)?;
         Ok(Some(Self { path: path.to_owned(), entries, directory }))
     }
 
@@ -158,8 +151,8 @@ impl Archive {
         let failed = Error::io("read", &self.path);
         let mut file = File::open(&self.path).map_err(Error::io("open", &self.path))?;
         let len = entry.data.end - entry.data.start;
-        let copied = io::Seek::seek(&mut file, io::SeekFrom::Start(entry.data.start))
-            .and_then(|_| match entry.record.method {
+        let copied =
+            file.seek(SeekFrom::Start(entry.data.start)).and_then(|_| match entry.record.method {
                 Method::Stored => copy(file.take(len), entry.size(), sink),
                 Method::Deflated => copy(DeflateDecoder::new(file.take(len)), entry.size(), sink),
             });
@@ -184,6 +177,17 @@ impl Archive {
     fn missing(&self, name: &str) -> Error {
         Error::NoEntry { path: self.path.clone(), name: name.to_owned() }
     }
+}
+
+/// Whether the last bytes of a file are the end of an archive without a comment.
+fn ends_as_archive(mut file: &File, len: u64) -> io::Result<bool> {
+    let mut end = [0; END as usize];
+    if len < END {
+        return Ok(false);
+    }
+    file.seek(SeekFrom::Start(len - END))?;
+    file.read_exact(&mut end)?;
+    Ok(end.starts_with(b"PK\x05\x06") && end.ends_with(&[0, 0]))
 }
 
 /// Hands at most one byte more than `limit` to `sink`; returns how many there were, and their CRC.
@@ -283,9 +287,8 @@ impl Reader<'_> {
         encrypted: bool,
         header: &mut [u8],
     ) -> Result<Entry, Error> {
-        let damaged = |problem: String| {
-            Error::damaged(self.path, format!("{}: {problem}", record.name))
-        };
+        let damaged =
+            |problem: String| Error::damaged(self.path, format!("{}: {problem}", record.name));
         if encrypted {
             return Err(damaged("it is encrypted".into()));
         }

@@ -81,12 +81,7 @@ pub(crate) fn edit(
 
 /// Writes a front into the first `room` bytes of a file, zeros behind it, its first page last: if
 /// this is cut short, a script still finds its engines.
-pub(crate) fn replace(
-    file: &mut File,
-    path: &Path,
-    front: &[u8],
-    room: u64,
-) -> Result<(), Error> {
+pub(crate) fn replace(file: &mut File, path: &Path, front: &[u8], room: u64) -> Result<(), Error> {
     let need = front.len() as u64;
     if need > room {
         return Err(Error::Room { path: path.to_owned(), need, room });

@@ -55,7 +55,9 @@ pub fn check_signature(exe: &[u8]) -> Result<(), &'static str> {
     let Some((_, at)) = commands.into_iter().find(|(kind, _)| *kind == CODE_SIGNATURE) else {
         return match view.u32(4) {
             Some(CPU_X86_64) => Ok(()),
-            _ => Err("it is not signed, and Apple's processors run nothing unsigned; sign it ad hoc"),
+            _ => {
+                Err("it is not signed, and Apple's processors run nothing unsigned; sign it ad hoc")
+            }
         };
     };
     let offset = u64::from(view.u32(at + 8).ok_or(damaged)?);
@@ -90,9 +92,8 @@ fn matches(exe: &[u8], offset: u64, signature: View<'_>) -> Option<bool> {
         return None;
     }
     let count = u64::from(signature.u32_be(8)?);
-    let slot = (0..count).find(|slot| {
-        signature.u32_be(12 + 8 * slot) == Some(CODE_DIRECTORY_SLOT)
-    })?;
+    let slot =
+        (0..count).find(|slot| signature.u32_be(12 + 8 * slot) == Some(CODE_DIRECTORY_SLOT))?;
     let start = u64::from(signature.u32_be(16 + 8 * slot)?);
     let len = u64::from(signature.u32_be(start + 4)?);
     let directory = View(signature.bytes(start, len)?);

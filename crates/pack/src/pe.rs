@@ -110,7 +110,8 @@ impl<'a> Headers<'a> {
             return Err("its PE headers are too long to stand behind the script");
         }
         let shift = HEADERS - self.size;
-        if !shift.is_multiple_of(u64::from(self.view.u32(self.optional + 36).ok_or(damaged)?.max(1)))
+        if !shift
+            .is_multiple_of(u64::from(self.view.u32(self.optional + 36).ok_or(damaged)?.max(1)))
         {
             return Err("the size of its PE headers is not aligned");
         }

@@ -13,6 +13,10 @@ pub enum Os {
     Windows,
     /// FreeBSD.
     FreeBsd,
+    /// NetBSD.
+    NetBsd,
+    /// OpenBSD.
+    OpenBsd,
 }
 
 /// A family of processors.
@@ -35,7 +39,7 @@ pub struct Target {
 
 impl Target {
     /// Every system, those most used first.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::new(Os::Linux, Arch::X86_64),
         Self::new(Os::Linux, Arch::Aarch64),
         Self::new(Os::Macos, Arch::Aarch64),
@@ -44,6 +48,8 @@ impl Target {
         Self::new(Os::Windows, Arch::Aarch64),
         Self::new(Os::FreeBsd, Arch::X86_64),
         Self::new(Os::FreeBsd, Arch::Aarch64),
+        Self::new(Os::NetBsd, Arch::X86_64),
+        Self::new(Os::OpenBsd, Arch::X86_64),
     ];
 
     /// The Windows that a portable file is an executable for; Windows on ARM runs it, too.
@@ -69,6 +75,10 @@ impl Target {
             (Os::Windows, Arch::Aarch64) => "windows-aarch64",
             (Os::FreeBsd, Arch::X86_64) => "freebsd-x86_64",
             (Os::FreeBsd, Arch::Aarch64) => "freebsd-aarch64",
+            (Os::NetBsd, Arch::X86_64) => "netbsd-x86_64",
+            (Os::NetBsd, Arch::Aarch64) => "netbsd-aarch64",
+            (Os::OpenBsd, Arch::X86_64) => "openbsd-x86_64",
+            (Os::OpenBsd, Arch::Aarch64) => "openbsd-aarch64",
         }
     }
 
@@ -87,6 +97,10 @@ impl Target {
             (Os::Windows, _) => &[],
             (Os::FreeBsd, Arch::X86_64) => &["FreeBSD amd64"],
             (Os::FreeBsd, Arch::Aarch64) => &["FreeBSD arm64"],
+            (Os::NetBsd, Arch::X86_64) => &["NetBSD amd64"],
+            (Os::NetBsd, Arch::Aarch64) => &["NetBSD evbarm", "NetBSD aarch64"],
+            (Os::OpenBsd, Arch::X86_64) => &["OpenBSD amd64"],
+            (Os::OpenBsd, Arch::Aarch64) => &["OpenBSD arm64"],
         }
     }
 
@@ -100,7 +114,7 @@ impl Target {
                 format!("llamafile-{name}"),
                 format!("llamafile-{}", name.replace("linux", "linux-glibc")),
             ],
-            Os::Macos | Os::FreeBsd => vec![format!("llamafile-{name}")],
+            Os::Macos | Os::FreeBsd | Os::NetBsd | Os::OpenBsd => vec![format!("llamafile-{name}")],
         }
     }
 }

@@ -37,8 +37,7 @@ impl Archive {
             None => Vec::new(),
         };
         let text = String::from_utf8_lossy(&text);
-        let mut listed: HashMap<&str, &str> =
-            sums(&text).map(|(sum, name)| (name, sum)).collect();
+        let mut listed: HashMap<&str, &str> = sums(&text).map(|(sum, name)| (name, sum)).collect();
         let total = self.entries().iter().map(|entry| entry.size()).sum();
         let mut done = 0;
         let mut members = Vec::new();

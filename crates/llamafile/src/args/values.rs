@@ -113,7 +113,8 @@ pub fn on_off_auto(text: &str) -> Result<Option<bool>, Invalid> {
 pub fn file(path: &str) -> Result<Text, Invalid> {
     let read = match path {
         _ if let Some(packed) = packed::text(path) => {
-            let bytes = packed.map_err(|error| Invalid { cause: error.to_string(), remedy: None })?;
+            let bytes =
+                packed.map_err(|error| Invalid { cause: error.to_string(), remedy: None })?;
             String::from_utf8(bytes).map_err(|_| io::ErrorKind::InvalidData.into())
         }
         "-" => {

@@ -87,11 +87,7 @@ pub enum Event<'a> {
 /// # Errors
 /// A file that can't be read or is no model that generates text, too little memory, processors that
 /// can't be used, or an environment that names such an instruction set.
-pub fn run(
-    file: &Location,
-    plan: &Plan,
-    notice: &mut dyn FnMut(Event<'_>),
-) -> Result<(), Error> {
+pub fn run(file: &Location, plan: &Plan, notice: &mut dyn FnMut(Event<'_>)) -> Result<(), Error> {
     let path = file.path();
     let isa = Isa::from_env().map_err(Error::Isa)?;
     let failed = |error| Error::Model { path: path.to_owned(), error };
@@ -320,7 +316,8 @@ mod tests {
 
     #[test]
     fn a_file_that_is_no_model_is_refused() {
-        let error = run(&Path::new("no/such.gguf").into(), &Plan::default(), &mut |_| {}).unwrap_err();
+        let error =
+            run(&Path::new("no/such.gguf").into(), &Plan::default(), &mut |_| {}).unwrap_err();
         assert!(error.to_string().contains("no/such.gguf"), "{error}");
     }
 }
