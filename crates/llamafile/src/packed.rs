@@ -233,7 +233,8 @@ fn is_file(path: &str) -> bool {
 pub fn explain(error: Error) -> CliError {
     let cause = CliError::new(&error);
     match error {
-        Error::NotPacked { .. } => cause.hint("'llamafile pack' makes such files"),
+        Error::NotPacked { .. } => cause
+            .hint("if it is a llamafile, it was not fetched or copied to the end: fetch it again"),
         Error::NoEntry { .. } => {
             cause.hint("'llamafile inspect FILE' lists what is packed in a file")
         }

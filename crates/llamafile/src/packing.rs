@@ -20,22 +20,23 @@ const WINDOWS_LIMIT: u64 = 4 << 30;
 pub fn pack(wish: &Packing) -> Result<(), CliError> {
     let engines = engines(wish)?;
     let form = wish.form.unwrap_or_else(|| default_form(&engines));
-    let models = with_shards(&wish.files)?;
-    let members = models.iter().map(|path| Source::file(path)).collect::<Result<Vec<_>, _>>();
+    let files = with_shards(&wish.files)?;
+    let members = files.iter().map(|path| Source::file(path)).collect::<Result<Vec<_>, _>>();
     let members = members.map_err(explain)?;
-    let args = arguments(wish, &members)?;
-    if let Some(first) = wish.files.first() {
+    let model = wish.files.iter().find(|file| is_model(file));
+    if let Some(model) = model {
         // A model that does not load shall not be handed on.
-        generator::load(&first.into(), &Settings::default())?;
+        generator::load(&model.into(), &Settings::default())?;
     }
-    let output = match (&wish.output, models.first()) {
+    let args = arguments(wish, model, &members)?;
+    let output = match (&wish.output, model.or(files.first())) {
         (Some(output), _) => output.clone(),
         (None, Some(model)) => PathBuf::from(model.file_name().unwrap_or_default())
             .with_extension(if windows(form) { "exe" } else { "llamafile" }),
         (None, None) => return Err(CliError::new("pack needs -o for a file without a model")),
     };
-    if models.iter().any(|model| same_file(model, &output)) {
-        return Err(CliError::new(format!("{} is the model itself", output.display()))
+    if files.iter().any(|file| same_file(file, &output)) {
+        return Err(CliError::new(format!("{} is to be packed itself", output.display()))
             .hint("give another name with -o"));
     }
     let contents = Contents { form, engines: &engines, args, members };
@@ -201,28 +202,40 @@ fn default_form(engines: &[Engine]) -> Form {
 }
 
 /// The text of `.args`; without a wish it names the model.
-fn arguments(wish: &Packing, members: &[Source]) -> Result<Option<String>, CliError> {
+fn arguments(
+    wish: &Packing,
+    model: Option<&PathBuf>,
+    members: &[Source],
+) -> Result<Option<String>, CliError> {
+    let model = model.map(|model| {
+        let name = model.file_name().unwrap_or_default().to_string_lossy();
+        ["-m".to_owned(), format!("/zip/{name}")]
+    });
+    let model = model.iter().flatten().map(String::as_str);
     let text = match (&wish.args, &wish.arguments) {
         (Some(text), _) => Some(text.clone()),
         (None, Some(arguments)) => {
-            let names_model = arguments.iter().any(|word| word == "-m" || word == "--model");
-            let model = members.first().filter(|_| !names_model).map(default_model);
-            let all = model.iter().flatten().chain(arguments).map(String::as_str);
-            Some(pack::args::text(all))
+            let named = arguments.iter().any(|word| word == "-m" || word == "--model");
+            let arguments = arguments.iter().map(String::as_str);
+            Some(pack::args::text(model.filter(|_| !named).chain(arguments)))
         }
-        (None, None) => members
-            .first()
-            .map(|first| pack::args::text(default_model(first).iter().map(String::as_str))),
+        (None, None) => model.clone().next().map(|_| pack::args::text(model)),
     };
     if let Some(text) = &text {
-        let parsed = args::parse(pack::args::expand(text, Vec::new()), |_| None);
-        parsed.map_err(|error| error.within("arguments to pack"))?;
+        // What is packed is read from where it comes from.
+        let source = |argument: String| {
+            let name = argument.strip_prefix("/zip/").unwrap_or_default();
+            let member = members.iter().find(|member| member.name == name);
+            member.map_or(argument.clone(), |member| member.path.display().to_string())
+        };
+        let arguments = pack::args::expand(text, Vec::new()).into_iter().map(source).collect();
+        args::parse(arguments, |_| None).map_err(|error| error.within("arguments to pack"))?;
     }
     Ok(text)
 }
 
-fn default_model(member: &Source) -> [String; 2] {
-    ["-m".into(), format!("/zip/{}", member.name)]
+fn is_model(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "gguf")
 }
 
 /// The models, and with the first file of a split model all others that lie beside it.

@@ -19,8 +19,11 @@ pub enum Error {
         /// The system's reason.
         error: io::Error,
     },
-    /// Not a llamafile: nothing is stored in the file.
-    #[error("{}: nothing is packed in this file; expected a llamafile", path.display())]
+    /// Not a llamafile, or one that was cut off: the list of members is at the end of the file.
+    #[error(
+        "{}: there is no list of packed files at its end; expected a whole llamafile",
+        path.display()
+    )]
     NotPacked {
         /// The file.
         path: PathBuf,

@@ -52,42 +52,64 @@ fn body(places: &[Place]) -> String {
         let names: Vec<String> = target.uname().iter().map(|name| format!("'{name}'")).collect();
         if !names.is_empty() {
             // tail counts from 1.
-            let (names, from) = (names.join("|"), offset + 1);
-            let _ = writeln!(cases, "{names}) o_={from} s_={len} h_={hash} c_='{cksum}';;");
+            let (names, from) = (names.join(" | "), offset + 1);
+            let _ =
+                writeln!(cases, "{names}) from_={from} size_={len} hash_={hash} sum_='{cksum}' ;;");
         }
     }
     format!("{FIND}{cases}{RUN}")
 }
 
 /// Finds the file and the system. A shell that found the file by PATH may tell its name only.
-const FIND: &str = r#"f_=$0
-case $f_ in */*);; *) if [ -f "$f_" ];then f_=./$f_;else f_=$(command -v "$f_");fi;; esac
+const FIND: &str = r#"file_=$0
+case $file_ in
+*/*) ;;
+*) if [ -f "$file_" ]; then file_=./$file_; else file_=$(command -v "$file_"); fi ;;
+esac
 : "${PATH:=/usr/local/bin:/usr/bin:/bin}"
-u_=$(uname -sm) k_=.cache
-case $u_ in Darwin*) k_=Library/Caches
-[ "$(sysctl -n hw.optional.arm64 2>&1)" = 1 ]&&u_='Darwin arm64';; esac
-case $u_ in
+system_=$(uname -sm) caches_=.cache
+case $system_ in Darwin*)
+caches_=Library/Caches
+[ "$(sysctl -n hw.optional.arm64 2>&1)" = 1 ] && system_='Darwin arm64' ;;
+esac
+case $system_ in
 "#;
 
 /// Places the engine and becomes it. A place is good if the engine has its checksum and starts:
 /// not so on a read-only or noexec file system. Shared folders must be the user's own.
-const RUN: &str = r#"*) echo "$f_: no engine for $u_ in this file" >&2;exit 1;; esac
-ok() { [ -x "$x_" ]&&case $(cksum <"$x_") in "$c_"|"$c_ "*);; *) false;; esac; }
-put() {
-x_=$1/$h_
-ok 2>&-&&return
-mkdir -p "$1"&&t_=$(mktemp "$1/.$h_.XXXXXX")||return
-y_=$x_ x_=$t_
-tail -c +$o_ "$f_"|head -c $s_|gzip -dc >"$t_"
-chmod 755 "$t_"
-if ok&&"$t_" --version&&mv -f "$t_" "$y_";then x_=$y_;else rm -f "$t_";false;fi
+const RUN: &str = r#"*) echo "$file_: no engine for $system_ in this file" >&2; exit 1 ;;
+esac
+good_() {
+[ -x "$1" ] && case $(cksum <"$1") in "$sum_" | "$sum_ "*) ;; *) false ;; esac
 }
-tmp() { d_=$1/llamafile-$(id -u);mkdir -m 700 "$d_";[ -O "$d_" ]&&[ ! -L "$d_" ]&&put "$d_"; }
-b_=$LLAMAFILE_CACHE
-[ "$b_" ]||{ b_=${XDG_CACHE_HOME:-${HOME:+$HOME/$k_}};b_=${b_:+$b_/llamafile}; }
-all() { [ "$b_" ]&&put "$b_/engines"||tmp "${TMPDIR:-/tmp}"||tmp /tmp||tmp /dev/shm; }
-if all </dev/null >/dev/null 2>&1;then exec "$x_" --llamafile "$f_" "$@";fi
-echo "$f_: no folder to run the engine from (tried $b_, ${TMPDIR:-/tmp}, /dev/shm).
+place_() {
+engine_=$1/$hash_
+good_ "$engine_" && return
+mkdir -p "$1" && new_=$(mktemp "$1/.$hash_.XXXXXX") || return
+tail -c +$from_ "$file_" | head -c $size_ | gzip -dc >"$new_"
+chmod 755 "$new_"
+good_ "$new_" && "$new_" --version && mv -f "$new_" "$engine_" && return
+rm -f "$new_"
+false
+}
+shared_() {
+own_=$1/llamafile-$(id -u)
+mkdir -m 700 "$own_"
+[ -O "$own_" ] && [ ! -L "$own_" ] && place_ "$own_"
+}
+cache_=$LLAMAFILE_CACHE
+if [ ! "$cache_" ]; then
+cache_=${XDG_CACHE_HOME:-${HOME:+$HOME/$caches_}}
+cache_=${cache_:+$cache_/llamafile}
+fi
+anywhere_() {
+[ "$cache_" ] && place_ "$cache_/engines" ||
+shared_ "${TMPDIR:-/tmp}" || shared_ /tmp || shared_ /dev/shm
+}
+if anywhere_ </dev/null >/dev/null 2>&1; then
+exec "$engine_" --llamafile "$file_" "$@"
+fi
+echo "$file_: no folder to run the engine from (tried $cache_, ${TMPDIR:-/tmp}, /dev/shm)
 Set LLAMAFILE_CACHE to one where programs may run, or retarget the file elsewhere." >&2
 exit 126
 "#;

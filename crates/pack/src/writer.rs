@@ -196,3 +196,48 @@ fn check_name(name: &str, records: &[Record]) -> Result<(), Error> {
 pub fn sums(text: &str) -> impl Iterator<Item = (&str, &str)> {
     text.lines().filter_map(|line| line.split_once("  "))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::archive::Archive;
+
+    /// Sizes and offsets beyond 4 GiB, in a file that takes no space on disk.
+    #[test]
+    fn large_files_have_64_bit_fields() {
+        let path = std::env::temp_dir().join(format!("pack-zip64-{}", std::process::id()));
+        let _remove = Remove(&path);
+        let mut file =
+            File::options().read(true).write(true).create(true).truncate(true).open(&path).unwrap();
+        let size = 5 << 30;
+        let header = ALIGNMENT - zip::local_len("large.gguf", size);
+        let mut writer = Writer::new(&mut file, &path, 0);
+        let record = stored("large.gguf", header, 0x1234_5678, size);
+        writer.put(header, &zip::local(&record)).unwrap();
+        writer.keep(record, ALIGNMENT + size, None);
+        writer.bytes("behind.txt", b"behind").unwrap();
+        writer.finish().unwrap();
+
+        let archive = Archive::open(&path).unwrap();
+        let large = archive.entry("large.gguf").unwrap();
+        assert_eq!(large.range(), Some(ALIGNMENT..ALIGNMENT + size));
+        assert!(archive.entry("behind.txt").unwrap().range().unwrap().start > size);
+        assert_eq!(archive.read("behind.txt", 6).unwrap(), b"behind");
+        let text = "import sys, zipfile; z = zipfile.ZipFile(sys.argv[1]); \
+                    print([(i.filename, i.file_size) for i in z.infolist()], z.read('behind.txt'))";
+        let python = std::process::Command::new("python3").args(["-c", text]).arg(&path).output();
+        if let Ok(output) = python {
+            let text = String::from_utf8_lossy(&output.stdout);
+            let expected = "[('large.gguf', 5368709120), ('behind.txt', 6), ";
+            assert!(text.starts_with(expected) && text.ends_with("b'behind'\n"), "{output:?}");
+        }
+    }
+
+    struct Remove<'a>(&'a Path);
+
+    impl Drop for Remove<'_> {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_file(self.0);
+        }
+    }
+}

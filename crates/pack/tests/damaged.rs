@@ -73,11 +73,11 @@ fn each_damage_is_named() {
     let extended = [&good[..], b"\0"].concat();
     let cases: Vec<(&str, Vec<u8>, &str)> = vec![
         ("nothing", good.clone(), "whole"),
-        ("empty", vec![], "open: nothing is packed"),
-        ("cut in the weights", cut(list - 100_000), "open: nothing is packed"),
-        ("cut in the list", cut(list + 10), "open: nothing is packed"),
-        ("cut in the end", cut(end + 21), "open: nothing is packed"),
-        ("longer", extended, "open: nothing is packed"),
+        ("empty", vec![], "open: there is no list"),
+        ("cut in the weights", cut(list - 100_000), "open: there is no list"),
+        ("cut in the list", cut(list + 10), "open: there is no list"),
+        ("cut in the end", cut(end + 21), "open: there is no list"),
+        ("longer", extended, "open: there is no list"),
         ("list outside", put(end + 16, &[0xff, 0xff, 0xff, 0x7f]), "end of central directory"),
         ("list elsewhere", put(end + 16, &[0, 0, 0, 0]), "its header"),
         ("more members", put(end + 10, &[99]), "not as many as it says"),
