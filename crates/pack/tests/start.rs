@@ -240,6 +240,7 @@ fn where_a_shared_folder_holds_a_trap() {
     symlink(&elsewhere, temporary.join(format!("llamafile-{}", text(&id).trim()))).unwrap();
     let output = output(command(&file, &home).env("TMPDIR", &temporary).arg("x"));
     assert!(text(&output).ends_with("x\n"), "another folder serves: {output:?}");
+    assert_eq!(cached(&elsewhere).len(), 0, "links are not followed");
 }
 
 #[test]

@@ -38,6 +38,7 @@ const COMMANDS: &[(&str, &str)] = &[
     ("llamafile inspect FILE", "list what is packed in a file"),
     ("llamafile unpack FILE [-o DIR]", "take out what is packed in a file"),
     ("llamafile verify FILE", "prove that a packed file is whole"),
+    ("llamafile --llamafile FILE [FLAGS]", "start what is packed in a file"),
     ("llamafile help", "print this help"),
     ("llamafile version", "print the version"),
 ];
