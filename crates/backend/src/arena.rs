@@ -1,5 +1,6 @@
 //! The arena that backends with host memory share.
 
+use crate::aligned::AlignedVec;
 use crate::tensor::{Mark, Tensor};
 
 /// Rows start at multiples of this many elements, one cache line.
@@ -12,7 +13,7 @@ const ALIGN: usize = 16;
 /// output at the same time ([`HostArena::split`]).
 #[derive(Debug, Default)]
 pub struct HostArena {
-    data: Vec<f32>,
+    data: AlignedVec<f32>,
     top: usize,
 }
 
@@ -21,9 +22,7 @@ impl HostArena {
     pub fn alloc(&mut self, rows: usize, cols: usize) -> Tensor {
         let offset = self.top.next_multiple_of(ALIGN);
         self.top = offset + rows * cols;
-        if self.top > self.data.len() {
-            self.data.resize(self.top, 0.0);
-        }
+        self.data.grow(self.top, 0.0);
         Tensor::dense(offset, rows, cols)
     }
 

@@ -195,8 +195,8 @@ impl Mask {
 
 /// Everything about an attention but its inputs.
 ///
-/// For query head `h` (which reads key/value head `h / (n_head / n_head_kv)`) of row `i`:
-/// `s[j] = cap(scale · q·k[j])` over the visible positions `j`, with
+/// For query head `h` (which reads key/value head `h / (n_head / n_head_kv)`) at position `i`:
+/// `s[j] = cap(scale · q·k[j]) - slope[h] · |j - i|` over the visible positions `j`, with
 /// `cap(s) = softcap · tanh(s / softcap)` where `softcap > 0`; then
 /// `out = Σ_j exp(s[j] - m) v[j] / (Σ_j exp(s[j] - m) + exp(sink[h] - m))`, the last term only with
 /// sinks, and `m` the greatest of all scores.
@@ -210,6 +210,15 @@ pub struct AttentionParams {
     pub softcap: f32,
     /// Who sees whom.
     pub mask: Mask,
+    /// What a step of distance costs each query head (ALiBi, Press et al. 2021, arXiv:2108.12409).
+    pub slopes: Option<Vector>,
     /// One logit per query head that takes part in the softmax without a value.
     pub sinks: Option<Vector>,
+}
+
+impl AttentionParams {
+    /// Causal, with nothing else.
+    pub fn causal(n_head: usize, scale: f32) -> Self {
+        Self { n_head, scale, softcap: 0.0, mask: Mask::Causal, slopes: None, sinks: None }
+    }
 }

@@ -9,6 +9,7 @@
 //! freed together ([`Backend::release`]). Weights stay in the mapped model file, in their own
 //! [`TensorType`]. Keys and values live in pages of [`PAGE`] positions owned by the backend.
 
+mod aligned;
 mod arena;
 mod kv;
 mod moe;
@@ -16,10 +17,11 @@ mod ops;
 mod tensor;
 mod weight;
 
+pub use aligned::AlignedVec;
 pub use arena::HostArena;
 pub use kv::{AttentionParams, KvId, KvSpec, KvType, KvTypes, Mask, PAGE, Span};
-pub use moe::{Experts, Gating, Routing};
-pub use ops::{Activation, Backend, BackendError, RopeLayout};
+pub use moe::{ExpertGate, ExpertLinear, Experts, Gating, Groups, Routing};
+pub use ops::{Activation, Backend, BackendError, Glu, RopeLayout};
 pub use quant::TensorType;
 pub use tensor::{Mark, Tensor};
 pub use weight::{Linear, Vector, Weight, WeightError};

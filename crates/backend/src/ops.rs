@@ -34,7 +34,7 @@ pub enum BackendError {
 }
 
 /// Element-wise non-linearities.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Activation {
     /// `x · sigmoid(x)`.
     Silu,
@@ -44,8 +44,55 @@ pub enum Activation {
     GeluTanh,
     /// `max(x, 0)`.
     Relu,
+    /// `max(x, 0)²`.
+    ReluSquared,
     /// `sigmoid(x)`.
     Sigmoid,
+    /// `ln(1 + e^x)`.
+    Softplus,
+    /// xIELU (Huang & Schlag 2024, arXiv:2411.13010): `alpha_p x² + beta x` above 0, else
+    /// `alpha_n (e^min(x, eps) - 1 - x) + beta x`.
+    Xielu {
+        /// Curvature above 0.
+        alpha_p: f32,
+        /// Factor below 0.
+        alpha_n: f32,
+        /// Slope at 0.
+        beta: f32,
+        /// Greatest exponent, just below 0.
+        eps: f32,
+    },
+}
+
+/// How a gated unit joins its halves, a gate and what it gates.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Glu {
+    /// `act(gate) · up`.
+    Plain(Activation),
+    /// `silu(min(gate, limit)) · clamp(up, -limit, limit)`.
+    ClampedSilu {
+        /// Greatest gate and magnitude.
+        limit: f32,
+    },
+    /// `min(silu(gate), limit) · clamp(up, -limit, limit)`.
+    SiluClamped {
+        /// Greatest opening and magnitude.
+        limit: f32,
+    },
+    /// `g · sigmoid(alpha · g) · (clamp(up, -limit, limit) + 1)` with `g = min(gate, limit)`
+    /// (gpt-oss).
+    ClampedSwish {
+        /// Steepness.
+        alpha: f32,
+        /// Greatest gate and magnitude.
+        limit: f32,
+    },
+}
+
+impl From<Activation> for Glu {
+    fn from(activation: Activation) -> Self {
+        Glu::Plain(activation)
+    }
 }
 
 /// Where a rotation finds its pairs.
@@ -135,9 +182,31 @@ pub trait Backend: Send {
     fn gaussian_top(&mut self, x: Tensor, cutoff: f32);
 
     /// Root-mean-square norm of each group of `group` columns:
-    /// `out = x / sqrt(mean(x²) + eps) * weight`, with `group` weights or none. The mean is summed
-    /// in `f64`.
-    fn rms_norm(&mut self, x: Tensor, group: usize, weight: Option<&Vector>, eps: f32) -> Tensor;
+    /// `out = x / sqrt(mean(x²) + eps) * weight + bias`. There are weights and biases for one group
+    /// or for several, which repeat along the row, or none. The mean is summed in `f64`.
+    fn rms_norm(
+        &mut self,
+        x: Tensor,
+        group: usize,
+        weight: Option<&Vector>,
+        bias: Option<&Vector>,
+        eps: f32,
+    ) -> Tensor;
+
+    /// Layer norm of each group of `group` columns:
+    /// `out = (x - mean) / sqrt(mean((x - mean)²) + eps) * weight + bias`, with weights and biases
+    /// as in [`Backend::rms_norm`]. Means are summed in `f64`.
+    fn layer_norm(
+        &mut self,
+        x: Tensor,
+        group: usize,
+        weight: Option<&Vector>,
+        bias: Option<&Vector>,
+        eps: f32,
+    ) -> Tensor;
+
+    /// `x = clamp(x, -limit, limit)`, in place.
+    fn clamp(&mut self, x: Tensor, limit: f32);
 
     /// Rotates, in place, the first `table.cols()` values of each head of `head_dim` columns by the
     /// angles whose `(cos, sin)` pairs are row `i` of `table`: pair `(a, b)` number `p` becomes
@@ -148,8 +217,12 @@ pub trait Backend: Send {
     /// `out = [layers[0](x) | layers[1](x) | …]`, see [`Linear`].
     fn linear(&mut self, x: Tensor, layers: &[&Linear]) -> Tensor;
 
-    /// `out = act(gate) * up`; both may be columns of one tensor.
-    fn glu(&mut self, gate: Tensor, up: Tensor, activation: Activation) -> Tensor;
+    /// A product for each head: `x` is `[rows][n_head * weight.cols()]`, matrix `h` of the weight
+    /// takes the columns of head `h`, and `out` is `[rows][n_head * weight.rows()]`.
+    fn linear_heads(&mut self, x: Tensor, weight: &Weight) -> Tensor;
+
+    /// Gate and what it gates joined, see [`Glu`]; both may be columns of one tensor.
+    fn glu(&mut self, gate: Tensor, up: Tensor, glu: Glu) -> Tensor;
 
     /// Mixture of experts: each row's experts are chosen from its router `logits`
     /// (`[rows][n_expert]`) and their outputs are summed by weight, best expert first.

@@ -52,6 +52,8 @@ pub struct Weight {
     rows: usize,
     count: usize,
     row_bytes: usize,
+    /// Bytes from one matrix to the next.
+    stride: usize,
     data: Bytes,
 }
 
@@ -76,7 +78,7 @@ impl Weight {
             let found = data.len();
             return Err(WeightError::Size { name: name.to_string(), expected, found });
         }
-        Ok(Self { name, ty, cols, rows, count, row_bytes, data })
+        Ok(Self { name, ty, cols, rows, count, row_bytes, stride: rows * row_bytes, data })
     }
 
     /// Tensor name in the model file.
@@ -111,23 +113,26 @@ impl Weight {
 
     /// The bytes of matrix `index`.
     pub fn matrix(&self, index: usize) -> &[u8] {
-        let size = self.rows * self.row_bytes;
-        &self.data[index * size..(index + 1) * size]
+        &self.data[index * self.stride..][..self.rows * self.row_bytes]
     }
 
     /// The stack as one matrix of all its rows.
+    ///
+    /// # Panics
+    /// Where it has only some rows of each matrix.
     pub fn flattened(&self) -> Self {
+        assert_eq!(self.stride, self.rows * self.row_bytes, "rows of {}", self.name);
         Self { rows: self.rows * self.count, count: 1, ..self.clone() }
     }
 
-    /// Only these rows of a single matrix, sharing its bytes.
+    /// Only these rows of each matrix, sharing their bytes.
     ///
     /// # Panics
-    /// Where the weight is a stack or the range is not within the rows.
+    /// Where the range is not within the rows.
     pub fn slice_rows(&self, rows: Range<usize>) -> Self {
-        assert!(self.count == 1 && rows.end <= self.rows, "rows {rows:?} of {}", self.name);
-        let data = self.data.slice(rows.start * self.row_bytes..rows.end * self.row_bytes);
-        Self { rows: rows.len(), data, ..self.clone() }
+        assert!(rows.start <= rows.end && rows.end <= self.rows, "rows {rows:?} of {}", self.name);
+        let skipped = self.data.len().min(rows.start * self.row_bytes);
+        Self { rows: rows.len(), data: self.data.slice(skipped..), ..self.clone() }
     }
 
     /// Decodes row `row` of matrix `index` into `out`, `cols` values.

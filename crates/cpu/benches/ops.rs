@@ -5,7 +5,7 @@
 use std::time::{Duration, Instant};
 
 use backend::{
-    Activation, AttentionParams, Backend, KvSpec, KvType, Mask, PAGE, RopeLayout, Span, Vector,
+    Activation, AttentionParams, Backend, KvSpec, KvType, PAGE, RopeLayout, Span, Vector,
 };
 use cpu::{Cpu, CpuOptions};
 
@@ -91,8 +91,7 @@ fn attention(
     let q = cpu.upload(&noise(rows * n_head * head_dim), n_head * head_dim);
     let batch = [Span { rows: 0..rows, pos: depth, pages: &pages }];
     let write = time(|| cpu.kv_write(kv, k, k, &batch));
-    let params =
-        AttentionParams { n_head, scale: 0.125, softcap: 0.0, mask: Mask::Causal, sinks: None };
+    let params = AttentionParams::causal(n_head, 0.125);
     let attend = time(|| {
         let mark = cpu.mark();
         cpu.attention(q, kv, &batch, &params);
@@ -114,14 +113,14 @@ fn small(cpu: &mut Cpu, model: &Model, rows: usize) -> Duration {
     let gate_up = cpu.upload(&noise(rows * 2 * n_ff), 2 * n_ff);
     let time = time(|| {
         let mark = cpu.mark();
-        let y = cpu.rms_norm(x, n_embd, Some(&weight), 1e-5);
+        let y = cpu.rms_norm(x, n_embd, Some(&weight), None, 1e-5);
         cpu.rope(qkv.columns(0..n_head * head_dim), head_dim, turned, RopeLayout::Norm);
         let k = qkv.columns(n_head * head_dim..(n_head + n_head_kv) * head_dim);
         cpu.rope(k, head_dim, turned, RopeLayout::Norm);
         cpu.add_assign(y, x);
-        cpu.rms_norm(x, n_embd, Some(&weight), 1e-5);
+        cpu.rms_norm(x, n_embd, Some(&weight), None, 1e-5);
         let (gate, up) = (gate_up.columns(0..n_ff), gate_up.columns(n_ff..2 * n_ff));
-        cpu.glu(gate, up, Activation::Silu);
+        cpu.glu(gate, up, Activation::Silu.into());
         cpu.add_assign(y, x);
         cpu.release(mark);
     });

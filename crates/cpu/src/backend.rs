@@ -1,8 +1,8 @@
 //! The backend: shapes are checked, and work is cut and given to the threads.
 
 use backend::{
-    Activation, AttentionParams, Backend, BackendError, Experts, HostArena, KvId, KvSpec, Linear,
-    Mark, RopeLayout, Routing, Span, Tensor, Vector, Weight,
+    Activation, AttentionParams, Backend, BackendError, ExpertGate, Experts, Glu, HostArena, KvId,
+    KvSpec, Linear, Mark, RopeLayout, Routing, Span, Tensor, Vector, Weight,
 };
 
 use crate::attention::Attention;
@@ -10,7 +10,8 @@ use crate::isa::Isa;
 use crate::limits::Limits;
 use crate::matmul;
 use crate::ops::{
-    GaussianTop, Glu, Map, MapOp, MatchLength, MixStreams, RmsNorm, Rope, Rows, RowsMut, Zip, ZipOp,
+    GatedUnit, GaussianTop, JoinRow, Map, MapOp, MatchLength, MixStreams, Norm, Rope, Rows,
+    RowsMut, Zip, ZipOp,
 };
 use crate::pool::Pool;
 use crate::simd::Level;
@@ -118,6 +119,28 @@ impl Cpu {
         }
     }
 
+    /// Layer norm where `centred`, else root-mean-square norm.
+    fn norm(
+        &mut self,
+        x: Tensor,
+        group: usize,
+        centred: bool,
+        weight: Option<&Vector>,
+        bias: Option<&Vector>,
+        eps: f32,
+    ) -> Tensor {
+        assert!(x.cols().is_multiple_of(group), "{x:?} in groups of {group}");
+        let fits = |vector: &&Vector| {
+            vector.len().is_multiple_of(group) && x.cols().is_multiple_of(vector.len())
+        };
+        assert!([weight, bias].iter().flatten().all(fits), "parameters for groups of {group}");
+        let (weight, bias) = (weight.map(|v| &v[..]), bias.map(|v| &v[..]));
+        self.produce(x.rows(), x.cols(), |level, data, first_row, out| {
+            let x = rows_of(data, x);
+            level.run(Norm { x, first_row, group, centred, weight, bias, eps, out });
+        })
+    }
+
     /// A fresh tensor whose rows are computed from what lies below it.
     fn produce(
         &mut self,
@@ -152,15 +175,15 @@ fn for_row_chunks(
     });
 }
 
-/// `gate = act(gate) * up`, or `gate = act(gate)` without `up`.
-fn activate_row(level: Level, activation: Activation, gate: &mut [f32], up: Option<&[f32]>) {
-    let cols = gate.len();
-    let op = MapOp::Activate(activation);
-    level.run(Map { x: RowsMut { data: gate, cols, stride: cols }, op });
-    if let Some(data) = up {
-        let x = Rows { data, cols, stride: cols };
-        let acc = RowsMut { data: gate, cols, stride: cols };
-        level.run(Zip { acc, x, first_row: 0, broadcast: true, op: ZipOp::Mul });
+/// The middle of an expert: `gate = glu(gate, up)`, or `gate = act(gate)` without `up`.
+fn activate_row(level: Level, kind: &ExpertGate, gate: &mut [f32], up: Option<&[f32]>) {
+    match (kind, up) {
+        (ExpertGate::Gated(_, glu), Some(up)) => level.run(JoinRow { gate, up, glu: *glu }),
+        (ExpertGate::Plain(activation), None) => {
+            let (cols, op) = (gate.len(), MapOp::Activate(*activation));
+            level.run(Map { x: RowsMut { data: gate, cols, stride: cols }, op });
+        }
+        _ => unreachable!("experts have gates exactly if there is something to gate"),
     }
 }
 
@@ -334,13 +357,30 @@ impl Backend for Cpu {
         for_row_chunks(&self.pool, data, x, |_, x| self.level.run(GaussianTop { x, cutoff }));
     }
 
-    fn rms_norm(&mut self, x: Tensor, group: usize, weight: Option<&Vector>, eps: f32) -> Tensor {
-        assert!(x.cols().is_multiple_of(group), "{x:?} in groups of {group}");
-        assert!(weight.is_none_or(|weight| weight.len() == group), "weights for groups of {group}");
-        let weight = weight.map(|weight| &weight[..]);
-        self.produce(x.rows(), x.cols(), |level, data, first_row, out| {
-            level.run(RmsNorm { x: rows_of(data, x), first_row, group, weight, eps, out });
-        })
+    fn rms_norm(
+        &mut self,
+        x: Tensor,
+        group: usize,
+        weight: Option<&Vector>,
+        bias: Option<&Vector>,
+        eps: f32,
+    ) -> Tensor {
+        self.norm(x, group, false, weight, bias, eps)
+    }
+
+    fn layer_norm(
+        &mut self,
+        x: Tensor,
+        group: usize,
+        weight: Option<&Vector>,
+        bias: Option<&Vector>,
+        eps: f32,
+    ) -> Tensor {
+        self.norm(x, group, true, weight, bias, eps)
+    }
+
+    fn clamp(&mut self, x: Tensor, limit: f32) {
+        self.map(x, MapOp::Clamp(limit));
     }
 
     fn rope(&mut self, x: Tensor, head_dim: usize, table: Tensor, layout: RopeLayout) {
@@ -365,25 +405,41 @@ impl Backend for Cpu {
         out
     }
 
-    fn glu(&mut self, gate: Tensor, up: Tensor, activation: Activation) -> Tensor {
+    fn linear_heads(&mut self, x: Tensor, weight: &Weight) -> Tensor {
+        assert_eq!(x.cols(), weight.count() * weight.cols(), "columns of {x:?}");
+        let method = self.method();
+        let out = self.arena.alloc(x.rows(), weight.count() * weight.rows());
+        let (below, data) = self.arena.split(out);
+        matmul::linear_heads(
+            &self.pool,
+            method,
+            &mut self.matmul,
+            input_of(below, x),
+            weight,
+            data,
+        );
+        out
+    }
+
+    fn glu(&mut self, gate: Tensor, up: Tensor, glu: Glu) -> Tensor {
         let shape = (gate.rows(), gate.cols());
         assert_eq!(shape, (up.rows(), up.cols()), "shapes of gate and up");
         self.produce(shape.0, shape.1, |level, data, first_row, out| {
             let (gate, up) = (rows_of(data, gate), rows_of(data, up));
-            level.run(Glu { gate, up, first_row, activation, out });
+            level.run(GatedUnit { gate, up, first_row, glu, out });
         })
     }
 
     fn moe(&mut self, x: Tensor, logits: Tensor, routing: &Routing, experts: &Experts) -> Tensor {
         assert_eq!(x.rows(), logits.rows(), "rows of {x:?} and {logits:?}");
         let method = self.method();
-        let out = self.arena.alloc(x.rows(), experts.down.rows());
+        let out = self.arena.alloc(x.rows(), experts.down.weight.rows());
         let (below, data) = self.arena.split(out);
         let (x, logits) = (input_of(below, x), input_of(below, logits));
         let pool = &self.pool;
-        let (level, activation) = (self.level, experts.activation);
+        let level = self.level;
         let activate =
-            |gate: &mut [f32], up: Option<&[f32]>| activate_row(level, activation, gate, up);
+            |gate: &mut [f32], up: Option<&[f32]>| activate_row(level, &experts.gate, gate, up);
         matmul::moe(pool, method, &mut self.matmul, x, logits, routing, experts, activate, data);
         out
     }

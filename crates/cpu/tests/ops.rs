@@ -2,8 +2,8 @@
 //! several numbers of threads.
 
 use backend::{
-    Activation, AttentionParams, Backend, Experts, Gating, KvSpec, KvType, KvTypes, Linear, Mask,
-    PAGE, RopeLayout, Routing, Span, Tensor, TensorType, Vector, Weight,
+    Activation, AttentionParams, Backend, ExpertGate, ExpertLinear, Experts, Glu, KvSpec, KvType,
+    KvTypes, Linear, Mask, PAGE, RopeLayout, Routing, Span, Tensor, TensorType, Vector, Weight,
 };
 use cpu::isa::Isa;
 use cpu::{Cpu, CpuOptions};
@@ -113,7 +113,21 @@ fn elementwise_of_dense_and_strided_operands() {
 
 #[test]
 fn activations_and_gated_units() {
-    let kinds = [Activation::Silu, Activation::GeluTanh, Activation::Relu, Activation::Sigmoid];
+    let xielu = Activation::Xielu { alpha_p: 0.8, alpha_n: 0.6, beta: 0.5, eps: -1e-6 };
+    let kinds = [
+        Activation::Silu,
+        Activation::GeluTanh,
+        Activation::Relu,
+        Activation::ReluSquared,
+        Activation::Sigmoid,
+        Activation::Softplus,
+        xielu,
+    ];
+    let clamped = [
+        Glu::ClampedSilu { limit: 0.7 },
+        Glu::SiluClamped { limit: 0.7 },
+        Glu::ClampedSwish { alpha: 1.702, limit: 2.0 },
+    ];
     for (rows, cols) in SHAPES {
         let mut random = Random(cols as u64 + 1);
         let x: Vec<f32> = random.values(rows * 2 * cols).iter().map(|v| v * v * v).collect();
@@ -123,21 +137,31 @@ fn activations_and_gated_units() {
             // 2^-10 or at least 2^-24, times the other factor.
             let limits = match kind {
                 Activation::GeluTanh => [2f32.powi(-10), largest * 2f32.powi(-24)],
+                // Near 0 both terms of the curve are almost equal.
+                Activation::Xielu { .. } => [2e-6, 3e-7],
                 _ => [2e-6, 1e-9],
             };
             compare(&format!("{kind:?} {rows}x{cols}"), 1, limits, |backend| {
                 let x = backend.upload(&x, 2 * cols);
                 let (gate, up) = (x.columns(0..cols), x.columns(cols..2 * cols));
-                let y = backend.glu(gate, up, kind);
+                let y = backend.glu(gate, up, kind.into());
                 backend.activate(up, kind);
                 let mut out = download(backend, x);
                 out.extend(download(backend, y));
                 out
             });
         }
-        compare(&format!("softcap {rows}x{cols}"), 1, [1e-6, 1e-9], |backend| {
+        for kind in clamped {
+            compare(&format!("{kind:?} {rows}x{cols}"), 1, [2e-6, 1e-9], |backend| {
+                let x = backend.upload(&x, 2 * cols);
+                let y = backend.glu(x.columns(0..cols), x.columns(cols..2 * cols), kind);
+                download(backend, y)
+            });
+        }
+        compare(&format!("limits {rows}x{cols}"), 1, [1e-6, 1e-9], |backend| {
             let x = backend.upload(&x, 2 * cols);
             backend.softcap(x.columns(1..cols + 1), 3.0);
+            backend.clamp(x.columns(0..cols), 0.6);
             download(backend, x)
         });
     }
@@ -154,10 +178,44 @@ fn rms_norm_of_rows_and_groups() {
         for weight in [None, Some(&weight)] {
             compare(&format!("rms_norm {rows}x{groups}x{group}"), 1, [1e-6, 1e-9], |backend| {
                 let x = backend.upload(&x, groups * group + 2).columns(1..groups * group + 1);
-                let y = backend.rms_norm(x, group, weight, 1e-5);
+                let y = backend.rms_norm(x, group, weight, None, 1e-5);
                 download(backend, y)
             });
         }
+    }
+}
+
+#[test]
+fn layer_norm_with_parameters_of_one_or_all_groups() {
+    for (rows, groups, group) in [(1, 1, 576), (3, 5, 17), (4, 3, 80), (130, 3, 128)] {
+        let mut random = Random(group as u64);
+        let x: Vec<f32> = random.values(rows * groups * group).iter().map(|v| v + 5.0).collect();
+        let one = Vector::new(random.values(group));
+        let all = Vector::new(random.values(groups * group));
+        for (weight, bias) in [(None, None), (Some(&one), Some(&all)), (Some(&all), None)] {
+            let name = format!("layer_norm {rows}x{groups}x{group}");
+            compare(&name, groups * group, [2e-6, 0.0], |backend| {
+                let x = backend.upload(&x, groups * group);
+                let y = backend.layer_norm(x, group, weight, bias, 1e-5);
+                let z = backend.rms_norm(y, group, weight, bias, 1e-5);
+                [download(backend, y), download(backend, z)].concat()
+            });
+        }
+    }
+}
+
+#[test]
+fn products_of_heads() {
+    for (rows, n_head, n_in, n_out) in [(1, 1, 64, 32), (5, 4, 32, 24), (40, 3, 64, 130)] {
+        let mut random = Random(rows as u64 + 41);
+        let x = random.values(rows * (n_head * n_in + 3));
+        let weight = weight(&mut random, TensorType::F32, [n_in, n_out, n_head]);
+        let name = format!("products of {n_head} heads, {rows} rows");
+        compare(&name, n_head * n_out, [3e-6, 0.0], |backend| {
+            let x = backend.upload(&x, n_head * n_in + 3).columns(2..n_head * n_in + 2);
+            let y = backend.linear_heads(x, &weight);
+            download(backend, y)
+        });
     }
 }
 
@@ -322,27 +380,24 @@ fn mixtures_of_experts() {
         let mut random = Random(rows as u64);
         let x = random.values(rows * n_embd);
         let logits = random.values(rows * n_expert);
-        let mut factors = || Some(Vector::new(random.values(n_expert)));
-        let (up_scale, down_scale) = (factors(), factors());
-        let gate_scale = if gated { factors() } else { None };
-        let gate = gated.then(|| weight(&mut random, ty, [n_embd, n_ff, n_expert]));
+        let mut linear = |n_in, n_out| {
+            // Gate and up may be halves of one stack.
+            let weight = weight(&mut random, ty, [n_in, 2 * n_out, n_expert]);
+            ExpertLinear {
+                weight: weight.slice_rows(n_out..2 * n_out),
+                scale: Some(Vector::new(random.values(n_expert))),
+                bias: (!weigh_input).then(|| Vector::new(random.values(n_expert * n_out))),
+            }
+        };
         let experts = Experts {
-            gate,
-            up: weight(&mut random, ty, [n_embd, n_ff, n_expert]),
-            down: weight(&mut random, ty, [n_ff, n_embd, n_expert]),
-            gate_scale,
-            up_scale,
-            down_scale,
-            activation: Activation::Silu,
+            gate: match gated {
+                true => ExpertGate::Gated(linear(n_embd, n_ff), Activation::Silu.into()),
+                false => ExpertGate::Plain(Activation::Silu),
+            },
+            up: linear(n_embd, n_ff),
+            down: linear(n_ff, n_embd),
         };
-        let routing = Routing {
-            n_used: 3,
-            gating: Gating::Softmax,
-            selection_bias: None,
-            normalize: true,
-            scale: 1.5,
-            weigh_input,
-        };
+        let routing = Routing { scale: 1.5, weigh_input, ..Routing::softmax(3) };
         let name = format!("moe {rows} rows, gated {gated}, weigh_input {weigh_input}");
         compare(&name, n_embd, [3e-6, 0.0], |backend| {
             let x = backend.upload(&x, n_embd);
@@ -475,11 +530,8 @@ fn attention_over_shapes_masks_and_lengths() {
                     head_dim_v,
                     types,
                     params: AttentionParams {
-                        n_head,
-                        scale: 1.0 / (head_dim as f32).sqrt(),
-                        softcap: 0.0,
                         mask,
-                        sinks: None,
+                        ..AttentionParams::causal(n_head, 1.0 / (head_dim as f32).sqrt())
                     },
                     batch: 37,
                 }
@@ -490,12 +542,19 @@ fn attention_over_shapes_masks_and_lengths() {
 }
 
 #[test]
-fn attention_with_caps_and_sinks() {
+fn attention_with_caps_slopes_and_sinks() {
     let mut random = Random(5);
     for (n_head, n_head_kv, head_dim) in [(4, 2, 256), (3, 3, 1), (16, 1, 16), (64, 1, 20)] {
         for rows in [1, 40] {
             let sinks = Some(Vector::new(random.values(n_head)));
-            for (softcap, sinks) in [(5.0, None), (0.0, sinks.clone()), (2.0, sinks)] {
+            let slopes: Vec<f32> = (0..n_head).map(|h| 0.5 / (h + 1) as f32).collect();
+            let slopes = Some(Vector::new(slopes));
+            for (softcap, sinks, slopes) in [
+                (5.0, None, None),
+                (0.0, sinks.clone(), None),
+                (0.0, None, slopes.clone()),
+                (2.0, sinks, slopes),
+            ] {
                 for ty in [KvType::F16, KvType::Q8_0, KvType::Q5_0] {
                     if head_dim % ty.tensor_type().block_len() != 0 {
                         continue;
@@ -512,6 +571,7 @@ fn attention_with_caps_and_sinks() {
                             scale: 1.0 / (head_dim as f32).sqrt(),
                             softcap,
                             mask: Mask::Sliding(100),
+                            slopes: slopes.clone(),
                             sinks: sinks.clone(),
                         },
                         batch: 150,
@@ -546,7 +606,7 @@ fn attention_is_the_same_in_any_batch() {
                     let [k, v] = [&k, &v].map(|x| cpu.upload(x, n_head_kv * head_dim));
                     cpu.kv_write(kv, k, v, &[Span { rows: 0..len, pos: 0, pages: &pages }]);
                     let scale = 0.125;
-                    let params = AttentionParams { n_head, scale, softcap: 0.0, mask, sinks: None };
+                    let params = AttentionParams { mask, ..AttentionParams::causal(n_head, scale) };
                     let mut out = Vec::new();
                     for q in q.chunks(batch * n_head * head_dim) {
                         let pos = out.len() / (n_head * head_dim);
@@ -579,13 +639,7 @@ fn stale_cells_of_a_page_are_not_seen() {
         let x = cpu.upload(&powers, 32);
         let batch = [Span { rows: 0..3, pos: 0, pages: &[0] }];
         cpu.kv_write(kv, x, x, &batch);
-        let params = AttentionParams {
-            n_head: 1,
-            scale: 1.0,
-            softcap: 0.0,
-            mask: Mask::Causal,
-            sinks: None,
-        };
+        let params = AttentionParams::causal(1, 1.0);
         let out = cpu.attention(x, kv, &batch, &params);
         assert!(download(&mut cpu, out).iter().all(|v| v.is_finite()), "{isa}, {ty}");
     }

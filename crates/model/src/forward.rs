@@ -1,6 +1,7 @@
 //! What a forward pass works with: the batch, the backend, the memory.
 
 use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
 
 use backend::{AttentionParams, Backend, Linear, Span, Tensor, Weight};
 
@@ -15,6 +16,7 @@ pub struct Forward<'a> {
     tokens: &'a [u32],
     spans: &'a [Span<'a>],
     outputs: &'a [usize],
+    ropes: Vec<(Arc<Rope>, RopeTable)>,
 }
 
 impl<'a> Forward<'a> {
@@ -28,12 +30,19 @@ impl<'a> Forward<'a> {
         outputs: &'a [usize],
     ) -> Self {
         debug_assert_eq!(spans.iter().map(|span| span.rows.len()).sum::<usize>(), tokens.len());
-        Self { backend, memory, tokens, spans, outputs }
+        Self { backend, memory, tokens, spans, outputs, ropes: Vec::new() }
     }
 
     /// Embeddings of the batch's tokens, `[rows][n_embd]`.
     pub fn embed_tokens(&mut self, table: &Weight) -> Tensor {
         self.backend.embed(table, self.tokens)
+    }
+
+    /// Rows of a table by the batch's positions; those beyond its end take the last row.
+    pub fn embed_positions(&mut self, table: &Weight) -> Tensor {
+        let last = table.rows().saturating_sub(1);
+        let positions: Vec<u32> = self.positions().map(|pos| pos.min(last) as u32).collect();
+        self.backend.embed(table, &positions)
     }
 
     /// Positions of the batch's rows in their sequences.
@@ -44,6 +53,23 @@ impl<'a> Forward<'a> {
     /// The rotations of the batch's positions.
     pub fn rope_table(&mut self, rope: &Rope) -> RopeTable {
         rope.table(self.backend, self.spans, self.memory.n_ctx())
+    }
+
+    /// Makes the rotations of the batch's positions, for all layers with this rope.
+    pub fn prepare_rope(&mut self, rope: &Arc<Rope>) {
+        if !self.ropes.iter().any(|(known, _)| Arc::ptr_eq(known, rope)) {
+            let table = self.rope_table(rope);
+            self.ropes.push((rope.clone(), table));
+        }
+    }
+
+    /// The rotations that were prepared.
+    ///
+    /// # Panics
+    /// Where they were not.
+    pub fn prepared_rope(&self, rope: &Arc<Rope>) -> RopeTable {
+        let known = self.ropes.iter().find(|(known, _)| Arc::ptr_eq(known, rope));
+        known.expect("layers prepare their ropes").1
     }
 
     /// Rotates the heads of `x`, in place.

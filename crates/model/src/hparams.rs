@@ -3,6 +3,7 @@
 use gguf::Metadata;
 
 use crate::error::Error;
+use crate::memory::KvShape;
 
 /// Most layers, heads or experts a file may claim; keeps sizes far from overflow.
 const MAX_COUNT: usize = 1 << 16;
@@ -64,6 +65,11 @@ impl<'a> Keys<'a> {
         Ok(self.metadata.opt_f32(&self.full(key))?)
     }
 
+    /// An optional flag.
+    pub fn opt_bool(&self, key: &str) -> Result<Option<bool>, Error> {
+        Ok(self.metadata.opt_bool(&self.full(key))?)
+    }
+
     /// An optional string.
     pub fn opt_str(&self, key: &str) -> Result<Option<&'a str>, Error> {
         Ok(self.metadata.opt_str(&self.full(key))?)
@@ -105,52 +111,63 @@ impl<'a> Keys<'a> {
         })
     }
 
-    /// Which layers attend to a sliding window: an array of flags, or a period `n` of which the
-    /// last layer attends to everything (0: all layers slide).
-    pub fn sliding_layers(&self, n_layer: usize, period: usize) -> Result<Vec<bool>, Error> {
-        let key = self.full("attention.sliding_window_pattern");
-        if let Some(gguf::Value::Array(_)) = self.metadata.get(&key) {
-            let flags = match self.metadata.bools(&key) {
-                Ok(flags) => flags.unwrap_or_default(),
-                Err(_) => {
-                    self.metadata.u32s(&key)?.unwrap_or_default().iter().map(|&v| v != 0).collect()
-                }
-            };
-            if flags.len() < n_layer {
-                let value = format!("an array of {}", flags.len());
-                let expected = format!("{n_layer} flags, one per layer");
-                return Err(Error::Value { key, value, expected });
-            }
-            return Ok(flags[..n_layer].to_vec());
+    /// Which layers attend to a sliding window: an array of flags, or a period of which the last
+    /// layer attends to everything (0: all layers slide), or else those that `slides` names.
+    pub fn sliding_layers(
+        &self,
+        n_layer: usize,
+        slides: impl Fn(usize) -> bool,
+    ) -> Result<Vec<bool>, Error> {
+        let key = "attention.sliding_window_pattern";
+        if let Some(flags) = self.flags(key, n_layer)? {
+            return Ok(flags);
         }
-        let period = self.metadata.opt_usize(&key)?.unwrap_or(period);
-        Ok((0..n_layer).map(|il| period == 0 || il % period < period - 1).collect())
+        let period = self.opt_usize(key)?;
+        let of_period = |period, il| period == 0 || il % period < period - 1;
+        Ok((0..n_layer)
+            .map(|il| period.map_or_else(|| slides(il), |period| of_period(period, il)))
+            .collect())
+    }
+
+    /// An array with a flag per layer, which may be stored as numbers; `None` where the key is
+    /// missing or no array.
+    pub fn flags(&self, key: &str, n_layer: usize) -> Result<Option<Vec<bool>>, Error> {
+        let key = self.full(key);
+        let Some(gguf::Value::Array(_)) = self.metadata.get(&key) else { return Ok(None) };
+        let flags = match self.metadata.bools(&key) {
+            Ok(flags) => flags.unwrap_or_default(),
+            Err(_) => {
+                self.metadata.u32s(&key)?.unwrap_or_default().iter().map(|&v| v != 0).collect()
+            }
+        };
+        if flags.len() < n_layer {
+            let value = format!("an array of {}", flags.len());
+            let expected = format!("{n_layer} flags, one per layer");
+            return Err(Error::Value { key, value, expected });
+        }
+        Ok(Some(flags[..n_layer].to_vec()))
     }
 }
 
 /// The sizes that nearly every transformer has.
 #[derive(Debug, Clone)]
 pub struct Hparams {
-    /// Number of layers.
+    /// Number of layers, without those that predict further tokens.
     pub n_layer: usize,
     /// Width of the residual stream.
     pub n_embd: usize,
     /// Context length in training.
     pub n_ctx_train: usize,
-    /// Query heads of each layer.
+    /// Query heads of each layer; none for layers without attention.
     pub n_head: Vec<usize>,
     /// Key/value heads of each layer.
     pub n_head_kv: Vec<usize>,
-    /// Width of a query or key head.
+    /// Width of a query or key head; 0 for models without attention.
     pub head_dim: usize,
     /// Width of a value head.
     pub head_dim_v: usize,
     /// Rotated values of a head.
     pub n_rot: usize,
-    /// Width of each layer's dense feed-forward; 0 where the file names none.
-    pub n_ff: Vec<usize>,
-    /// Epsilon of root-mean-square norms.
-    pub norm_eps: f32,
     /// Number of experts; 0 for dense models.
     pub n_expert: usize,
     /// Experts per token.
@@ -160,41 +177,20 @@ pub struct Hparams {
 impl Hparams {
     /// Reads and checks the common keys.
     pub fn load(keys: &Keys<'_>) -> Result<Self, Error> {
-        let n_layer = keys.count("block_count")?;
+        let n_layer_all = keys.count("block_count")?;
+        let n_next = keys.opt_usize("nextn_predict_layers")?.unwrap_or(0);
+        let n_layer = keys.bounded("block_count", n_layer_all.saturating_sub(n_next), MAX_COUNT)?;
         let n_embd = keys.width("embedding_length")?;
-        let n_head = keys.per_layer("attention.head_count", n_layer)?.unwrap_or_default();
+        let heads = keys.per_layer("attention.head_count", n_layer)?;
+        let n_head = heads.unwrap_or_else(|| vec![0; n_layer]);
         let n_head_kv =
             keys.per_layer("attention.head_count_kv", n_layer)?.unwrap_or_else(|| n_head.clone());
-        for (&n_head, &n_head_kv) in n_head.iter().zip(&n_head_kv) {
-            if n_head_kv == 0 || n_head > MAX_COUNT || n_head % n_head_kv != 0 || n_head == 0 {
-                return Err(Error::Value {
-                    key: keys.full("attention.head_count_kv"),
-                    value: n_head_kv.to_string(),
-                    expected: format!("a divisor of the {n_head} query heads"),
-                });
-            }
-        }
-        let Some(&first) = n_head.first() else {
-            return Err(gguf::Error::MissingKey { key: keys.full("attention.head_count") }.into());
-        };
-        let head_dim = match keys.opt_width("attention.key_length")? {
-            Some(width) => width,
-            None => keys.bounded("embedding_length", n_embd / first, MAX_WIDTH)?,
-        };
-        let head_dim_v = match keys.opt_width("attention.value_length")? {
-            Some(width) => width,
-            None => keys.bounded("embedding_length", n_embd / first, MAX_WIDTH)?,
-        };
-        let n_rot = keys.opt_width("rope.dimension_count")?.unwrap_or(head_dim);
-        if n_rot > head_dim || !n_rot.is_multiple_of(2) {
-            return Err(Error::Value {
-                key: keys.full("rope.dimension_count"),
-                value: n_rot.to_string(),
-                expected: format!("an even number of at most {head_dim}"),
-            });
-        }
+        let usual = n_head.first().map_or(0, |&n_head| n_embd.checked_div(n_head).unwrap_or(0));
+        let head_dim = keys.opt_width("attention.key_length")?.unwrap_or(usual);
+        let n_rot = keys.opt_usize("rope.dimension_count")?.unwrap_or(head_dim);
         let n_expert = keys.opt_usize("expert_count")?.filter(|&n| n > 1).unwrap_or(0);
-        let n_expert_used = keys.opt_usize("expert_used_count")?.unwrap_or(0);
+        let used = keys.per_layer("expert_used_count", n_layer)?.unwrap_or_default();
+        let n_expert_used = used.into_iter().max().unwrap_or(0);
         if n_expert > 0 && !(1..=n_expert.min(MAX_COUNT)).contains(&n_expert_used) {
             return Err(Error::Value {
                 key: keys.full("expert_used_count"),
@@ -209,12 +205,64 @@ impl Hparams {
             n_head,
             n_head_kv,
             head_dim,
-            head_dim_v,
+            head_dim_v: keys.opt_width("attention.value_length")?.unwrap_or(usual),
             n_rot,
-            n_ff: keys.per_layer("feed_forward_length", n_layer)?.unwrap_or(vec![0; n_layer]),
-            norm_eps: keys.f32("attention.layer_norm_rms_epsilon")?,
             n_expert,
             n_expert_used,
         })
+    }
+
+    /// The heads of layer `il`, of the usual widths.
+    pub fn heads(&self, il: usize) -> Result<Heads, Error> {
+        let heads = Heads {
+            n_head: self.n_head[il],
+            n_head_kv: self.n_head_kv[il],
+            head_dim: self.head_dim,
+            head_dim_v: self.head_dim_v,
+        };
+        heads.check()
+    }
+}
+
+/// The heads of an attention.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Heads {
+    /// Query heads.
+    pub n_head: usize,
+    /// Key/value heads, of which each serves as many query heads.
+    pub n_head_kv: usize,
+    /// Width of a query or key head.
+    pub head_dim: usize,
+    /// Width of a value head.
+    pub head_dim_v: usize,
+}
+
+impl Heads {
+    /// The same, if they can be.
+    pub fn check(self) -> Result<Self, Error> {
+        let Self { n_head, n_head_kv, head_dim, head_dim_v } = self;
+        let value = |key: &str, value: usize, expected: String| {
+            Err(Error::Value { key: key.into(), value: value.to_string(), expected })
+        };
+        if !(1..=MAX_COUNT).contains(&n_head) {
+            return value("attention.head_count", n_head, format!("1 to {MAX_COUNT}"));
+        }
+        if n_head_kv == 0 || !n_head.is_multiple_of(n_head_kv) {
+            let expected = format!("a divisor of the {n_head} query heads");
+            return value("attention.head_count_kv", n_head_kv, expected);
+        }
+        for (key, width) in [("key_length", head_dim), ("value_length", head_dim_v)] {
+            if !(1..=MAX_WIDTH).contains(&width) {
+                let key = format!("attention.{key}");
+                return value(&key, width, format!("1 to {MAX_WIDTH}"));
+            }
+        }
+        Ok(self)
+    }
+
+    /// What a position stores.
+    pub fn kv(self) -> KvShape {
+        let Self { n_head_kv, head_dim, head_dim_v, .. } = self;
+        KvShape { n_head_kv, head_dim, head_dim_v }
     }
 }

@@ -12,6 +12,7 @@ mod error;
 mod forward;
 mod hparams;
 mod memory;
+mod source;
 mod weights;
 
 pub use arch::{load, supported};

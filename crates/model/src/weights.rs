@@ -1,6 +1,6 @@
 //! Weights by name, with their shapes checked.
 
-use backend::{Linear, Vector, Weight};
+use backend::{ExpertLinear, Linear, Vector, Weight};
 use gguf::{Gguf, TensorInfo};
 
 use crate::error::Error;
@@ -21,6 +21,27 @@ impl<'a> Weights<'a> {
     /// The tensors of layer `il`.
     pub fn layer(&self, il: usize) -> Self {
         Self { gguf: self.gguf, prefix: format!("blk.{il}.") }
+    }
+
+    /// Whether the file has a tensor.
+    pub fn has(&self, name: &str) -> bool {
+        self.find(name).is_some()
+    }
+
+    /// Whether the file has a tensor of that shape.
+    pub fn has_shape(&self, name: &str, shape: &[usize]) -> bool {
+        self.find(name).is_some_and(|info| info.shape == shape)
+    }
+
+    /// Values per row of a required tensor.
+    pub fn cols(&self, name: &str) -> Result<usize, Error> {
+        let info = self.find(name).ok_or_else(|| self.missing(name))?;
+        Ok(info.shape.first().copied().unwrap_or(1))
+    }
+
+    /// A name with the prefix.
+    pub fn full_name(&self, name: &str) -> String {
+        format!("{}{name}", self.prefix)
     }
 
     /// A required matrix of `shape` `[cols, rows]`.
@@ -61,10 +82,7 @@ impl<'a> Weights<'a> {
 
     /// An optional vector of `len` values, decoded.
     pub fn opt_vector(&self, name: &str, len: usize) -> Result<Option<Vector>, Error> {
-        let Some(weight) = self.load(name, [len, 1, 1])? else { return Ok(None) };
-        let mut values = vec![0.0; len];
-        weight.decode_row(0, 0, &mut values);
-        Ok(Some(Vector::new(values)))
+        self.opt_groups(name, [len, 1])
     }
 
     /// A required product `NAME.weight` of `shape` `[cols, rows]`, with its optional `NAME.bias`
@@ -81,6 +99,45 @@ impl<'a> Weights<'a> {
         let bias = self.opt_vector(&format!("{name}.bias"), shape[1])?;
         let scale = self.opt_vector(&format!("{name}.scale"), 1)?.map_or(1.0, |scale| scale[0]);
         Ok(Some(Linear { weight, bias, scale }))
+    }
+
+    /// A required vector of `n` groups of `len` values, decoded.
+    pub fn groups(&self, name: &str, shape: [usize; 2]) -> Result<Vector, Error> {
+        self.opt_groups(name, shape)?.ok_or_else(|| self.missing(name))
+    }
+
+    /// An optional vector of `n` groups of `len` values, decoded.
+    pub fn opt_groups(&self, name: &str, [len, n]: [usize; 2]) -> Result<Option<Vector>, Error> {
+        let Some(weight) = self.load(name, [len, n, 1])? else { return Ok(None) };
+        let mut values = vec![0.0; len * n];
+        for (row, values) in values.chunks_exact_mut(len.max(1)).enumerate() {
+            weight.decode_row(0, row, values);
+        }
+        Ok(Some(Vector::new(values)))
+    }
+
+    /// A required product per expert, `NAME.weight` of `shape` `[cols, rows, count]`, with its
+    /// optional `NAME.scale` and `NAME.bias`.
+    pub fn expert_linear(&self, name: &str, shape: [usize; 3]) -> Result<ExpertLinear, Error> {
+        let missing = || self.missing(&format!("{name}.weight"));
+        self.opt_expert_linear(name, shape)?.ok_or_else(missing)
+    }
+
+    /// Like [`Weights::expert_linear`], but the whole product may be missing.
+    pub fn opt_expert_linear(
+        &self,
+        name: &str,
+        shape: [usize; 3],
+    ) -> Result<Option<ExpertLinear>, Error> {
+        let Some(weight) = self.opt_stack(&format!("{name}.weight"), shape)? else {
+            return Ok(None);
+        };
+        let [_, rows, count] = shape;
+        Ok(Some(ExpertLinear {
+            weight,
+            scale: self.opt_vector(&format!("{name}.scale"), count)?,
+            bias: self.opt_groups(&format!("{name}.bias"), [rows, count])?,
+        }))
     }
 
     fn find(&self, name: &str) -> Option<&'a TensorInfo> {
@@ -101,6 +158,6 @@ impl<'a> Weights<'a> {
     }
 
     fn missing(&self, name: &str) -> Error {
-        Error::MissingTensor { name: format!("{}{name}", self.prefix) }
+        Error::MissingTensor { name: self.full_name(name) }
     }
 }

@@ -77,10 +77,13 @@ impl Store {
                 .map(|j| {
                     let at = self.cell(span.pages, j, kv_head) * head_dim;
                     let score = f64::from(params.scale) * dot(q, &self.k[at..at + head_dim]);
-                    match params.softcap > 0.0 {
+                    let score = match params.softcap > 0.0 {
                         true => f64::from(softcap(score as f32, params.softcap)),
                         false => score,
-                    }
+                    };
+                    let slope =
+                        params.slopes.as_ref().map_or(0.0, |slopes| f64::from(slopes[head]));
+                    score - slope * pos.abs_diff(j) as f64
                 })
                 .collect();
             let sink = params.sinks.as_ref().map(|sinks| f64::from(sinks[head]));

@@ -2,7 +2,7 @@
 
 use std::f64::consts::FRAC_2_PI;
 
-use backend::{Activation, RopeLayout};
+use backend::{Activation, Glu, RopeLayout};
 use quant::{f16_to_f32, f32_to_f16};
 
 /// See [`Activation`].
@@ -14,7 +14,35 @@ pub fn activate(x: f32, activation: Activation) -> f32 {
         Activation::GeluTanh if x >= 10.0 => x,
         Activation::GeluTanh => half(gelu(f64::from(half(x))) as f32),
         Activation::Relu => x.max(0.0),
+        Activation::ReluSquared => x.max(0.0) * x.max(0.0),
         Activation::Sigmoid => (1.0 / (1.0 + (-wide).exp())) as f32,
+        Activation::Softplus => (wide.max(0.0) + (-wide.abs()).exp().ln_1p()) as f32,
+        Activation::Xielu { alpha_p, alpha_n, beta, eps } => {
+            let linear = f64::from(beta) * wide;
+            let curved = match x > 0.0 {
+                true => f64::from(alpha_p) * wide * wide,
+                false => f64::from(alpha_n) * (f64::from(x.min(eps)).exp_m1() - wide),
+            };
+            (curved + linear) as f32
+        }
+    }
+}
+
+/// See [`Glu`].
+pub fn glu(gate: f32, up: f32, kind: Glu) -> f32 {
+    match kind {
+        Glu::Plain(activation) => activate(gate, activation) * up,
+        Glu::ClampedSilu { limit } => {
+            activate(gate.min(limit), Activation::Silu) * up.clamp(-limit, limit)
+        }
+        Glu::SiluClamped { limit } => {
+            activate(gate, Activation::Silu).min(limit) * up.clamp(-limit, limit)
+        }
+        Glu::ClampedSwish { alpha, limit } => {
+            let gate = gate.min(limit);
+            let open = activate(alpha * gate, Activation::Sigmoid);
+            gate * open * (up.clamp(-limit, limit) + 1.0)
+        }
     }
 }
 
@@ -55,12 +83,24 @@ pub fn gaussian_top(x: &mut [f32], cutoff: f32) {
 }
 
 /// Root-mean-square norm of one group, in place.
-pub fn rms_norm(x: &mut [f32], weight: Option<&[f32]>, eps: f32) {
-    let mean = x.iter().map(|&v| f64::from(v) * f64::from(v)).sum::<f64>() / x.len() as f64;
-    let factor = 1.0 / (mean + f64::from(eps)).sqrt();
+pub fn rms_norm(x: &mut [f32], weight: Option<&[f32]>, bias: Option<&[f32]>, eps: f32) {
+    scale_to_unit(x, 0.0, eps, weight, bias);
+}
+
+/// Layer norm of one group, in place.
+pub fn layer_norm(x: &mut [f32], weight: Option<&[f32]>, bias: Option<&[f32]>, eps: f32) {
+    let mean = x.iter().map(|&v| f64::from(v)).sum::<f64>() / x.len() as f64;
+    scale_to_unit(x, mean, eps, weight, bias);
+}
+
+/// `(x - mean) / sqrt(mean((x - mean)²) + eps) * weight + bias`, in place.
+fn scale_to_unit(x: &mut [f32], mean: f64, eps: f32, weight: Option<&[f32]>, bias: Option<&[f32]>) {
+    let squares = x.iter().map(|&v| (f64::from(v) - mean).powi(2)).sum::<f64>();
+    let factor = 1.0 / (squares / x.len() as f64 + f64::from(eps)).sqrt();
     for (i, v) in x.iter_mut().enumerate() {
         let weight = weight.map_or(1.0, |w| f64::from(w[i]));
-        *v = (f64::from(*v) * factor * weight) as f32;
+        let bias = bias.map_or(0.0, |b| f64::from(b[i]));
+        *v = ((f64::from(*v) - mean) * factor * weight + bias) as f32;
     }
 }
 

@@ -10,8 +10,8 @@ mod linear;
 
 use attention::Store;
 use backend::{
-    Activation, AttentionParams, Backend, BackendError, Experts, HostArena, KvId, KvSpec, Linear,
-    Mark, RopeLayout, Routing, Span, Tensor, Vector, Weight,
+    Activation, AttentionParams, Backend, BackendError, Experts, Glu, HostArena, KvId, KvSpec,
+    Linear, Mark, RopeLayout, Routing, Span, Tensor, Vector, Weight,
 };
 
 /// The scalar backend.
@@ -36,10 +36,25 @@ impl Reference {
         }
     }
 
+    /// Each group of `group` columns changed by `norm`, which takes the group's first column.
+    fn norm(&mut self, x: Tensor, group: usize, norm: impl Fn(usize, &mut [f32])) -> Tensor {
+        assert!(x.cols().is_multiple_of(group), "{x:?} in groups of {group}");
+        let mut values = self.values(x);
+        for (i, values) in values.chunks_exact_mut(group).enumerate() {
+            norm(i * group % x.cols(), values);
+        }
+        self.upload(&values, x.cols())
+    }
+
     /// The elements of `t`, row after row.
     fn values(&self, t: Tensor) -> Vec<f32> {
         (0..t.rows()).flat_map(|row| self.arena.row(t, row)).copied().collect()
     }
+}
+
+/// The parameters of `group` columns from `at` on, which repeat along a row.
+fn repeated(vector: Option<&Vector>, at: usize, group: usize) -> Option<&[f32]> {
+    vector.map(|vector| &vector[at % vector.len()..][..group])
 }
 
 impl Backend for Reference {
@@ -188,13 +203,36 @@ impl Backend for Reference {
         }
     }
 
-    fn rms_norm(&mut self, x: Tensor, group: usize, weight: Option<&Vector>, eps: f32) -> Tensor {
-        assert!(x.cols().is_multiple_of(group), "{x:?} in groups of {group}");
-        let mut values = self.values(x);
-        for values in values.chunks_exact_mut(group) {
-            elementwise::rms_norm(values, weight.map(|w| &w[..]), eps);
-        }
-        self.upload(&values, x.cols())
+    fn rms_norm(
+        &mut self,
+        x: Tensor,
+        group: usize,
+        weight: Option<&Vector>,
+        bias: Option<&Vector>,
+        eps: f32,
+    ) -> Tensor {
+        self.norm(x, group, |at, values| {
+            let parameter = |vector| repeated(vector, at, group);
+            elementwise::rms_norm(values, parameter(weight), parameter(bias), eps);
+        })
+    }
+
+    fn layer_norm(
+        &mut self,
+        x: Tensor,
+        group: usize,
+        weight: Option<&Vector>,
+        bias: Option<&Vector>,
+        eps: f32,
+    ) -> Tensor {
+        self.norm(x, group, |at, values| {
+            let parameter = |vector| repeated(vector, at, group);
+            elementwise::layer_norm(values, parameter(weight), parameter(bias), eps);
+        })
+    }
+
+    fn clamp(&mut self, x: Tensor, limit: f32) {
+        self.map(x, |_, _, v| v.clamp(-limit, limit));
     }
 
     fn rope(&mut self, x: Tensor, head_dim: usize, table: Tensor, layout: RopeLayout) {
@@ -219,13 +257,22 @@ impl Backend for Reference {
         self.upload(&out, layers.iter().map(|layer| layer.weight.rows()).sum())
     }
 
-    fn glu(&mut self, gate: Tensor, up: Tensor, activation: Activation) -> Tensor {
+    fn linear_heads(&mut self, x: Tensor, weight: &Weight) -> Tensor {
+        assert_eq!(x.cols(), weight.count() * weight.cols());
+        let mut out = Vec::new();
+        for row in 0..x.rows() {
+            let heads = self.arena.row(x, row).chunks_exact(weight.cols()).enumerate();
+            out.extend(heads.flat_map(|(h, x)| linear::product(weight, h, x)).map(|v| v as f32));
+        }
+        self.upload(&out, weight.count() * weight.rows())
+    }
+
+    fn glu(&mut self, gate: Tensor, up: Tensor, glu: Glu) -> Tensor {
         assert_eq!((gate.rows(), gate.cols()), (up.rows(), up.cols()));
         let gates = self.values(gate);
         let ups = self.values(up);
-        let out: Vec<f32> = std::iter::zip(gates, ups)
-            .map(|(gate, up)| elementwise::activate(gate, activation) * up)
-            .collect();
+        let out: Vec<f32> =
+            std::iter::zip(gates, ups).map(|(gate, up)| elementwise::glu(gate, up, glu)).collect();
         self.upload(&out, gate.cols())
     }
 
@@ -236,7 +283,7 @@ impl Backend for Reference {
             let x = self.arena.row(x, row);
             out.extend(linear::moe(x, self.arena.row(logits, row), routing, experts));
         }
-        self.upload(&out, experts.down.rows())
+        self.upload(&out, experts.down.weight.rows())
     }
 
     fn kv_write(&mut self, kv: KvId, k: Tensor, v: Tensor, batch: &[Span<'_>]) {

@@ -1,8 +1,8 @@
 //! Products with weights.
 
-use backend::{Experts, Linear, Routing, Vector, Weight};
+use backend::{ExpertGate, ExpertLinear, Experts, Linear, Routing, Weight};
 
-use crate::elementwise::activate;
+use crate::elementwise::{activate, glu};
 
 /// The sum of products in `f64`.
 pub fn dot(a: &[f32], b: &[f32]) -> f64 {
@@ -21,7 +21,7 @@ pub fn linear(layer: &Linear, x: &[f32]) -> Vec<f32> {
 pub fn moe(x: &[f32], logits: &[f32], routing: &Routing, experts: &Experts) -> Vec<f32> {
     let mut chosen = Vec::new();
     routing.choose(logits, &mut chosen);
-    let mut sum = vec![0.0; experts.down.rows()];
+    let mut sum = vec![0.0; experts.down.weight.rows()];
     for (e, weight) in chosen {
         let (input_weight, output_weight) =
             if routing.weigh_input { (weight, 1.0) } else { (1.0, weight) };
@@ -34,23 +34,24 @@ pub fn moe(x: &[f32], logits: &[f32], routing: &Routing, experts: &Experts) -> V
 }
 
 fn expert(experts: &Experts, e: usize, x: &[f32]) -> Vec<f64> {
-    let up = scaled(&experts.up, &experts.up_scale, e, x);
+    let up = product_of(&experts.up, e, x).into_iter().map(|v| v as f32);
     let middle: Vec<f32> = match &experts.gate {
-        Some(gate) => std::iter::zip(scaled(gate, &experts.gate_scale, e, x), up)
-            .map(|(gate, up)| activate(gate as f32, experts.activation) * up as f32)
+        ExpertGate::Gated(gate, kind) => std::iter::zip(product_of(gate, e, x), up)
+            .map(|(gate, up)| glu(gate as f32, up, *kind))
             .collect(),
-        None => up.into_iter().map(|v| activate(v as f32, experts.activation)).collect(),
+        ExpertGate::Plain(activation) => up.map(|v| activate(v, *activation)).collect(),
     };
-    scaled(&experts.down, &experts.down_scale, e, &middle)
+    product_of(&experts.down, e, &middle)
 }
 
-fn scaled(weight: &Weight, scale: &Option<Vector>, e: usize, x: &[f32]) -> Vec<f64> {
-    let scale = scale.as_ref().map_or(1.0, |scale| f64::from(scale[e]));
-    product(weight, e, x).into_iter().map(|y| scale * y).collect()
+fn product_of(linear: &ExpertLinear, e: usize, x: &[f32]) -> Vec<f64> {
+    let (scale, bias) = (f64::from(linear.scale_of(e)), linear.bias_of(e));
+    let products = product(&linear.weight, e, x).into_iter().enumerate();
+    products.map(|(i, y)| scale * y + bias.map_or(0.0, |bias| f64::from(bias[i]))).collect()
 }
 
 /// Matrix `index` of the weight times `x`.
-fn product(weight: &Weight, index: usize, x: &[f32]) -> Vec<f64> {
+pub fn product(weight: &Weight, index: usize, x: &[f32]) -> Vec<f64> {
     let mut decoded = vec![0.0; weight.cols()];
     (0..weight.rows())
         .map(|row| {

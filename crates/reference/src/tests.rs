@@ -1,6 +1,6 @@
 //! Each operation on values computed by hand.
 
-use backend::{Gating, KvType, KvTypes, Mask, TensorType};
+use backend::{ExpertGate, ExpertLinear, Gating, KvType, KvTypes, Mask, TensorType};
 
 use super::*;
 
@@ -140,7 +140,7 @@ fn gelu_of_half_floats() {
 fn glu_of_two_halves() {
     let mut b = Reference::new();
     let x = b.upload(&[-1.0, 2.0, 10.0, 100.0], 4);
-    let y = b.glu(x.columns(0..2), x.columns(2..4), Activation::Relu);
+    let y = b.glu(x.columns(0..2), x.columns(2..4), Activation::Relu.into());
     assert_eq!(download(&mut b, y), [0.0, 200.0]);
 }
 
@@ -148,10 +148,10 @@ fn glu_of_two_halves() {
 fn rms_norm_of_groups() {
     let mut b = Reference::new();
     let x = b.upload(&[3.0, 4.0, 0.0, 5.0], 4);
-    let whole = b.rms_norm(x, 4, None, 0.0);
+    let whole = b.rms_norm(x, 4, None, None, 0.0);
     let root = 12.5f32.sqrt();
     assert_close(&download(&mut b, whole), &[3.0 / root, 4.0 / root, 0.0, 5.0 / root]);
-    let halves = b.rms_norm(x, 2, Some(&vector(&[1.0, 10.0])), 3.5);
+    let halves = b.rms_norm(x, 2, Some(&vector(&[1.0, 10.0])), None, 3.5);
     assert_close(&download(&mut b, halves), &[0.75, 10.0, 0.0, 12.5]);
 }
 
@@ -186,23 +186,19 @@ fn linear_side_by_side() {
 #[test]
 fn experts_sum_by_weight() {
     let mut b = Reference::new();
+    let linear = |values: &[f32], shape, scale: Option<&[f32]>| ExpertLinear {
+        weight: weight(values, shape),
+        scale: scale.map(vector),
+        bias: None,
+    };
+    let gate = linear(&[1.0, 1.0, 1.0, -1.0, 2.0, 0.0], [2, 1, 3], None);
     let experts = Experts {
-        gate: Some(weight(&[1.0, 1.0, 1.0, -1.0, 2.0, 0.0], [2, 1, 3])),
-        up: weight(&[1.0, 0.0, 0.0, 1.0, 1.0, 1.0], [2, 1, 3]),
-        down: weight(&[1.0, 0.0, 0.0, 1.0, 1.0, 1.0], [1, 2, 3]),
-        gate_scale: None,
-        up_scale: Some(vector(&[1.0, 1.0, 0.5])),
-        down_scale: Some(vector(&[1.0, 2.0, 4.0])),
-        activation: Activation::Relu,
+        gate: ExpertGate::Gated(gate, Activation::Relu.into()),
+        up: linear(&[1.0, 0.0, 0.0, 1.0, 1.0, 1.0], [2, 1, 3], Some(&[1.0, 1.0, 0.5])),
+        down: linear(&[1.0, 0.0, 0.0, 1.0, 1.0, 1.0], [1, 2, 3], Some(&[1.0, 2.0, 4.0])),
     };
-    let mut routing = Routing {
-        n_used: 2,
-        gating: Gating::Sigmoid,
-        selection_bias: None,
-        normalize: false,
-        scale: 2.0,
-        weigh_input: false,
-    };
+    let mut routing =
+        Routing { gating: Gating::Sigmoid, normalize: false, scale: 2.0, ..Routing::softmax(2) };
     let x = b.upload(&[1.0, 3.0], 2);
     // Weights: expert 0 takes 2 · 1/2, expert 2 takes 2 · 3/4; expert 1 is last.
     let logits = b.upload(&[0.0, -9.0, 3f32.ln()], 3);
@@ -224,7 +220,7 @@ const SPEC: KvSpec = KvSpec {
 };
 
 fn params(mask: Mask) -> AttentionParams {
-    AttentionParams { n_head: 2, scale: 1.0, softcap: 0.0, mask, sinks: None }
+    AttentionParams { mask, ..AttentionParams::causal(2, 1.0) }
 }
 
 /// Positions 0..3 with keys 0, ln 2, ln 3 and values (1, 10), (2, 20), (3, 30), in one go.
@@ -331,4 +327,38 @@ fn absurd_stores_are_refused() {
         let refused = b.kv_create(KvSpec { n_pages, ..SPEC });
         assert!(matches!(refused, Err(BackendError::OutOfMemory { .. })));
     }
+}
+
+#[test]
+fn layer_norm_centres_and_scales_groups() {
+    let mut b = Reference::new();
+    let x = b.upload(&[1.0, 3.0, 10.0, 10.0], 4);
+    let (weight, bias) = (vector(&[1.0, 2.0, 3.0, 4.0]), vector(&[0.5, -0.5]));
+    let y = b.layer_norm(x, 2, Some(&weight), Some(&bias), 0.0);
+    // The first group's mean is 2, with deviations of 1.
+    let found = download(&mut b, y);
+    assert_close(&found[..2], &[-1.0 + 0.5, 2.0 - 0.5]);
+    let y = b.layer_norm(x, 4, None, None, 0.0);
+    // Mean 6, squares 25, 9, 16, 16.
+    let unit = 16.5f32.sqrt();
+    assert_close(&download(&mut b, y), &[-5.0 / unit, -3.0 / unit, 4.0 / unit, 4.0 / unit]);
+}
+
+#[test]
+fn heads_have_products_of_their_own() {
+    let mut b = Reference::new();
+    let w = weight(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], [1, 3, 2]);
+    let x = b.upload(&[1.0, 10.0], 2);
+    let y = b.linear_heads(x, &w);
+    assert_eq!(download(&mut b, y), [1.0, 2.0, 3.0, 40.0, 50.0, 60.0]);
+}
+
+#[test]
+fn distance_costs_by_the_slope_of_the_head() {
+    let mut b = Reference::new();
+    let slopes = Some(vector(&[0.0, 2f32.ln()]));
+    let params = AttentionParams { slopes, scale: 0.0, ..params(Mask::Causal) };
+    let out = three_positions(&mut b, &[0], &params);
+    // All scores are 0 but for the second head's, where each step halves the weight: 1 : 2 : 4.
+    assert_close(&out[8..], &[2.0, 20.0, 17.0 / 7.0, 170.0 / 7.0]);
 }

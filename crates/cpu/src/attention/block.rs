@@ -8,7 +8,7 @@ use super::PART_KEYS;
 use super::format::{BLOCK, Order};
 use super::product::{Ahead, Bf16, CodedRows, F16, F32, Matrix, Operand, Product};
 use super::scores::{CodedQueries, Scores, to_floats};
-use super::softmax::{Merge, Partial, raise, score, weigh};
+use super::softmax::{Distance, Merge, Partial, raise, score, weigh};
 use super::store::{PAD, Shape, Store, Tile};
 use crate::ops::Rows;
 use crate::simd::{Kernel, Simd};
@@ -40,7 +40,19 @@ impl Queries<'_> {
     /// Positions that the row of query `i` sees.
     #[inline(always)]
     fn visible(&self, mask: Mask, i: usize) -> Range<usize> {
-        mask.visible(self.pos + self.rows.start + i / self.group, self.len)
+        mask.visible(self.position(i), self.len)
+    }
+
+    /// Position of query `i`.
+    #[inline(always)]
+    fn position(&self, i: usize) -> usize {
+        self.pos + self.rows.start + i / self.group
+    }
+
+    /// Head of query `i`.
+    #[inline(always)]
+    fn head(&self, i: usize) -> usize {
+        self.kv_head * self.group + i % self.group
     }
 }
 
@@ -196,7 +208,11 @@ impl Kernel for Part<'_> {
                 let visible =
                     visible.start.clamp(first, end) - first..visible.end.clamp(first, end) - first;
                 let scores = &mut scratch.scores[i * PAGE..][..cols];
-                scratch.max[i] = score(s, scores, visible, params.softcap, out.max[i]);
+                let distance = params.slopes.as_ref().map(|slopes| Distance {
+                    slope: slopes[queries.head(i)],
+                    first: queries.position(i) as isize - first as isize,
+                });
+                scratch.max[i] = score(s, scores, visible, params.softcap, distance, out.max[i]);
             }
             raise(s, out.max, &scratch.max, &mut scratch.keep);
             for i in 0..count {

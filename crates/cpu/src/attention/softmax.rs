@@ -114,13 +114,34 @@ fn store<S: Simd>(s: S, v: S::V, x: &mut [f32]) {
     if x.len() == S::LANES { s.store(v, x) } else { s.store_partial(v, x) }
 }
 
-/// Caps one query's scores of a tile and hides what it doesn't see. Returns the greatest of them
-/// and `max`.
+/// What distance costs a query's scores of a tile.
+#[derive(Clone, Copy)]
+pub struct Distance {
+    /// Cost of a step.
+    pub slope: f32,
+    /// From the tile's first key to the query.
+    pub first: isize,
+}
+
+/// Caps one query's scores of a tile, takes off what distance costs, and hides what it doesn't see.
+/// Returns the greatest of them and `max`.
 #[inline(always)]
-pub fn score<S: Simd>(s: S, scores: &mut [f32], visible: Range<usize>, cap: f32, max: f32) -> f32 {
+pub fn score<S: Simd>(
+    s: S,
+    scores: &mut [f32],
+    visible: Range<usize>,
+    cap: f32,
+    distance: Option<Distance>,
+    max: f32,
+) -> f32 {
     if cap > 0.0 {
         for scores in scores.chunks_exact_mut(S::LANES) {
             s.store(softcap(s, s.load(scores), cap), scores);
+        }
+    }
+    if let Some(Distance { slope, first }) = distance {
+        for (key, score) in scores.iter_mut().enumerate() {
+            *score -= slope * (first - key as isize).unsigned_abs() as f32;
         }
     }
     scores[..visible.start].fill(f32::NEG_INFINITY);

@@ -11,7 +11,7 @@ pub fn features() -> impl Iterator<Item = (&'static str, bool)> {
     }
     #[cfg(target_arch = "x86_64")]
     let features = features!(is_x86_feature_detected:
-        "avx" "avx2" "fma" "f16c" "avxvnni" "avxvnniint8" "avx512f" "avx512bw" "avx512dq"
+        "avx" "avx2" "fma" "f16c" "bmi2" "avxvnni" "avxvnniint8" "avx512f" "avx512bw" "avx512dq"
         "avx512vl" "avx512vnni" "avx512vbmi" "avx512bf16" "avx512fp16" "gfni");
     #[cfg(target_arch = "aarch64")]
     let features = features!(is_aarch64_feature_detected:
@@ -45,6 +45,7 @@ impl Isa {
                 "avx2",
                 "fma",
                 "f16c",
+                "bmi2",
                 "avx512f",
                 "avx512bw",
                 "avx512dq",
@@ -55,6 +56,7 @@ impl Isa {
                 "avx2",
                 "fma",
                 "f16c",
+                "bmi2",
                 "avx512f",
                 "avx512bw",
                 "avx512dq",

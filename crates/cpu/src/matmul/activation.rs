@@ -4,6 +4,8 @@
 //! blocks (llama.cpp's `Q8_0`/`Q8_1` and `Q8_K`, but with `f32` scales). In both cases the scale is
 //! stored for each 32 values, so kernels need not know which it is.
 
+use backend::AlignedVec;
+
 /// Values per scale.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Block {
@@ -26,9 +28,9 @@ impl Block {
 #[derive(Debug, Default)]
 pub(super) struct Quantized {
     cols: usize,
-    codes: Vec<i8>,
-    pairs: Vec<[f32; 2]>,
-    sums: Vec<i16>,
+    codes: AlignedVec<i8>,
+    pairs: AlignedVec<[f32; 2]>,
+    sums: AlignedVec<i16>,
 }
 
 /// Rows of [`Quantized`], one after the other or [interleaved](interleave).
@@ -58,9 +60,9 @@ impl Quantized {
         assert!(cols.is_multiple_of(32), "{cols} columns");
         self.cols = cols;
         // Only ever grown, so that a steady state neither allocates nor clears.
-        grow(&mut self.codes, rows * cols, 0);
-        grow(&mut self.pairs, rows * cols / 32, [0.0; 2]);
-        grow(&mut self.sums, rows * cols / 16, 0);
+        self.codes.grow(rows * cols, 0);
+        self.pairs.grow(rows * cols / 32, [0.0; 2]);
+        self.sums.grow(rows * cols / 16, 0);
         CodesMut {
             codes: &mut self.codes[..rows * cols],
             pairs: &mut self.pairs[..rows * cols / 32],
@@ -115,12 +117,6 @@ fn interleave_rows<const N: usize>(from: Codes<'_>, to: CodesMut<'_>) {
     transpose::<_, N>(from.codes.as_chunks::<4>().0, to.codes.as_chunks_mut::<4>().0);
     transpose::<_, N>(from.pairs, to.pairs);
     transpose::<_, N>(from.sums.as_chunks::<2>().0, to.sums.as_chunks_mut::<2>().0);
-}
-
-fn grow<T: Copy>(data: &mut Vec<T>, len: usize, value: T) {
-    if data.len() < len {
-        data.resize(len, value);
-    }
 }
 
 /// Quantises one row. Where a block holds a NaN or an infinity its scale becomes NaN or infinite,

@@ -1,6 +1,6 @@
 //! The operation `linear`.
 
-use backend::Linear;
+use backend::{Linear, Weight};
 
 use super::kernels::{Floats, Method};
 use super::product::{Job, Matrix, Scratch, run};
@@ -68,9 +68,40 @@ pub fn linear(
     run(pool, method, scratch, x, &jobs, out, out_col);
 }
 
+/// A product for each head, see `Backend::linear_heads`.
+///
+/// # Panics
+/// Where shapes don't fit or the weight's type isn't [supported](super::supports).
+pub fn linear_heads(
+    pool: &Pool,
+    method: Method,
+    scratch: &mut Scratch,
+    x: Rows<'_>,
+    weight: &Weight,
+    out: &mut [f32],
+) {
+    let (n_head, n_in, n_out) = (weight.count(), weight.cols(), weight.rows());
+    if x.rows == 0 {
+        return;
+    }
+    for head in 0..n_head {
+        let x = Rows { data: &x.data[head * n_in..], cols: n_in, ..x };
+        let job = Job {
+            matrix: Matrix::of(weight, head),
+            x_row: 0,
+            n: x.rows,
+            out_row: 0,
+            out_col: head * n_out,
+            scale: 1.0,
+            bias: None,
+        };
+        run(pool, method, scratch, x, &[job], out, n_head * n_out);
+    }
+}
+
 impl<'a> Matrix<'a> {
     /// Matrix `index` of a weight.
-    pub(super) fn of(weight: &'a backend::Weight, index: usize) -> Self {
+    pub(super) fn of(weight: &'a Weight, index: usize) -> Self {
         Self {
             ty: weight.ty(),
             rows: weight.rows(),

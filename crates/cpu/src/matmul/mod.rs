@@ -33,6 +33,6 @@ mod x86;
 mod tests;
 
 pub use kernels::{Method, supports};
-pub use linear::{Rows, linear};
+pub use linear::{Rows, linear, linear_heads};
 pub use moe::moe;
 pub use product::Scratch;

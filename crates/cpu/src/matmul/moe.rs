@@ -1,7 +1,7 @@
 //! The operation `moe`: rows grouped by expert, so that an expert's weights are read once for all
 //! of its rows.
 
-use backend::{Experts, Routing, Vector, Weight};
+use backend::{ExpertGate, ExpertLinear, Experts, Routing};
 
 use super::kernels::Method;
 use super::linear::Rows;
@@ -44,24 +44,28 @@ pub fn moe(
     activate: impl Fn(&mut [f32], Option<&[f32]>) + Sync,
     out: &mut [f32],
 ) {
-    let n_embd = experts.down.rows();
+    let n_embd = experts.down.weight.rows();
+    let gate = match &experts.gate {
+        ExpertGate::Gated(gate, _) => Some(gate),
+        ExpertGate::Plain(_) => None,
+    };
     assert_eq!(out.len(), x.rows * n_embd, "length of the result");
+    let biased = experts.up.bias.is_some() || gate.is_some_and(|gate| gate.bias.is_some());
+    assert!(!(routing.weigh_input && biased), "weighed inputs of experts with biases");
     if x.rows == 0 {
         return;
     }
     // Taken out, since products need the rest of the scratch.
     let mut buffers = std::mem::take(&mut scratch.experts);
-    buffers.route(logits, routing, experts.up.count());
+    buffers.route(logits, routing, experts.up.weight.count());
     let Buffers { slots, places, starts, x: gathered, hidden, y, .. } = &mut buffers;
     let (n_slots, n_used) = (slots.len(), slots.len() / x.rows);
     let input = if x.rows == 1 { x } else { gather(x, places, n_used, gathered) };
 
-    let n_ff = experts.up.rows();
-    let width = if experts.gate.is_some() { 2 * n_ff } else { n_ff };
+    let n_ff = experts.up.weight.rows();
+    let width = if gate.is_some() { 2 * n_ff } else { n_ff };
     hidden.resize(n_slots * width, 0.0);
-    let up = (&experts.up, &experts.up_scale, width - n_ff);
-    let gate = experts.gate.as_ref().map(|gate| (gate, &experts.gate_scale, 0));
-    let products = gate.into_iter().chain([up]);
+    let products = gate.map(|gate| (gate, 0)).into_iter().chain([(&experts.up, width - n_ff)]);
     let jobs = jobs(starts, products, x.rows == 1);
     run(pool, method, scratch, input, &jobs, hidden, width);
 
@@ -76,7 +80,7 @@ pub fn moe(
 
     y.resize(n_slots * n_embd, 0.0);
     let input = Rows { data: hidden, rows: n_slots, cols: n_ff, stride: width };
-    let jobs = self::jobs(starts, [(&experts.down, &experts.down_scale, 0)].into_iter(), false);
+    let jobs = self::jobs(starts, [(&experts.down, 0)].into_iter(), false);
     run(pool, method, scratch, input, &jobs, y, n_embd);
 
     let y = &*y;
@@ -137,24 +141,24 @@ fn gather<'a>(x: Rows<'_>, places: &[usize], n_used: usize, out: &'a mut Vec<f32
     Rows { data: out, rows: places.len(), cols: x.cols, stride: x.cols }
 }
 
-/// The products of all experts that have places: weight, factors and first column of the result.
-/// All read the only row of the input where `one_row`.
+/// The products of all experts that have places, each with the first column of its result. All
+/// read the only row of the input where `one_row`.
 fn jobs<'a>(
     starts: &[usize],
-    products: impl Iterator<Item = (&'a Weight, &'a Option<Vector>, usize)> + Clone,
+    products: impl Iterator<Item = (&'a ExpertLinear, usize)> + Clone,
     one_row: bool,
 ) -> Vec<Job<'a>> {
     let used = starts.windows(2).enumerate().filter(|(_, range)| range[0] < range[1]);
     used.flat_map(|(expert, range)| {
         let (first, n) = (range[0], range[1] - range[0]);
-        products.clone().map(move |(weight, scale, out_col)| Job {
-            matrix: Matrix::of(weight, expert),
+        products.clone().map(move |(linear, out_col)| Job {
+            matrix: Matrix::of(&linear.weight, expert),
             x_row: if one_row { 0 } else { first },
             n,
             out_row: first,
             out_col,
-            scale: scale.as_ref().map_or(1.0, |scale| scale[expert]),
-            bias: None,
+            scale: linear.scale_of(expert),
+            bias: linear.bias_of(expert),
         })
     })
     .collect()

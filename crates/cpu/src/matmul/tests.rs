@@ -392,7 +392,7 @@ fn a_nan_in_the_input_reaches_the_output() {
 }
 
 mod experts {
-    use backend::{Activation, Experts, Gating, Routing, Vector, Weight};
+    use backend::{Activation, ExpertGate, ExpertLinear, Experts, Gating, Routing, Vector, Weight};
 
     use super::*;
     use crate::matmul::moe;
@@ -429,23 +429,24 @@ mod experts {
     fn check(n_rows: usize, gated: bool, weigh_input: bool) {
         let (n_embd, n_ff, n_used) = (40, 24, 3);
         let mut noise = Noise(n_rows as u64);
-        let gate = gated.then(|| weight(&mut noise, F16, n_embd, n_ff));
+        let gate = weight(&mut noise, F16, n_embd, n_ff);
+        let gate = ExpertLinear { weight: gate, scale: factors(&mut noise), bias: None };
+        let up = weight(&mut noise, F16, n_embd, n_ff);
+        let down = weight(&mut noise, F32, n_ff, n_embd);
         let experts = Experts {
-            gate,
-            up: weight(&mut noise, F16, n_embd, n_ff),
-            down: weight(&mut noise, F32, n_ff, n_embd),
-            gate_scale: factors(&mut noise),
-            up_scale: None,
-            down_scale: factors(&mut noise),
-            activation: Activation::Relu,
+            gate: match gated {
+                true => ExpertGate::Gated(gate, Activation::Relu.into()),
+                false => ExpertGate::Plain(Activation::Relu),
+            },
+            up: ExpertLinear { weight: up, scale: None, bias: None },
+            down: ExpertLinear { weight: down, scale: factors(&mut noise), bias: None },
         };
         let routing = Routing {
-            n_used,
             gating: Gating::Sigmoid,
-            selection_bias: None,
             normalize: false,
             scale: 1.5,
             weigh_input,
+            ..Routing::softmax(n_used)
         };
         let mut values = |len: usize| -> Vec<f32> { (0..len).map(|_| noise.value()).collect() };
         let (x, logits) = (values(n_rows * n_embd), values(n_rows * N_EXPERT));
@@ -470,14 +471,14 @@ mod experts {
                 let (before, after) = if weigh_input { (w, 1.0) } else { (1.0, w) };
                 let x: Vec<f64> =
                     x[row * n_embd..][..n_embd].iter().map(|&v| f64::from(v) * before).collect();
-                let mut h = product(&experts.up, e, &x, &None);
-                if let Some(gate) = &experts.gate {
-                    let gate = product(gate, e, &x, &experts.gate_scale);
+                let mut h = product(&experts.up.weight, e, &x, &None);
+                if let ExpertGate::Gated(gate, _) = &experts.gate {
+                    let gate = product(&gate.weight, e, &x, &gate.scale);
                     h.iter_mut().zip(gate).for_each(|(h, g)| *h *= g.max(0.0));
                 } else {
                     h.iter_mut().for_each(|h| *h = h.max(0.0));
                 }
-                let y = product(&experts.down, e, &h, &experts.down_scale);
+                let y = product(&experts.down.weight, e, &h, &experts.down.scale);
                 expected.iter_mut().zip(y).for_each(|(out, y)| *out += after * y);
             }
             let norm = expected.iter().fold(0f64, |max, v| max.max(v.abs()));
@@ -494,23 +495,20 @@ mod experts {
         let pools = pools();
         for (ty, gated) in [(Q4_0, true), (Q8_0, false), (Q4_K, true), (Q6_K, true), (BF16, true)] {
             let mut noise = Noise(ty as u64);
+            let mut linear = |n_in, n_out, scaled: bool| ExpertLinear {
+                weight: weight(&mut noise, ty, n_in, n_out),
+                scale: scaled.then(|| factors(&mut noise)).flatten(),
+                bias: None,
+            };
             let experts = Experts {
-                gate: gated.then(|| weight(&mut noise, ty, n_embd, n_ff)),
-                up: weight(&mut noise, ty, n_embd, n_ff),
-                down: weight(&mut noise, ty, n_ff, n_embd),
-                gate_scale: None,
-                up_scale: None,
-                down_scale: factors(&mut noise),
-                activation: Activation::Relu,
+                gate: match gated {
+                    true => ExpertGate::Gated(linear(n_embd, n_ff, false), Activation::Relu.into()),
+                    false => ExpertGate::Plain(Activation::Relu),
+                },
+                up: linear(n_embd, n_ff, false),
+                down: linear(n_ff, n_embd, true),
             };
-            let routing = Routing {
-                n_used: 2,
-                gating: Gating::Softmax,
-                selection_bias: None,
-                normalize: true,
-                scale: 1.0,
-                weigh_input: false,
-            };
+            let routing = Routing::softmax(2);
             let mut values = |len: usize| -> Vec<f32> { (0..len).map(|_| noise.value()).collect() };
             let (x, logits) = (values(n_rows * n_embd), values(n_rows * N_EXPERT));
             for isa in Isa::available() {

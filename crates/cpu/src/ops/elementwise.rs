@@ -1,9 +1,9 @@
 //! Operations on single elements.
 
-use backend::Activation;
+use backend::{Activation, Glu};
 
 use super::{Rows, RowsMut};
-use crate::simd::{Kernel, Simd, exp, sigmoid, tanh};
+use crate::simd::{Kernel, Simd, exp, expm1, sigmoid, softplus, tanh};
 
 /// A function of one element.
 #[derive(Clone, Copy)]
@@ -16,6 +16,8 @@ pub enum MapOp {
     Activate(Activation),
     /// `x²`.
     Square,
+    /// Within `±limit`.
+    Clamp(f32),
 }
 
 impl MapOp {
@@ -26,6 +28,7 @@ impl MapOp {
             MapOp::Softcap(cap) => softcap(s, x, cap),
             MapOp::Activate(activation) => activate(s, x, activation),
             MapOp::Square => s.mul(x, x),
+            MapOp::Clamp(limit) => clamp(s, x, limit),
         }
     }
 }
@@ -48,7 +51,45 @@ fn activate<S: Simd>(s: S, x: S::V, activation: Activation) -> S::V {
             s.select_lt(s.splat(-10.0), x, y, s.mul(zero, x))
         }
         Activation::Relu => s.max(zero, x),
+        Activation::ReluSquared => {
+            let x = s.max(zero, x);
+            s.mul(x, x)
+        }
         Activation::Sigmoid => sigmoid(s, x),
+        Activation::Softplus => softplus(s, x),
+        Activation::Xielu { alpha_p, alpha_n, beta, eps } => {
+            let above = s.mul(s.splat(alpha_p), s.mul(x, x));
+            let below = s.sub(expm1(s, s.min(s.splat(eps), x)), x);
+            let curved = s.select_lt(zero, x, above, s.mul(s.splat(alpha_n), below));
+            s.mul_add(s.splat(beta), x, curved)
+        }
+    }
+}
+
+/// Within `±limit`.
+#[inline(always)]
+fn clamp<S: Simd>(s: S, x: S::V, limit: f32) -> S::V {
+    s.max(s.splat(-limit), s.min(s.splat(limit), x))
+}
+
+/// A gate and what it gates, joined.
+#[inline(always)]
+fn join<S: Simd>(s: S, gate: S::V, up: S::V, glu: Glu) -> S::V {
+    match glu {
+        Glu::Plain(activation) => s.mul(activate(s, gate, activation), up),
+        Glu::ClampedSilu { limit } => {
+            let gate = s.min(s.splat(limit), gate);
+            s.mul(times_sigmoid(s, gate, gate), clamp(s, up, limit))
+        }
+        Glu::SiluClamped { limit } => {
+            let open = s.min(s.splat(limit), times_sigmoid(s, gate, gate));
+            s.mul(open, clamp(s, up, limit))
+        }
+        Glu::ClampedSwish { alpha, limit } => {
+            let gate = s.min(s.splat(limit), gate);
+            let open = times_sigmoid(s, gate, s.mul(s.splat(alpha), gate));
+            s.mul(open, s.add(clamp(s, up, limit), s.splat(1.0)))
+        }
     }
 }
 
@@ -140,16 +181,16 @@ impl Kernel for Zip<'_> {
     }
 }
 
-/// `out = act(gate) * up`; row `i` of `out` is row `first_row + i` of the others.
-pub struct Glu<'a> {
+/// `out = glu(gate, up)`; row `i` of `out` is row `first_row + i` of the others.
+pub struct GatedUnit<'a> {
     pub gate: Rows<'a>,
     pub up: Rows<'a>,
     pub first_row: usize,
-    pub activation: Activation,
+    pub glu: Glu,
     pub out: RowsMut<'a>,
 }
 
-impl Kernel for Glu<'_> {
+impl Kernel for GatedUnit<'_> {
     type Output = ();
 
     #[inline(always)]
@@ -159,13 +200,38 @@ impl Kernel for Glu<'_> {
             let mut up = self.up.row(self.first_row + i).chunks_exact(S::LANES);
             let mut out = out.chunks_exact_mut(S::LANES);
             for ((gate, up), out) in (&mut gate).zip(&mut up).zip(&mut out) {
-                s.store(s.mul(activate(s, s.load(gate), self.activation), s.load(up)), out);
+                s.store(join(s, s.load(gate), s.load(up), self.glu), out);
             }
             let (gate, up, out) = (gate.remainder(), up.remainder(), out.into_remainder());
             if !out.is_empty() {
-                let gate = activate(s, s.load_partial(gate), self.activation);
-                s.store_partial(s.mul(gate, s.load_partial(up)), out);
+                let (gate, up) = (s.load_partial(gate), s.load_partial(up));
+                s.store_partial(join(s, gate, up, self.glu), out);
             }
+        }
+    }
+}
+
+/// `gate = glu(gate, up)`, of one row.
+pub struct JoinRow<'a> {
+    pub gate: &'a mut [f32],
+    pub up: &'a [f32],
+    pub glu: Glu,
+}
+
+impl Kernel for JoinRow<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let mut gate = self.gate.chunks_exact_mut(S::LANES);
+        let mut up = self.up.chunks_exact(S::LANES);
+        for (gate, up) in (&mut gate).zip(&mut up) {
+            s.store(join(s, s.load(gate), s.load(up), self.glu), gate);
+        }
+        let (gate, up) = (gate.into_remainder(), up.remainder());
+        if !gate.is_empty() {
+            let joined = join(s, s.load_partial(gate), s.load_partial(up), self.glu);
+            s.store_partial(joined, gate);
         }
     }
 }

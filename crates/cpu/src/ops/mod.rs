@@ -6,9 +6,9 @@ mod norm;
 mod rope;
 mod streams;
 
-pub use elementwise::{Glu, Map, MapOp, Zip, ZipOp, softcap};
+pub use elementwise::{GatedUnit, JoinRow, Map, MapOp, Zip, ZipOp, softcap};
 pub use gaussian::GaussianTop;
-pub use norm::{MatchLength, RmsNorm};
+pub use norm::{MatchLength, Norm};
 pub use rope::Rope;
 pub use streams::MixStreams;
 

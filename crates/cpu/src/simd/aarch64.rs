@@ -250,6 +250,19 @@ impl<const DOTPROD: bool> Simd for Neon<DOTPROD> {
     }
 
     #[inline(always)]
+    fn sum_values(self, sum: Self::Sum, [low, high]: V) -> Self::Sum {
+        vector!({
+            let parts = [
+                vcvt_f64_f32(vget_low_f32(low)),
+                vcvt_high_f64_f32(low),
+                vcvt_f64_f32(vget_low_f32(high)),
+                vcvt_high_f64_f32(high),
+            ];
+            std::array::from_fn(|i| vaddq_f64(sum[i], parts[i]))
+        })
+    }
+
+    #[inline(always)]
     fn sum_total(self, [a, b, c, d]: Self::Sum) -> f64 {
         vector!(vaddvq_f64(vaddq_f64(vaddq_f64(a, b), vaddq_f64(c, d))))
     }

@@ -45,3 +45,35 @@ pub fn tanh<S: Simd>(s: S, x: S::V) -> S::V {
     let large = s.sub(one, s.div(s.splat(2.0), s.add(one, exp(s, s.add(x, x)))));
     s.select_lt(square, s.splat(0.625 * 0.625), small, large)
 }
+
+/// `e^x - 1` for `x` of at most 0, without the loss of digits near 0.
+#[inline(always)]
+pub fn expm1<S: Simd>(s: S, x: S::V) -> S::V {
+    // tanh(x/2) (e^x + 1) is the same and doesn't cancel.
+    let half = tanh(s, s.mul(x, s.splat(0.5)));
+    s.mul(half, s.add(exp(s, x), s.splat(1.0)))
+}
+
+/// `ln(1 + e^x)`.
+#[inline(always)]
+pub fn softplus<S: Simd>(s: S, x: S::V) -> S::V {
+    let zero = s.splat(0.0);
+    let magnitude = s.max(x, s.sub(zero, x));
+    let y = exp(s, s.sub(zero, magnitude));
+    s.add(s.max(x, zero), ln_1p(s, y))
+}
+
+/// `ln(1 + y)` for `y` from 0 to 1.
+#[inline(always)]
+fn ln_1p<S: Simd>(s: S, y: S::V) -> S::V {
+    // 2 artanh(z) with z = y / (2 + y), which is at most 1/3.
+    const POLYNOMIAL: [f32; 8] =
+        [2.0 / 15.0, 2.0 / 13.0, 2.0 / 11.0, 2.0 / 9.0, 2.0 / 7.0, 2.0 / 5.0, 2.0 / 3.0, 2.0];
+    let z = s.div(y, s.add(s.splat(2.0), y));
+    let square = s.mul(z, z);
+    let mut p = s.splat(POLYNOMIAL[0]);
+    for c in &POLYNOMIAL[1..] {
+        p = s.mul_add(p, square, s.splat(*c));
+    }
+    s.mul(p, z)
+}

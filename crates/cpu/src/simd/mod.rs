@@ -10,7 +10,7 @@ mod portable;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod x86;
 
-pub use math::{exp, sigmoid, tanh};
+pub use math::{exp, expm1, sigmoid, softplus, tanh};
 
 use crate::isa::Isa;
 
@@ -86,6 +86,8 @@ pub trait Simd: Copy {
     fn sum_zero(self) -> Self::Sum;
     /// `sum + v²`, in `f64`.
     fn sum_squares(self, sum: Self::Sum, v: Self::V) -> Self::Sum;
+    /// `sum + v`, in `f64`.
+    fn sum_values(self, sum: Self::Sum, v: Self::V) -> Self::Sum;
     fn sum_total(self, sum: Self::Sum) -> f64;
 
     fn splat_int(self, x: i32) -> Self::Ints;

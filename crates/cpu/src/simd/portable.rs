@@ -179,6 +179,11 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
+    fn sum_values(self, sum: Self::Sum, v: V) -> Self::Sum {
+        std::array::from_fn(|i| sum[i] + f64::from(v[i]))
+    }
+
+    #[inline(always)]
     fn sum_total(self, sum: Self::Sum) -> f64 {
         sum.into_iter().sum()
     }

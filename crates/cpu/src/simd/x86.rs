@@ -266,6 +266,15 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    fn sum_values(self, [low, high]: Self::Sum, v: __m256) -> Self::Sum {
+        vector!({
+            let a = _mm256_cvtps_pd(_mm256_castps256_ps128(v));
+            let b = _mm256_cvtps_pd(_mm256_extractf128_ps::<1>(v));
+            [_mm256_add_pd(a, low), _mm256_add_pd(b, high)]
+        })
+    }
+
+    #[inline(always)]
     fn sum_total(self, [low, high]: Self::Sum) -> f64 {
         vector!({
             let v = _mm256_add_pd(low, high);
@@ -485,6 +494,15 @@ impl<const VNNI: bool> Simd for Avx512<VNNI> {
             let a = _mm512_cvtps_pd(_mm512_castps512_ps256(v));
             let b = _mm512_cvtps_pd(_mm512_extractf32x8_ps::<1>(v));
             [_mm512_fmadd_pd(a, a, low), _mm512_fmadd_pd(b, b, high)]
+        })
+    }
+
+    #[inline(always)]
+    fn sum_values(self, [low, high]: Self::Sum, v: __m512) -> Self::Sum {
+        vector!({
+            let a = _mm512_cvtps_pd(_mm512_castps512_ps256(v));
+            let b = _mm512_cvtps_pd(_mm512_extractf32x8_ps::<1>(v));
+            [_mm512_add_pd(a, low), _mm512_add_pd(b, high)]
         })
     }
 

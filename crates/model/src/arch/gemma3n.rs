@@ -5,19 +5,19 @@
 use std::f32::consts::FRAC_1_SQRT_2;
 use std::sync::Arc;
 
-use backend::{Activation, AttentionParams, Linear, Mask, RopeLayout, Tensor, Weight};
+use backend::{Activation, AttentionParams, Linear, Mask, RopeLayout, Tensor};
 
-use super::Source;
 use crate::blocks::altup::{AltUp, AltUpLayer, add_to_inactive, stream};
-use crate::blocks::attention::{Qkv, kv_shapes, load_queries};
-use crate::blocks::ffn::{FeedForward, GatedFfn};
-use crate::blocks::head::LmHead;
+use crate::blocks::attention::{Qkv, load_queries};
+use crate::blocks::ffn::{FeedForward, Ffn};
+use crate::blocks::head::{Embedding, Head};
 use crate::blocks::laurel::Laurel;
-use crate::blocks::norm::RmsNorm;
+use crate::blocks::norm::{Norm, NormKind};
 use crate::blocks::per_layer::{PerLayerGate, PerLayerInputs};
 use crate::blocks::rope::{Rope, RopeTable};
 use crate::error::Error;
 use crate::forward::Forward;
+use crate::source::Source;
 use crate::{Model, OutputKind, Shape};
 
 // Sizes that all models share; llama.cpp doesn't ask files for them either.
@@ -38,34 +38,34 @@ const LOGIT_SOFTCAP: f32 = 30.0;
 
 struct Gemma3n {
     shape: Shape,
-    token_embd: Weight,
+    embedding: Embedding,
     per_layer_inputs: PerLayerInputs,
     altup: AltUp,
     rope: Rope,
     rope_sliding: Rope,
     layers: Vec<Layer>,
-    head: LmHead,
+    head: Head,
 }
 
 struct Layer {
     sliding: bool,
     attention: AttentionParams,
     altup: AltUpLayer,
-    attn_norm: RmsNorm,
+    attn_norm: Norm,
     laurel: Laurel,
     projections: Projections,
-    q_norm: RmsNorm,
+    q_norm: Norm,
     attn_output: Linear,
-    attn_post_norm: RmsNorm,
-    ffn_norm: RmsNorm,
-    ffn: GatedFfn,
-    ffn_post_norm: RmsNorm,
+    attn_post_norm: Norm,
+    ffn_norm: Norm,
+    ffn: Ffn,
+    ffn_post_norm: Norm,
     per_layer: PerLayerGate,
 }
 
 /// What a layer attends to.
 enum Projections {
-    Own { qkv: Qkv, k_norm: RmsNorm, norm_eps: f32 },
+    Own { qkv: Qkv, k_norm: Norm, v_norm: Norm },
     Shared { queries: Linear, from: usize },
 }
 
@@ -79,31 +79,39 @@ struct State {
 
 pub(super) fn load(source: &Source<'_>) -> Result<Arc<dyn Model>, Error> {
     let Source { keys, hp, weights: w } = source;
-    let token_embd = w.table("token_embd.weight", hp.n_embd)?;
-    let sliding = keys.sliding_layers(hp.n_layer, PATTERN)?;
+    let norm = source.rms_norm()?;
+    let mut embedding = Embedding::load(w, hp)?;
+    embedding.scale = (hp.n_embd as f32).sqrt();
+    let sliding = keys.sliding_layers(hp.n_layer, |il| (il + 1) % PATTERN != 0)?;
     let window = keys.width("attention.sliding_window")?;
     let layers = (0..hp.n_layer)
         .map(|il| {
             let mask = if sliding[il] { Mask::Sliding(window) } else { Mask::Causal };
-            Layer::load(source, il, mask)
+            Layer::load(source, norm, il, mask)
         })
         .collect::<Result<_, Error>>()?;
     let rope = Rope::load(keys, w, hp, RopeLayout::Neox)?;
     let sliding_base = keys.opt_f32("rope.freq_base_swa")?.unwrap_or(10_000.0);
-    let mut kv = kv_shapes(hp);
-    kv.truncate(KV_LAYERS);
+    let with_kv = 0..hp.n_layer.min(KV_LAYERS);
+    let kv = with_kv.map(|il| Ok(hp.heads(il)?.kv())).collect::<Result<_, Error>>()?;
     Ok(Arc::new(Gemma3n {
         shape: Shape {
             n_embd: hp.n_embd,
-            n_vocab: token_embd.rows(),
+            n_vocab: embedding.table.rows(),
             n_ctx_train: hp.n_ctx_train,
             kv,
             output: OutputKind::Logits,
         },
-        per_layer_inputs: PerLayerInputs::load(w, hp, PER_LAYER_WIDTH, token_embd.rows())?,
+        per_layer_inputs: PerLayerInputs::load(
+            w,
+            hp,
+            norm,
+            PER_LAYER_WIDTH,
+            embedding.table.rows(),
+        )?,
         altup: AltUp::load(w, hp.n_embd)?,
-        head: LmHead::load(w, hp, &token_embd)?,
-        token_embd,
+        head: Head { softcap: LOGIT_SOFTCAP, ..Head::load(w, hp, norm, &embedding.table)? },
+        embedding,
         rope_sliding: rope.unscaled(sliding_base),
         rope,
         layers,
@@ -111,40 +119,37 @@ pub(super) fn load(source: &Source<'_>) -> Result<Arc<dyn Model>, Error> {
 }
 
 impl Layer {
-    fn load(source: &Source<'_>, il: usize, mask: Mask) -> Result<Self, Error> {
+    fn load(source: &Source<'_>, kind: NormKind, il: usize, mask: Mask) -> Result<Self, Error> {
         let Source { keys, hp, weights } = source;
         let w = weights.layer(il);
-        let norm = |name, width| RmsNorm::load(&w, name, width, hp.norm_eps);
+        let heads = hp.heads(il)?;
+        let norm = |name, width| kind.load(&w, name, width);
         let sliding = mask != Mask::Causal;
         let projections = if il < KV_LAYERS {
-            let (qkv, k_norm) = (Qkv::load(&w, hp, il)?, norm("attn_k_norm", hp.head_dim)?);
-            Projections::Own { qkv, k_norm, norm_eps: hp.norm_eps }
+            let qkv = Qkv::load(&w, heads, hp.n_embd)?;
+            let k_norm = norm("attn_k_norm", heads.head_dim)?;
+            Projections::Own { qkv, k_norm, v_norm: kind.plain_groups(heads.head_dim_v) }
         } else {
             let from = KV_LAYERS - if sliding { 2 } else { 1 };
             keys.same_per_layer("attention.head_count_kv", &hp.n_head_kv, il, from)?;
-            Projections::Shared { queries: load_queries(&w, hp, il)?, from }
+            Projections::Shared { queries: load_queries(&w, heads, hp.n_embd)?, from }
         };
-        let ffn = GatedFfn::load(&w, "", [hp.n_embd, hp.n_ff[il]], Activation::GeluTanh)?;
+        let mut ffn = Ffn::gated(&w, hp.n_embd, Activation::GeluTanh)?;
+        ffn.sparsity = (il < SPARSE_LAYERS).then_some(SPARSE_CUTOFF);
         Ok(Self {
             sliding,
-            attention: AttentionParams {
-                n_head: hp.n_head[il],
-                scale: 1.0,
-                softcap: 0.0,
-                mask,
-                sinks: None,
-            },
-            altup: AltUpLayer::load(&w, hp)?,
+            attention: AttentionParams { mask, ..AttentionParams::causal(heads.n_head, 1.0) },
+            altup: AltUpLayer::load(&w, hp, kind)?,
             attn_norm: norm("attn_norm", hp.n_embd)?,
-            laurel: Laurel::load(&w, hp, LAUREL_RANK)?,
+            laurel: Laurel::load(&w, hp, kind, LAUREL_RANK)?,
             projections,
             q_norm: norm("attn_q_norm", hp.head_dim)?,
             attn_output: w.linear("attn_output", [hp.n_head[il] * hp.head_dim_v, hp.n_embd])?,
             attn_post_norm: norm("post_attention_norm", hp.n_embd)?,
             ffn_norm: norm("ffn_norm", hp.n_embd)?,
-            ffn: if il < SPARSE_LAYERS { ffn.with_sparsity(SPARSE_CUTOFF) } else { ffn },
+            ffn,
             ffn_post_norm: norm("post_ffw_norm", hp.n_embd)?,
-            per_layer: PerLayerGate::load(&w, hp, PER_LAYER_WIDTH)?,
+            per_layer: PerLayerGate::load(&w, hp, kind, PER_LAYER_WIDTH)?,
         })
     }
 
@@ -154,18 +159,18 @@ impl Layer {
         self.altup.predict(cx, streams);
         let active = stream(streams, 0);
 
-        let h = self.attn_norm.forward(&mut **cx, active);
+        let h = self.attn_norm.forward(cx, active);
         let rope = if self.sliding { &state.rope_sliding } else { &state.rope };
         let a = self.attend(cx, il, h, rope);
-        let x = self.attn_post_norm.forward(&mut **cx, a);
+        let x = self.attn_post_norm.forward(cx, a);
         cx.add_assign(x, active);
         let laurel = self.laurel.forward(cx, h);
         cx.add_assign(x, laurel);
         cx.scale(x, FRAC_1_SQRT_2);
 
-        let h = self.ffn_norm.forward(&mut **cx, x);
+        let h = self.ffn_norm.forward(cx, x);
         let f = self.ffn.forward(cx, h);
-        let f = self.ffn_post_norm.forward(&mut **cx, f);
+        let f = self.ffn_post_norm.forward(cx, f);
         cx.add_assign(x, f);
 
         self.altup.correct(cx, streams, x);
@@ -176,18 +181,18 @@ impl Layer {
 
     fn attend(&self, cx: &mut Forward<'_>, il: usize, x: Tensor, rope: &RopeTable) -> Tensor {
         let a = match &self.projections {
-            Projections::Own { qkv, k_norm, norm_eps } => {
+            Projections::Own { qkv, k_norm, v_norm } => {
                 let [q, k, v] = qkv.forward(cx, x);
-                let q = self.q_norm.forward(&mut **cx, q);
-                let k = k_norm.forward(&mut **cx, k);
-                let v = cx.rms_norm(v, qkv.head_dim_v(), None, *norm_eps);
+                let q = self.q_norm.forward(cx, q);
+                let k = k_norm.forward(cx, k);
+                let v = v_norm.forward(cx, v);
                 cx.rotate(q, rope);
                 cx.rotate(k, rope);
                 cx.attend(il, [q, k, v], &self.attention)
             }
             Projections::Shared { queries, from } => {
                 let q = cx.linear1(x, queries);
-                let q = self.q_norm.forward(&mut **cx, q);
+                let q = self.q_norm.forward(cx, q);
                 cx.rotate(q, rope);
                 cx.attend_shared(*from, q, &self.attention)
             }
@@ -202,8 +207,7 @@ impl Model for Gemma3n {
     }
 
     fn forward(&self, cx: &mut Forward<'_>) -> Tensor {
-        let x = cx.embed_tokens(&self.token_embd);
-        cx.scale(x, (self.shape.n_embd as f32).sqrt());
+        let x = self.embedding.forward(cx);
         let mut state = State {
             streams: self.altup.expand(cx, x),
             per_layer_inputs: self.per_layer_inputs.forward(cx, x),
@@ -216,9 +220,7 @@ impl Model for Gemma3n {
         state.keep_outputs(cx);
         self.run(cx, last, first.len(), &state);
         let x = self.altup.merge(cx, state.streams);
-        let logits = self.head.forward(cx, x);
-        cx.softcap(logits, LOGIT_SOFTCAP);
-        logits
+        self.head.forward(cx, x)
     }
 }
 

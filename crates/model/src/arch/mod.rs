@@ -1,5 +1,7 @@
 //! The architectures: one file each, one row each in [`ARCHITECTURES`].
 
+mod prelude;
+
 mod gemma3;
 mod gemma3n;
 mod llama;
@@ -12,15 +14,7 @@ use gguf::Gguf;
 
 use crate::Model;
 use crate::error::Error;
-use crate::hparams::{Hparams, Keys};
-use crate::weights::Weights;
-
-/// What an architecture loads from.
-struct Source<'a> {
-    keys: Keys<'a>,
-    hp: Hparams,
-    weights: Weights<'a>,
-}
+use crate::source::Source;
 
 type Load = fn(&Source<'_>) -> Result<Arc<dyn Model>, Error>;
 
@@ -48,9 +42,7 @@ pub fn load(gguf: &Gguf) -> Result<Arc<dyn Model>, Error> {
     let Some((_, load)) = ARCHITECTURES.iter().find(|(known, _)| *known == name) else {
         return Err(Error::UnknownArchitecture { name: name.to_owned(), nearest: nearest(name) });
     };
-    let keys = Keys::new(gguf.metadata())?;
-    let hp = Hparams::load(&keys)?;
-    load(&Source { keys, hp, weights: Weights::new(gguf) })
+    load(&Source::new(gguf)?)
 }
 
 /// The known name with the smallest edit distance, if that is under half of the name's length.

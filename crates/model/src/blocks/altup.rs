@@ -5,7 +5,7 @@
 
 use backend::{Linear, Tensor, Vector};
 
-use crate::blocks::norm::RmsNorm;
+use crate::blocks::norm::{Norm, NormKind};
 use crate::error::Error;
 use crate::forward::Forward;
 use crate::hparams::Hparams;
@@ -55,7 +55,7 @@ impl AltUp {
 
 /// One layer's predictor and corrector of the streams.
 pub struct AltUpLayer {
-    router_norm: RmsNorm,
+    router_norm: Norm,
     router: Linear,
     predict: Linear,
     correct: Linear,
@@ -64,13 +64,13 @@ pub struct AltUpLayer {
 
 impl AltUpLayer {
     /// Loads a layer's `altup_*`.
-    pub fn load(w: &Weights<'_>, hp: &Hparams) -> Result<Self, Error> {
+    pub fn load(w: &Weights<'_>, hp: &Hparams, norm: NormKind) -> Result<Self, Error> {
         let n_embd = hp.n_embd;
         let matrix = |name, shape| w.matrix(name, shape).map(Linear::plain);
         let router = matrix("altup_router.weight", [n_embd, STREAMS])?;
         let correct = matrix("altup_correct_coef.weight", [STREAMS, STREAMS])?;
         Ok(Self {
-            router_norm: RmsNorm::load(w, "altup_router_norm", n_embd, hp.norm_eps)?,
+            router_norm: norm.load(w, "altup_router_norm", n_embd)?,
             router: Linear { scale: 1.0 / n_embd as f32, ..router },
             predict: matrix("altup_predict_coef.weight", [STREAMS, STREAMS * STREAMS])?,
             correct: Linear { bias: Some(Vector::new(vec![1.0; STREAMS])), ..correct },
@@ -105,7 +105,7 @@ impl AltUpLayer {
 
     /// `tanh(router(norm(x)) / n_embd)`.
     fn route(&self, cx: &mut Forward<'_>, x: Tensor) -> Tensor {
-        let x = self.router_norm.forward(&mut **cx, x);
+        let x = self.router_norm.forward(cx, x);
         let modalities = cx.linear1(x, &self.router);
         cx.softcap(modalities, 1.0);
         modalities

@@ -1,12 +1,257 @@
-//! Projections around attention.
+//! Attention and the projections around it.
 
-use backend::{Linear, Tensor};
+use std::sync::Arc;
 
+use backend::{Activation, AttentionParams, Linear, Mask, Tensor, Vector};
+
+use crate::blocks::layer::Mixer;
+use crate::blocks::norm::{Norm, NormKind, normed};
+use crate::blocks::rope::Rope;
 use crate::error::Error;
 use crate::forward::Forward;
-use crate::hparams::Hparams;
+use crate::hparams::{Heads, Hparams, Keys};
 use crate::memory::KvShape;
 use crate::weights::Weights;
+
+/// Multi-head attention with shared key/value heads (GQA, Ainslie et al. 2023, arXiv:2305.13245).
+pub struct Attention {
+    /// The layer's heads.
+    pub heads: Heads,
+    qkv: Qkv,
+    /// Greatest magnitude of queries, keys and values.
+    pub clamp: Option<f32>,
+    qk_norm: Option<QkNorm>,
+    /// Rotary positions, if the layer has them.
+    pub rope: Option<Arc<Rope>>,
+    /// Growth of queries with their position.
+    pub temperature: Option<Temperature>,
+    params: AttentionParams,
+    gate: Option<(Linear, Activation)>,
+    /// Before the last product.
+    pub sub_norm: Option<Norm>,
+    output: Linear,
+}
+
+/// Norms of queries and keys.
+struct QkNorm {
+    q: Norm,
+    k: Norm,
+    after_rope: bool,
+}
+
+/// Queries of far positions, sharpened by `1 + scale · ln(1 + floor((pos + offset) / length))`.
+#[derive(Debug, Clone, Copy)]
+pub struct Temperature {
+    /// Growth with the logarithm.
+    pub scale: f32,
+    /// Positions to a step.
+    pub length: usize,
+    /// Added to positions.
+    pub offset: usize,
+}
+
+impl Temperature {
+    /// The factor of each row.
+    pub fn factors(self, cx: &Forward<'_>) -> Vec<f32> {
+        let step = |pos| ((pos + self.offset) / self.length) as f64;
+        let factor = |pos| 1.0 + f64::from(self.scale) * step(pos).ln_1p();
+        cx.positions().map(|pos| factor(pos) as f32).collect()
+    }
+}
+
+impl Attention {
+    /// Loads `attn_qkv`, or `attn_q`, `attn_k` and `attn_v`, and `attn_output`, of layer `il`:
+    /// causal, without positions, scores scaled by the root of the head's width.
+    pub fn load(w: &Weights<'_>, hp: &Hparams, il: usize) -> Result<Self, Error> {
+        Self::with_heads(w, hp.n_embd, hp.heads(il)?)
+    }
+
+    /// The same for other heads.
+    pub fn with_heads(w: &Weights<'_>, n_embd: usize, heads: Heads) -> Result<Self, Error> {
+        let scale = 1.0 / (heads.head_dim as f32).sqrt();
+        Ok(Self {
+            heads,
+            qkv: Qkv::load(w, heads, n_embd)?,
+            clamp: None,
+            qk_norm: None,
+            rope: None,
+            temperature: None,
+            params: AttentionParams::causal(heads.n_head, scale),
+            gate: None,
+            sub_norm: None,
+            output: w.linear("attn_output", [heads.n_head * heads.head_dim_v, n_embd])?,
+        })
+    }
+
+    /// Rotates queries and keys.
+    pub fn with_rope(self, rope: &Arc<Rope>) -> Self {
+        Self { rope: Some(rope.clone()), ..self }
+    }
+
+    /// Sees what the mask shows.
+    pub fn with_mask(mut self, mask: Mask) -> Self {
+        self.params.mask = mask;
+        self
+    }
+
+    /// Another factor of the scores.
+    pub fn with_scale(mut self, scale: f32) -> Self {
+        self.params.scale = scale;
+        self
+    }
+
+    /// A soft limit of the scores; 0 for none.
+    pub fn with_softcap(mut self, softcap: f32) -> Self {
+        self.params.softcap = softcap;
+        self
+    }
+
+    /// Linear biases instead of positions, if `max_bias` is not 0.
+    pub fn with_alibi(mut self, max_bias: f32) -> Self {
+        self.params.slopes = (max_bias > 0.0).then(|| slopes(self.params.n_head, max_bias));
+        self
+    }
+
+    /// Sinks, `attn_sinks`.
+    pub fn with_sinks(mut self, w: &Weights<'_>) -> Result<Self, Error> {
+        self.params.sinks = Some(w.vector("attn_sinks.weight", self.params.n_head)?);
+        Ok(self)
+    }
+
+    /// Sinks, where the file has them.
+    pub fn with_opt_sinks(self, w: &Weights<'_>) -> Result<Self, Error> {
+        if w.has("attn_sinks.weight") { self.with_sinks(w) } else { Ok(self) }
+    }
+
+    /// Norms of each head of queries and keys, `attn_q_norm` and `attn_k_norm`; heads may have
+    /// weights of their own.
+    pub fn with_head_norms(self, w: &Weights<'_>, kind: NormKind) -> Result<Self, Error> {
+        let Heads { n_head, n_head_kv, head_dim, .. } = self.heads;
+        let q = kind.load_groups(w, "attn_q_norm", [head_dim, n_head])?;
+        let k = kind.load_groups(w, "attn_k_norm", [head_dim, n_head_kv])?;
+        Ok(self.with_qk_norms(q, k))
+    }
+
+    /// The same, where the file has them.
+    pub fn with_opt_head_norms(self, w: &Weights<'_>, kind: NormKind) -> Result<Self, Error> {
+        if w.has("attn_q_norm.weight") { self.with_head_norms(w, kind) } else { Ok(self) }
+    }
+
+    /// Norms of whole rows of queries and keys, `attn_q_norm` and `attn_k_norm`.
+    pub fn with_row_norms(self, w: &Weights<'_>, kind: NormKind) -> Result<Self, Error> {
+        let Heads { n_head, n_head_kv, head_dim, .. } = self.heads;
+        let q = kind.load(w, "attn_q_norm", n_head * head_dim)?;
+        let k = kind.load(w, "attn_k_norm", n_head_kv * head_dim)?;
+        Ok(self.with_qk_norms(q, k))
+    }
+
+    /// These norms of queries and keys.
+    pub fn with_qk_norms(self, q: Norm, k: Norm) -> Self {
+        Self { qk_norm: Some(QkNorm { q, k, after_rope: false }), ..self }
+    }
+
+    /// Queries and keys are rotated before their norms.
+    pub fn with_norms_after_rope(mut self) -> Self {
+        if let Some(norms) = &mut self.qk_norm {
+            norms.after_rope = true;
+        }
+        self
+    }
+
+    /// What was attended to counts by `act(attn_gate(x))`, per head or per value.
+    pub fn with_gate(self, w: &Weights<'_>, n_embd: usize, act: Activation) -> Result<Self, Error> {
+        let Heads { n_head, head_dim_v, .. } = self.heads;
+        let per_head = w.has_shape("attn_gate.weight", &[n_embd, n_head]);
+        let width = if per_head { n_head } else { n_head * head_dim_v };
+        let gate = w.linear("attn_gate", [n_embd, width])?;
+        Ok(Self { gate: Some((gate, act)), ..self })
+    }
+
+    /// Multiplies the result.
+    pub fn with_output_scale(mut self, scale: f32) -> Self {
+        self.output.scale *= scale;
+        self
+    }
+
+    /// The result without the file's bias, which llama.cpp leaves out in some architectures.
+    pub fn without_output_bias(mut self) -> Self {
+        self.output.bias = None;
+        self
+    }
+
+    fn norm_queries_and_keys(&self, cx: &mut Forward<'_>, q: &mut Tensor, k: &mut Tensor) {
+        if let Some(norms) = &self.qk_norm {
+            *q = norms.q.forward(cx, *q);
+            *k = norms.k.forward(cx, *k);
+        }
+    }
+}
+
+impl Mixer for Attention {
+    fn kv(&self) -> KvShape {
+        self.heads.kv()
+    }
+
+    fn prepare(&self, cx: &mut Forward<'_>) {
+        if let Some(rope) = &self.rope {
+            cx.prepare_rope(rope);
+        }
+    }
+
+    fn forward(&self, cx: &mut Forward<'_>, il: usize, x: Tensor) -> Tensor {
+        let [mut q, mut k, v] = self.qkv.forward(cx, x);
+        if let Some(limit) = self.clamp {
+            [q, k, v].map(|part| cx.clamp(part, limit));
+        }
+        let after_rope = self.qk_norm.as_ref().is_some_and(|norms| norms.after_rope);
+        if !after_rope {
+            self.norm_queries_and_keys(cx, &mut q, &mut k);
+        }
+        if let Some(rope) = &self.rope {
+            let table = cx.prepared_rope(rope);
+            cx.rotate(q, &table);
+            cx.rotate(k, &table);
+        }
+        if after_rope {
+            self.norm_queries_and_keys(cx, &mut q, &mut k);
+        }
+        if let Some(temperature) = self.temperature {
+            let factors = temperature.factors(cx);
+            cx.scale_rows(q, &factors);
+        }
+        let mut a = cx.attend(il, [q, k, v], &self.params);
+        if let Some((gate, activation)) = &self.gate {
+            let gate = cx.linear1(x, gate);
+            cx.activate(gate, *activation);
+            a = gated(cx, a, gate);
+        }
+        let a = normed(&self.sub_norm, cx, a);
+        cx.linear1(a, &self.output)
+    }
+}
+
+/// `x` times a gate per value, or per group of as many columns as there are for each gate.
+fn gated(cx: &mut Forward<'_>, x: Tensor, gate: Tensor) -> Tensor {
+    if gate.cols() == x.cols() {
+        cx.mul_assign(x, gate);
+        return x;
+    }
+    let (rows, n, width) = (x.rows(), gate.cols(), x.cols() / gate.cols());
+    let scaled = cx.mix_streams(x.reshape(rows * n, width), gate.reshape(rows * n, 1), width);
+    scaled.reshape(rows, n * width)
+}
+
+/// ALiBi's geometric series of slopes, for heads in any number: those beyond the power of two take
+/// every second slope of the next one.
+fn slopes(n_head: usize, max_bias: f32) -> Vector {
+    let power = 1 << n_head.ilog2();
+    let step = f64::from(max_bias) / power as f64;
+    let slope = |head: usize| match head < power {
+        true => -step * (head + 1) as f64,
+        false => -step / 2.0 * (2 * (head - power) + 1) as f64,
+    };
+    Vector::new((0..n_head).map(|head| slope(head).exp2() as f32).collect::<Vec<_>>())
+}
 
 /// Queries, keys and values of one input: three products, or one fused product whose rows are
 /// queries, then keys, then values.
@@ -15,25 +260,23 @@ pub struct Qkv {
     n_q: usize,
     n_k: usize,
     n_v: usize,
-    head_dim_v: usize,
 }
 
 impl Qkv {
-    /// Loads `attn_qkv`, or `attn_q`, `attn_k` and `attn_v`, of layer `il`.
-    pub fn load(w: &Weights<'_>, hp: &Hparams, il: usize) -> Result<Self, Error> {
-        let n_q = hp.n_head[il] * hp.head_dim;
-        let n_k = hp.n_head_kv[il] * hp.head_dim;
-        let n_v = hp.n_head_kv[il] * hp.head_dim_v;
-        let parts = match w.opt_linear("attn_qkv", [hp.n_embd, n_q + n_k + n_v])? {
+    /// Loads `attn_qkv`, or `attn_q`, `attn_k` and `attn_v`.
+    pub fn load(w: &Weights<'_>, heads: Heads, n_embd: usize) -> Result<Self, Error> {
+        let Heads { n_head, n_head_kv, head_dim, head_dim_v } = heads;
+        let (n_q, n_k, n_v) = (n_head * head_dim, n_head_kv * head_dim, n_head_kv * head_dim_v);
+        let parts = match w.opt_linear("attn_qkv", [n_embd, n_q + n_k + n_v])? {
             Some(fused) if fused.bias.is_some() => vec![fused],
             Some(fused) => Self::with_split_biases(w, fused, [n_q, n_k, n_v])?,
             None => vec![
-                w.linear("attn_q", [hp.n_embd, n_q])?,
-                w.linear("attn_k", [hp.n_embd, n_k])?,
-                w.linear("attn_v", [hp.n_embd, n_v])?,
+                w.linear("attn_q", [n_embd, n_q])?,
+                w.linear("attn_k", [n_embd, n_k])?,
+                w.linear("attn_v", [n_embd, n_v])?,
             ],
         };
-        Ok(Self { parts, n_q, n_k, n_v, head_dim_v: hp.head_dim_v })
+        Ok(Self { parts, n_q, n_k, n_v })
     }
 
     /// Some files fuse the weights but not the biases.
@@ -52,11 +295,6 @@ impl Qkv {
         Ok(parts)
     }
 
-    /// Width of a value head.
-    pub fn head_dim_v(&self) -> usize {
-        self.head_dim_v
-    }
-
     /// `[queries, keys, values]` of `x`, as columns of one tensor.
     pub fn forward(&self, cx: &mut Forward<'_>, x: Tensor) -> [Tensor; 3] {
         let parts: Vec<&Linear> = self.parts.iter().collect();
@@ -68,18 +306,78 @@ impl Qkv {
 
 /// The queries of a layer that attends to another one's keys and values: `attn_q`, or the first
 /// rows of `attn_qkv`. Biases and scales of the file don't apply, as in llama.cpp.
-pub fn load_queries(w: &Weights<'_>, hp: &Hparams, il: usize) -> Result<Linear, Error> {
-    let n_q = hp.n_head[il] * hp.head_dim;
-    let n_qkv = n_q + hp.n_head_kv[il] * (hp.head_dim + hp.head_dim_v);
-    let weight = match w.opt_matrix("attn_qkv.weight", [hp.n_embd, n_qkv])? {
+pub fn load_queries(w: &Weights<'_>, heads: Heads, n_embd: usize) -> Result<Linear, Error> {
+    let Heads { n_head, n_head_kv, head_dim, head_dim_v } = heads;
+    let n_q = n_head * head_dim;
+    let n_qkv = n_q + n_head_kv * (head_dim + head_dim_v);
+    let weight = match w.opt_matrix("attn_qkv.weight", [n_embd, n_qkv])? {
         Some(fused) => fused.slice_rows(0..n_q),
-        None => w.matrix("attn_q.weight", [hp.n_embd, n_q])?,
+        None => w.matrix("attn_q.weight", [n_embd, n_q])?,
     };
     Ok(Linear::plain(weight))
 }
 
-/// What every layer stores where all have keys and values of the usual widths.
-pub fn kv_shapes(hp: &Hparams) -> Vec<KvShape> {
-    let (head_dim, head_dim_v) = (hp.head_dim, hp.head_dim_v);
-    hp.n_head_kv.iter().map(|&n_head_kv| KvShape { n_head_kv, head_dim, head_dim_v }).collect()
+/// Which layers attend to a sliding window.
+#[derive(Debug, Clone)]
+pub struct Window {
+    size: usize,
+    layers: Vec<bool>,
+}
+
+impl Window {
+    /// Reads `attention.sliding_window` and its pattern: flags per layer, or a period, of which the
+    /// last layer sees everything. A window of 0 means that all layers do.
+    pub fn load(keys: &Keys<'_>, hp: &Hparams, period: usize) -> Result<Self, Error> {
+        let size = keys.opt_usize("attention.sliding_window")?.unwrap_or(0);
+        Self::with_size(keys, hp, size, |il| il % period + 1 < period)
+    }
+
+    /// The same where the first layer of each period sees everything.
+    pub fn load_dense_first(keys: &Keys<'_>, hp: &Hparams, period: usize) -> Result<Self, Error> {
+        let size = keys.opt_usize("attention.sliding_window")?.unwrap_or(0);
+        Self::with_size(keys, hp, size, |il| il % period != 0)
+    }
+
+    /// The same with this size, whatever the file says; `slides` is the pattern of files that
+    /// have none.
+    pub fn with_size(
+        keys: &Keys<'_>,
+        hp: &Hparams,
+        size: usize,
+        slides: impl Fn(usize) -> bool,
+    ) -> Result<Self, Error> {
+        let layers = match size {
+            0 => vec![false; hp.n_layer],
+            _ => keys.sliding_layers(hp.n_layer, slides)?,
+        };
+        Ok(Self { size, layers })
+    }
+
+    /// Whether any layer slides.
+    pub fn any(&self) -> bool {
+        self.size > 0
+    }
+
+    /// Whether layer `il` does.
+    pub fn slides(&self, il: usize) -> bool {
+        self.layers[il]
+    }
+
+    /// What queries of layer `il` see.
+    pub fn mask(&self, il: usize) -> Mask {
+        if self.slides(il) { Mask::Sliding(self.size) } else { Mask::Causal }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slopes_halve_evenly_and_fill_in_between() {
+        assert_eq!(slopes(4, 8.0)[..], [0.25, 0.0625, 0.015625, 0.00390625]);
+        let six = slopes(6, 8.0);
+        assert_eq!(six[..4], slopes(4, 8.0)[..]);
+        assert_eq!(six[4..], [0.5, 0.125]);
+    }
 }

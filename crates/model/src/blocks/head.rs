@@ -1,66 +1,93 @@
-//! From the residual stream to what a model yields.
+//! From tokens to the residual stream, and from there to what a model yields.
 
 use backend::{Linear, Tensor, Weight};
 
-use crate::OutputKind;
-use crate::blocks::norm::RmsNorm;
+use crate::blocks::norm::{Norm, NormKind, normed};
 use crate::error::Error;
 use crate::forward::Forward;
 use crate::hparams::Hparams;
 use crate::weights::Weights;
 
-/// The final norm and the output matrix.
-pub struct LmHead {
-    norm: RmsNorm,
-    output: Linear,
+/// The first step: a token's row of a table.
+pub struct Embedding {
+    /// `[n_vocab][n_embd]`.
+    pub table: Weight,
+    /// Factor of the row.
+    pub scale: f32,
+    /// After the factor.
+    pub norm: Option<Norm>,
+    /// Learned embeddings of positions, `[n_ctx_train][n_embd]`, which are added.
+    pub positions: Option<Weight>,
 }
 
-impl LmHead {
-    /// Loads `output_norm` and `output`; without the latter the token embedding serves.
-    pub fn load(w: &Weights<'_>, hp: &Hparams, token_embd: &Weight) -> Result<Self, Error> {
-        let output = w.opt_linear("output", [hp.n_embd, token_embd.rows()])?;
-        Ok(Self {
-            norm: RmsNorm::load(w, "output_norm", hp.n_embd, hp.norm_eps)?,
-            output: output.unwrap_or_else(|| Linear::plain(token_embd.clone())),
-        })
+impl Embedding {
+    /// Loads `token_embd`.
+    pub fn load(w: &Weights<'_>, hp: &Hparams) -> Result<Self, Error> {
+        let table = w.table("token_embd.weight", hp.n_embd)?;
+        Ok(Self { table, scale: 1.0, norm: None, positions: None })
     }
 
-    /// `[rows][n_embd]` to `[rows][n_vocab]`.
-    pub fn forward(&self, cx: &mut Forward<'_>, x: Tensor) -> Tensor {
-        let x = self.norm.forward(&mut **cx, x);
-        cx.linear1(x, &self.output)
+    /// The batch's tokens, `[rows][n_embd]`.
+    pub fn forward(&self, cx: &mut Forward<'_>) -> Tensor {
+        let x = cx.embed_tokens(&self.table);
+        if self.scale != 1.0 {
+            cx.scale(x, self.scale);
+        }
+        if let Some(table) = &self.positions {
+            let positions = cx.embed_positions(table);
+            cx.add_assign(x, positions);
+        }
+        normed(&self.norm, cx, x)
     }
 }
 
-/// The end of a model that yields logits, or else its normed residual stream.
-pub enum Head {
-    /// One logit per vocabulary entry.
-    Logits(LmHead),
-    /// Embeddings need no output matrix.
-    Embeddings(RmsNorm),
+/// The last step: a norm, and for logits the output matrix.
+pub struct Head {
+    /// Of the residual stream.
+    pub norm: Norm,
+    /// One logit per vocabulary entry; embeddings need none.
+    pub output: Option<Linear>,
+    /// Factor of the logits.
+    pub scale: f32,
+    /// Soft limit of the logits; 0 for none.
+    pub softcap: f32,
 }
 
 impl Head {
-    /// Loads what `output` needs.
+    /// Loads `output_norm` and `output`; without the latter the token embedding serves.
     pub fn load(
         w: &Weights<'_>,
         hp: &Hparams,
+        norm: NormKind,
         token_embd: &Weight,
-        output: OutputKind,
     ) -> Result<Self, Error> {
-        Ok(match output {
-            OutputKind::Logits => Head::Logits(LmHead::load(w, hp, token_embd)?),
-            OutputKind::Embeddings(_) => {
-                Head::Embeddings(RmsNorm::load(w, "output_norm", hp.n_embd, hp.norm_eps)?)
-            }
-        })
+        let norm = norm.load(w, "output_norm", hp.n_embd)?;
+        Self::with_norm(w, hp, norm, token_embd)
+    }
+
+    /// The same with another norm.
+    pub fn with_norm(
+        w: &Weights<'_>,
+        hp: &Hparams,
+        norm: Norm,
+        token_embd: &Weight,
+    ) -> Result<Self, Error> {
+        let output = w.opt_linear("output", [hp.n_embd, token_embd.rows()])?;
+        let output = output.unwrap_or_else(|| Linear::plain(token_embd.clone()));
+        Ok(Self { norm, output: Some(output), scale: 1.0, softcap: 0.0 })
     }
 
     /// `[rows][n_embd]` to `[rows][Shape::output_width]`.
     pub fn forward(&self, cx: &mut Forward<'_>, x: Tensor) -> Tensor {
-        match self {
-            Head::Logits(head) => head.forward(cx, x),
-            Head::Embeddings(norm) => norm.forward(&mut **cx, x),
+        let x = self.norm.forward(cx, x);
+        let Some(output) = &self.output else { return x };
+        let logits = cx.linear1(x, output);
+        if self.scale != 1.0 {
+            cx.scale(logits, self.scale);
         }
+        if self.softcap != 0.0 {
+            cx.softcap(logits, self.softcap);
+        }
+        logits
     }
 }

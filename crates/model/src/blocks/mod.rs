@@ -2,9 +2,11 @@
 
 pub mod altup;
 pub mod attention;
+pub mod decoder;
 pub mod ffn;
 pub mod head;
 pub mod laurel;
+pub mod layer;
 pub mod moe;
 pub mod norm;
 pub mod per_layer;

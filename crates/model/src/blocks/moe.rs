@@ -1,88 +1,188 @@
 //! Mixture-of-experts feed-forward.
 
-use backend::{Activation, Experts, Linear, Routing, Tensor};
+use backend::{
+    Activation, ExpertGate, ExpertLinear, Experts, Gating, Glu, Groups, Linear, Routing, Tensor,
+};
 
-use crate::blocks::ffn::{FeedForward, GatedFfn};
+use crate::blocks::ffn::{FeedForward, Ffn};
 use crate::error::Error;
 use crate::forward::Forward;
-use crate::hparams::Hparams;
+use crate::hparams::{Hparams, Keys};
 use crate::weights::Weights;
 
-/// A router and its experts.
-pub struct MoeFfn {
-    router: Linear,
-    routing: Routing,
-    experts: Experts,
+/// The feed-forward of a layer with SwiGLU: experts where the layer has a router, else dense.
+pub fn silu_ffn(
+    w: &Weights<'_>,
+    hp: &Hparams,
+    routing: &Routing,
+) -> Result<Box<dyn FeedForward>, Error> {
+    ffn_or_experts(w, hp, routing, Activation::Silu)
 }
 
-impl MoeFfn {
-    /// Loads `ffn_gate_inp` and the stacks `ffn_{gate,up,down}_exps` of experts of width `n_ff`.
+/// Experts where the layer has a router, else a dense feed-forward; all gated.
+pub fn ffn_or_experts(
+    w: &Weights<'_>,
+    hp: &Hparams,
+    routing: &Routing,
+    glu: impl Into<Glu>,
+) -> Result<Box<dyn FeedForward>, Error> {
+    let glu = glu.into();
+    if w.has("ffn_gate_inp.weight") {
+        return Ok(Box::new(Moe::load(w, hp, routing.clone(), glu)?));
+    }
+    Ok(Box::new(Ffn::gated(w, hp.n_embd, glu)?))
+}
+
+/// How the file says that experts are chosen; softmax over all unless it does.
+pub fn routing(keys: &Keys<'_>, hp: &Hparams) -> Result<Routing, Error> {
+    let groups = keys.opt_usize("expert_group_count")?.filter(|&n| n > 1);
+    let groups = match groups {
+        None => None,
+        Some(n) => {
+            let n_used = keys.count("expert_group_used_count")?;
+            if n_used >= n || !hp.n_expert.is_multiple_of(n) {
+                return Err(Error::Value {
+                    key: "expert_group_count".into(),
+                    value: n.to_string(),
+                    expected: format!("a divisor of {} experts above {n_used}", hp.n_expert),
+                });
+            }
+            Some(Groups { n, n_used })
+        }
+    };
+    Ok(Routing {
+        gating: gating(keys)?.unwrap_or(Gating::Softmax),
+        groups,
+        normalize: keys.opt_bool("expert_weights_norm")?.unwrap_or(false),
+        scale: keys.opt_f32("expert_weights_scale")?.filter(|&scale| scale != 0.0).unwrap_or(1.0),
+        ..Routing::softmax(hp.n_expert_used)
+    })
+}
+
+/// Like [`routing`], but sigmoids unless the file says otherwise.
+pub fn sigmoid_routing(keys: &Keys<'_>, hp: &Hparams) -> Result<Routing, Error> {
+    let gating = gating(keys)?.unwrap_or(Gating::Sigmoid);
+    Ok(Routing { gating, ..routing(keys, hp)? })
+}
+
+fn gating(keys: &Keys<'_>) -> Result<Option<Gating>, Error> {
+    Ok(match keys.opt_usize("expert_gating_func")? {
+        None | Some(0) => None,
+        Some(1) => Some(Gating::Softmax),
+        Some(2) => Some(Gating::Sigmoid),
+        Some(3) => Some(Gating::SoftmaxOfChosen),
+        Some(4) => Some(Gating::SqrtSoftplus),
+        Some(other) => {
+            return Err(Error::Value {
+                key: "expert_gating_func".into(),
+                value: other.to_string(),
+                expected: "1 to 4".into(),
+            });
+        }
+    })
+}
+
+/// A router and its experts, and where the file has one an expert that serves every token. Widths
+/// are those of the file's tensors.
+pub struct Moe {
+    /// Logits from the layer's input.
+    pub router: Linear,
+    /// From logits to experts.
+    pub routing: Routing,
+    /// Those to choose from.
+    pub experts: Experts,
+    /// Serves every token, by the sigmoid of its gate if it has one.
+    pub shared: Option<(Ffn, Option<Linear>)>,
+}
+
+impl Moe {
+    /// Loads `ffn_gate_inp`, the stacks `ffn_{gate,up,down}_exps` or `ffn_gate_up_exps`, the
+    /// selection bias `exp_probs_b`, and `ffn_{gate,up,down}_shexp` with `ffn_gate_inp_shexp`.
     pub fn load(
         w: &Weights<'_>,
         hp: &Hparams,
-        n_ff: usize,
         routing: Routing,
-        activation: Activation,
+        glu: impl Into<Glu>,
     ) -> Result<Self, Error> {
-        let (n_embd, n) = (hp.n_embd, hp.n_expert);
+        let glu = glu.into();
+        let selection_bias = match w.opt_vector("exp_probs_b.bias", hp.n_expert)? {
+            Some(bias) => Some(bias),
+            None => w.opt_vector("exp_probs_b", hp.n_expert)?,
+        };
+        let shared = match w.has("ffn_gate_shexp.weight") {
+            true => {
+                let gate = w.opt_linear("ffn_gate_inp_shexp", [hp.n_embd, 1])?;
+                Some((Ffn::gated_named(w, "_shexp", hp.n_embd, glu)?, gate))
+            }
+            false => None,
+        };
         Ok(Self {
-            router: w.linear("ffn_gate_inp", [n_embd, n])?,
-            routing,
-            experts: Experts {
-                gate: w.opt_stack("ffn_gate_exps.weight", [n_embd, n_ff, n])?,
-                up: w.stack("ffn_up_exps.weight", [n_embd, n_ff, n])?,
-                down: w.stack("ffn_down_exps.weight", [n_ff, n_embd, n])?,
-                gate_scale: w.opt_vector("ffn_gate_exps.scale", n)?,
-                up_scale: w.opt_vector("ffn_up_exps.scale", n)?,
-                down_scale: w.opt_vector("ffn_down_exps.scale", n)?,
-                activation,
-            },
+            router: w.linear("ffn_gate_inp", [hp.n_embd, hp.n_expert])?,
+            routing: Routing { selection_bias, ..routing },
+            experts: load_experts(w, "exps", hp.n_embd, hp.n_expert, glu)?,
+            shared,
         })
     }
-}
 
-impl FeedForward for MoeFfn {
-    fn forward(&self, cx: &mut Forward<'_>, x: Tensor) -> Tensor {
-        let logits = cx.linear1(x, &self.router);
-        cx.moe(x, logits, &self.routing, &self.experts)
-    }
-}
-
-/// Chosen experts and one that serves every token.
-pub struct SharedMoe {
-    routed: MoeFfn,
-    shared: GatedFfn,
-    gate: Option<Linear>,
-}
-
-impl SharedMoe {
-    /// Adds the shared expert, `ffn_{gate,up,down}_shexp` of width `n_ff`.
-    pub fn load(
-        w: &Weights<'_>,
-        routed: MoeFfn,
-        [n_embd, n_ff]: [usize; 2],
-        activation: Activation,
-    ) -> Result<Self, Error> {
-        let shared = GatedFfn::load(w, "_shexp", [n_embd, n_ff], activation)?;
-        Ok(Self { routed, shared, gate: None })
-    }
-
-    /// The shared expert counts by `sigmoid(ffn_gate_inp_shexp(x))`.
-    pub fn with_gate(self, w: &Weights<'_>, n_embd: usize) -> Result<Self, Error> {
-        Ok(Self { gate: Some(w.linear("ffn_gate_inp_shexp", [n_embd, 1])?), ..self })
-    }
-}
-
-impl FeedForward for SharedMoe {
-    fn forward(&self, cx: &mut Forward<'_>, x: Tensor) -> Tensor {
-        let routed = self.routed.forward(cx, x);
-        let mut shared = self.shared.forward(cx, x);
-        if let Some(gate) = &self.gate {
-            let gate = cx.linear1(x, gate);
-            cx.activate(gate, Activation::Sigmoid);
-            shared = cx.mix_streams(shared, gate, shared.cols());
+    /// The experts' output for `x`, chosen by these logits.
+    pub fn forward_routed(&self, cx: &mut Forward<'_>, x: Tensor, logits: Tensor) -> Tensor {
+        let routed = cx.moe(x, logits, &self.routing, &self.experts);
+        if let Some((shared, gate)) = &self.shared {
+            let mut shared = shared.forward(cx, x);
+            if let Some(gate) = gate {
+                let gate = cx.linear1(x, gate);
+                cx.activate(gate, Activation::Sigmoid);
+                shared = cx.mix_streams(shared, gate, shared.cols());
+            }
+            cx.add_assign(routed, shared);
         }
-        cx.add_assign(routed, shared);
         routed
     }
+}
+
+impl FeedForward for Moe {
+    fn forward(&self, cx: &mut Forward<'_>, x: Tensor) -> Tensor {
+        let logits = cx.linear1(x, &self.router);
+        self.forward_routed(cx, x, logits)
+    }
+}
+
+/// `n` experts: the stacks `ffn_{gate,up,down}_NAME`, or `ffn_gate_up_NAME` with gates first. Those
+/// without gates have the activation alone.
+pub fn load_experts(
+    w: &Weights<'_>,
+    name: &str,
+    n_embd: usize,
+    n: usize,
+    glu: Glu,
+) -> Result<Experts, Error> {
+    let down = format!("ffn_down_{name}");
+    let n_ff = w.cols(&format!("{down}.weight"))?;
+    let down = w.expert_linear(&down, [n_ff, n_embd, n])?;
+    let up = format!("ffn_up_{name}");
+    let gate_up = format!("ffn_gate_up_{name}");
+    if w.has(&format!("{gate_up}.weight")) {
+        let both = w.expert_linear(&gate_up, [n_embd, 2 * n_ff, n])?;
+        let scale = w.opt_vector(&format!("{up}.scale"), n)?;
+        let [gate, up] = [0..n_ff, n_ff..2 * n_ff].map(|rows| ExpertLinear {
+            weight: both.weight.slice_rows(rows.clone()),
+            scale: scale.clone(),
+            bias: both.bias.as_ref().map(|bias| {
+                let of_expert = |bias: &[f32]| bias[rows.clone()].to_vec();
+                backend::Vector::new(bias.chunks(2 * n_ff).flat_map(of_expert).collect::<Vec<_>>())
+            }),
+        });
+        return Ok(Experts { gate: ExpertGate::Gated(gate, glu), up, down });
+    }
+    let gate = w.opt_expert_linear(&format!("ffn_gate_{name}"), [n_embd, n_ff, n])?;
+    let gate = match (gate, glu) {
+        (Some(gate), glu) => ExpertGate::Gated(gate, glu),
+        (None, Glu::Plain(activation)) => ExpertGate::Plain(activation),
+        (None, _) => {
+            return Err(Error::MissingTensor {
+                name: w.full_name(&format!("ffn_gate_{name}.weight")),
+            });
+        }
+    };
+    Ok(Experts { gate, up: w.expert_linear(&up, [n_embd, n_ff, n])?, down })
 }

@@ -1,24 +1,80 @@
 //! Normalisation.
 
-use backend::{Backend, Tensor, Vector};
+use backend::{Tensor, Vector};
 
 use crate::error::Error;
+use crate::forward::Forward;
 use crate::weights::Weights;
 
-/// Root-mean-square norm with a learned weight (Zhang & Sennrich 2019, arXiv:1910.07467).
-pub struct RmsNorm {
-    weight: Vector,
-    eps: f32,
+/// A kind of normalisation, with its epsilon.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum NormKind {
+    /// Root-mean-square norm (Zhang & Sennrich 2019, arXiv:1910.07467).
+    Rms(f32),
+    /// Layer norm (Ba et al. 2016, arXiv:1607.06450).
+    Layer(f32),
 }
 
-impl RmsNorm {
-    /// Loads `NAME.weight` of `width` values.
-    pub fn load(w: &Weights<'_>, name: &str, width: usize, eps: f32) -> Result<Self, Error> {
-        Ok(Self { weight: w.vector(&format!("{name}.weight"), width)?, eps })
+impl NormKind {
+    /// Loads `NAME.weight` of `width` values, and `NAME.bias` where the file has it.
+    pub fn load(self, w: &Weights<'_>, name: &str, width: usize) -> Result<Norm, Error> {
+        self.load_groups(w, name, [width, 1])
     }
 
-    /// Normalises each group of as many columns as there are weights: whole rows, or heads.
-    pub fn forward(&self, backend: &mut dyn Backend, x: Tensor) -> Tensor {
-        backend.rms_norm(x, self.weight.len(), Some(&self.weight), self.eps)
+    /// Like [`NormKind::load`], but all may be missing.
+    pub fn opt(self, w: &Weights<'_>, name: &str, width: usize) -> Result<Option<Norm>, Error> {
+        w.has(&format!("{name}.weight")).then(|| self.load(w, name, width)).transpose()
     }
+
+    /// Norms of groups of `width` columns: all with the same weights, or each of `n` with its own.
+    pub fn load_groups(
+        self,
+        w: &Weights<'_>,
+        name: &str,
+        [width, n]: [usize; 2],
+    ) -> Result<Norm, Error> {
+        let parameter = format!("{name}.weight");
+        let weight = match w.has_shape(&parameter, &[width, n]) {
+            true => w.groups(&parameter, [width, n])?,
+            false => w.vector(&parameter, width)?,
+        };
+        let bias = w.opt_groups(&format!("{name}.bias"), [width, weight.len() / width])?;
+        Ok(Norm { kind: self, group: Some(width), weight: Some(weight), bias })
+    }
+
+    /// Of whole rows, without parameters.
+    pub fn plain(self) -> Norm {
+        Norm { kind: self, group: None, weight: None, bias: None }
+    }
+
+    /// Of groups of `width` columns, without parameters.
+    pub fn plain_groups(self, width: usize) -> Norm {
+        Norm { kind: self, group: Some(width), weight: None, bias: None }
+    }
+}
+
+/// A norm with its parameters.
+#[derive(Debug, Clone)]
+pub struct Norm {
+    kind: NormKind,
+    group: Option<usize>,
+    weight: Option<Vector>,
+    bias: Option<Vector>,
+}
+
+impl Norm {
+    /// `[rows][cols]` to the same.
+    pub fn forward(&self, cx: &mut Forward<'_>, x: Tensor) -> Tensor {
+        let group = self.group.unwrap_or(x.cols());
+        let (weight, bias) = (self.weight.as_ref(), self.bias.as_ref());
+        match self.kind {
+            NormKind::Rms(eps) => cx.rms_norm(x, group, weight, bias, eps),
+            NormKind::Layer(eps) => cx.layer_norm(x, group, weight, bias, eps),
+        }
+    }
+}
+
+/// The norm of `x`, or `x` where there is none.
+pub fn normed(norm: &Option<Norm>, cx: &mut Forward<'_>, x: Tensor) -> Tensor {
+    norm.as_ref().map_or(x, |norm| norm.forward(cx, x))
 }

@@ -2,7 +2,7 @@
 
 use backend::{Activation, Linear, Tensor, Weight};
 
-use crate::blocks::norm::RmsNorm;
+use crate::blocks::norm::{Norm, NormKind};
 use crate::error::Error;
 use crate::forward::Forward;
 use crate::hparams::Hparams;
@@ -12,7 +12,7 @@ use crate::weights::Weights;
 pub struct PerLayerInputs {
     table: Weight,
     projection: Linear,
-    norm: RmsNorm,
+    norm: Norm,
     width: usize,
 }
 
@@ -22,6 +22,7 @@ impl PerLayerInputs {
     pub fn load(
         w: &Weights<'_>,
         hp: &Hparams,
+        norm: NormKind,
         width: usize,
         n_vocab: usize,
     ) -> Result<Self, Error> {
@@ -31,7 +32,7 @@ impl PerLayerInputs {
         Ok(Self {
             table: w.matrix("per_layer_token_embd.weight", [all, n_vocab])?,
             projection: Linear { scale, ..Linear::plain(projection) },
-            norm: RmsNorm::load(w, "per_layer_proj_norm", width, hp.norm_eps)?,
+            norm: norm.load(w, "per_layer_proj_norm", width)?,
             width,
         })
     }
@@ -41,7 +42,7 @@ impl PerLayerInputs {
     pub fn forward(&self, cx: &mut Forward<'_>, x: Tensor) -> Tensor {
         let embedded = cx.embed_tokens(&self.table);
         let projected = cx.linear1(x, &self.projection);
-        let inputs = self.norm.forward(&mut **cx, projected);
+        let inputs = self.norm.forward(cx, projected);
         cx.add_scaled(inputs, embedded, (self.width as f32).sqrt());
         cx.scale(inputs, std::f32::consts::FRAC_1_SQRT_2);
         inputs
@@ -57,24 +58,29 @@ impl PerLayerInputs {
 pub struct PerLayerGate {
     gate: Linear,
     projection: Linear,
-    norm: RmsNorm,
+    norm: Norm,
 }
 
 impl PerLayerGate {
     /// Loads a layer's `inp_gate`, `proj` and `post_norm`, for inputs of `width` values.
-    pub fn load(w: &Weights<'_>, hp: &Hparams, width: usize) -> Result<Self, Error> {
+    pub fn load(
+        w: &Weights<'_>,
+        hp: &Hparams,
+        norm: NormKind,
+        width: usize,
+    ) -> Result<Self, Error> {
         Ok(Self {
             gate: w.linear("inp_gate", [hp.n_embd, width])?,
             projection: w.linear("proj", [width, hp.n_embd])?,
-            norm: RmsNorm::load(w, "post_norm", hp.n_embd, hp.norm_eps)?,
+            norm: norm.load(w, "post_norm", hp.n_embd)?,
         })
     }
 
     /// `norm(projection(gelu(gate(x)) * input))`.
     pub fn forward(&self, cx: &mut Forward<'_>, x: Tensor, input: Tensor) -> Tensor {
         let gate = cx.linear1(x, &self.gate);
-        let gated = cx.glu(gate, input, Activation::GeluTanh);
+        let gated = cx.glu(gate, input, Activation::GeluTanh.into());
         let projected = cx.linear1(gated, &self.projection);
-        self.norm.forward(&mut **cx, projected)
+        self.norm.forward(cx, projected)
     }
 }

@@ -3,6 +3,9 @@
 //! RoPE: Su et al. 2021, arXiv:2104.09864. YaRN: Peng et al. 2023, arXiv:2309.00071. The tables
 //! are computed here, in `f64`, once per batch; backends only rotate.
 
+use std::ops::Range;
+use std::sync::Arc;
+
 use backend::{Backend, RopeLayout, Span, Tensor, Vector};
 
 use crate::error::Error;
@@ -32,6 +35,8 @@ pub struct Rope {
     pub long_factors: Option<Vector>,
     /// Context length before extension.
     pub n_ctx_orig: usize,
+    /// Pairs whose position is not the text's but that of an image (M-RoPE): they stay.
+    pub still: Range<usize>,
 }
 
 /// YaRN's mix of interpolation and extrapolation.
@@ -73,6 +78,7 @@ impl Rope {
             Some(factor) if factor != 0.0 && scaling != "none" => 1.0 / factor,
             _ => 1.0,
         };
+        let magnification = yarn_magnification(keys, freq_scale)?;
         let yarn_default = if scaling == "yarn" { 1.0 } else { 0.0 };
         let ext_factor = keys.opt_f32("rope.scaling.yarn_ext_factor")?.unwrap_or(yarn_default);
         let yarn = (ext_factor != 0.0).then_some(Yarn {
@@ -82,10 +88,17 @@ impl Rope {
         });
         let mut magnitude = keys.opt_f32("rope.scaling.attn_factor")?.unwrap_or(1.0);
         match yarn {
-            Some(_) => magnitude *= yarn_magnitude(freq_scale),
+            Some(_) => magnitude *= magnification,
             None => magnitude *= keys.opt_f32("rope.scaling.yarn_attn_factor")?.unwrap_or(1.0),
         }
         let n_pairs = hp.n_rot / 2;
+        if hp.n_rot == 0 || hp.n_rot > hp.head_dim || !hp.n_rot.is_multiple_of(2) {
+            return Err(Error::Value {
+                key: "rope.dimension_count".into(),
+                value: hp.n_rot.to_string(),
+                expected: format!("an even number of at most {}", hp.head_dim),
+            });
+        }
         let long_factors = w.opt_vector("rope_factors_long.weight", n_pairs)?;
         let factors = match w.opt_vector("rope_freqs.weight", n_pairs)? {
             Some(factors) => Some(factors),
@@ -104,14 +117,33 @@ impl Rope {
             n_ctx_orig: keys
                 .opt_usize("rope.scaling.original_context_length")?
                 .unwrap_or(hp.n_ctx_train),
+            still: 0..0,
         })
     }
 
-    /// The same heads, but with this base and no scaling: what sliding-window layers use.
+    /// The same heads, but with this base and no scaling.
     pub fn unscaled(&self, freq_base: f32) -> Self {
         let growth = self.yarn.map_or(1.0, |_| yarn_magnitude(self.freq_scale));
         let magnitude = self.magnitude / growth;
         Self { freq_base, freq_scale: 1.0, yarn: None, magnitude, ..self.clone() }
+    }
+
+    /// What sliding-window layers use where they are not scaled: another base, if the file names
+    /// one, else `freq_base`.
+    pub fn unscaled_sliding(&self, keys: &Keys<'_>, freq_base: f32) -> Result<Arc<Self>, Error> {
+        Ok(Arc::new(self.unscaled(keys.opt_f32("rope.freq_base_swa")?.unwrap_or(freq_base))))
+    }
+
+    /// What sliding-window layers use where they are scaled alike: another base, if the file names
+    /// one.
+    pub fn sliding(&self, keys: &Keys<'_>) -> Result<Arc<Self>, Error> {
+        let freq_base = keys.opt_f32("rope.freq_base_swa")?.unwrap_or(self.freq_base);
+        Ok(Arc::new(Self { freq_base, ..self.clone() }))
+    }
+
+    /// Without the frequency factors of the file, which llama.cpp leaves out in some architectures.
+    pub fn without_factors(&self) -> Arc<Self> {
+        Arc::new(Self { factors: None, long_factors: None, ..self.clone() })
     }
 
     /// The rotations of a batch, for a context of `n_ctx` positions.
@@ -137,6 +169,9 @@ impl Rope {
         let ramp = self.yarn.map(|yarn| (yarn, self.yarn_range(yarn)));
         (0..self.n_rot / 2)
             .map(|pair| {
+                if self.still.contains(&pair) {
+                    return 0.0;
+                }
                 let exponent = -2.0 * pair as f64 / self.n_rot as f64;
                 let factor = factors.map_or(1.0, |factors| f64::from(factors[pair]));
                 let extrapolated = f64::from(self.freq_base).powf(exponent) / factor;
@@ -163,6 +198,15 @@ impl Rope {
     }
 }
 
+/// The factor of cosines and sines with YaRN. DeepSeek-V2 takes the growth of scores elsewhere.
+fn yarn_magnification(keys: &Keys<'_>, freq_scale: f32) -> Result<f32, Error> {
+    let growth = |multiplier: f32| 1.0 + multiplier * (yarn_magnitude(freq_scale) - 1.0);
+    match keys.opt_f32("rope.scaling.yarn_log_multiplier")? {
+        None | Some(0.0) => Ok(growth(1.0)),
+        Some(multiplier) => Ok(growth(1.0) / growth(multiplier)),
+    }
+}
+
 /// The paper's 0.1 ln(s) + 1; a factor below 1 shrinks nothing.
 fn yarn_magnitude(freq_scale: f32) -> f32 {
     1.0 + 0.1 * (1.0 / freq_scale).ln().max(0.0)
@@ -184,6 +228,7 @@ mod tests {
             factors: None,
             long_factors: None,
             n_ctx_orig: 4096,
+            still: 0..0,
         }
     }
 

@@ -15,9 +15,9 @@ pub(in super::super) struct Mxfp4;
 pub(in super::super) struct Nvfp4;
 
 /// [`codebook::IQ4`] plus 128.
-static IQ4: [u8; 16] = plus(&codebook::IQ4, 128);
+pub(in super::super) static IQ4: [u8; 16] = plus(&codebook::IQ4, 128);
 /// [`codebook::E2M1_DOUBLED`] plus 12.
-static E2M1: [u8; 16] = plus(&codebook::E2M1_DOUBLED, 12);
+pub(in super::super) static E2M1: [u8; 16] = plus(&codebook::E2M1_DOUBLED, 12);
 
 impl Format for Iq4Nl {
     const TY: TensorType = TensorType::IQ4_NL;

@@ -5,7 +5,7 @@ use std::arch::x86_64::*;
 
 use super::super::activation::Codes;
 use super::super::formats::grid::{
-    self, Iq1M, Iq1S, Iq2S, Iq2Xs, Iq2Xxs, Iq3S, Iq3Xxs, even_signs, join, point, sevens,
+    self, Iq1M, Iq1S, Iq2S, Iq2Xs, Iq2Xxs, Iq3S, Iq3Xxs, even_signs, join, point,
 };
 use super::super::formats::{Format, Primitives};
 use super::super::kernels::{DIRECT_ROWS, Strip};
@@ -31,6 +31,11 @@ pub(super) trait Blocks: Format {
     unsafe fn group_scales(block: *const u8) -> __m128i;
     /// The points of 64 values from `64 · part`.
     unsafe fn points(block: *const u8, part: usize) -> [u64; 8];
+    /// What is added to the points.
+    #[inline(always)]
+    unsafe fn deltas(_block: *const u8, _part: usize) -> Option<__m512i> {
+        None
+    }
     /// Bits of 64 values: whether they are negative.
     #[inline(always)]
     unsafe fn signs(_block: *const u8, _part: usize) -> u64 {
@@ -282,12 +287,21 @@ impl Blocks for Iq1M {
             for (i, out) in points.iter_mut().enumerate() {
                 let low = usize::from(*block.add(8 * part + i));
                 let nibbles = usize::from(*block.add(32 + 4 * part + i / 2)) >> (4 * (i % 2));
-                // Octets have their own offsets here.
-                let codes = point(&grid::IQ1[low | (nibbles & 7) << 8]);
-                let negative = (nibbles >> 3 & 1) as u64;
-                *out = codes + grid::every_byte(1) - negative * grid::every_byte(2);
+                *out = point(&grid::IQ1[low | (nibbles & 7) << 8]);
             }
             points
+        }
+    }
+    #[inline(always)]
+    unsafe fn deltas(block: *const u8, part: usize) -> Option<__m512i> {
+        // SAFETY: within the block.
+        unsafe {
+            // 1 or -1 by the topmost bit of each octet's nibble.
+            let bytes = _mm_cvtsi32_si128(word(block.add(32 + 4 * part)).cast_signed());
+            let topmost = _mm_unpacklo_epi8(_mm_slli_epi16::<4>(bytes), bytes);
+            let negative = _mm_movepi8_mask(topmost) as u8;
+            let (plus, minus) = (_mm512_set1_epi8(1), _mm512_set1_epi8(-1));
+            Some(_mm512_mask_blend_epi64(negative, plus, minus))
         }
     }
     #[inline(always)]
@@ -312,8 +326,11 @@ unsafe fn word(at: *const u8) -> u32 {
 
 /// The signs of the 28 low bits of two words.
 #[inline(always)]
-fn even(first: u32, second: u32) -> u64 {
-    even_signs(u64::from(sevens(first)) | u64::from(sevens(second)) << 32)
+unsafe fn even(first: u32, second: u32) -> u64 {
+    const LOW: u32 = (1 << 28) - 1;
+    let both = u64::from(first & LOW) | u64::from(second & LOW) << 28;
+    // SAFETY: the caller has BMI2.
+    even_signs(unsafe { _pdep_u64(both, 0x7f7f_7f7f_7f7f_7f7f) })
 }
 
 /// `2 · v + 1` of bytes below 128.
@@ -416,7 +433,10 @@ unsafe fn multiply<F: Blocks, const T: usize>(
         }
         for part in 0..4 {
             let [p0, p1, p2, p3, p4, p5, p6, p7] = F::points(block, part).map(u64::cast_signed);
-            let points = _mm512_set_epi64(p7, p6, p5, p4, p3, p2, p1, p0);
+            let mut points = _mm512_set_epi64(p7, p6, p5, p4, p3, p2, p1, p0);
+            if let Some(deltas) = F::deltas(block, part) {
+                points = _mm512_add_epi8(points, deltas);
+            }
             let signs = F::signs(block, part);
             // Each group's scale in its four lanes.
             let which = _mm_set_epi32(0x0303_0303, 0x0202_0202, 0x0101_0101, 0);

@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use quant::{codebook, half_of_e8m0};
+use quant::codebook;
 
 use super::super::activation::Codes;
 use super::super::formats::Format;
@@ -13,7 +13,7 @@ use super::dot::{Dot, follow, signed, sum};
 use super::primitives::{halves, pair, split_nibbles};
 
 /// Blocks that are taken together.
-const BLOCKS: usize = 4;
+pub(super) const BLOCKS: usize = 4;
 
 /// How blocks are loaded. Functions are inlined where AVX2 and F16C are enabled, and pointers are to
 /// whole blocks.
@@ -113,8 +113,15 @@ impl Blocks for Mxfp4 {
     unsafe fn scales(blocks: [*const u8; BLOCKS]) -> __m256 {
         // SAFETY: within the blocks.
         unsafe {
-            let [a, b, c, d] = blocks.map(|block| half_of_e8m0(*block));
-            _mm256_setr_ps(a, a, b, b, c, c, d, d)
+            let [a, b, c, d] = blocks.map(|block| u32::from(*block));
+            let exponents = _mm_cvtsi32_si128((a | b << 8 | c << 16 | d << 24).cast_signed());
+            let exponents = _mm256_cvtepu8_epi32(_mm_unpacklo_epi8(exponents, exponents));
+            // Bits of 2^(exponent - 128); the first two are subnormal.
+            let one = _mm256_set1_epi32(1);
+            let subnormal =
+                _mm256_sllv_epi32(_mm256_set1_epi32(1 << 21), _mm256_min_epi32(exponents, one));
+            let normal = _mm256_slli_epi32::<23>(_mm256_sub_epi32(exponents, one));
+            _mm256_castsi256_ps(_mm256_max_epi32(normal, subnormal))
         }
     }
 }

@@ -6,6 +6,9 @@
 mod avx2_tile;
 mod avx512_bf16;
 mod avx512_grid;
+mod avx512_legacy;
+mod avx512_nvfp4;
+mod avx512_ternary;
 mod avx512_tile;
 mod avx_vnni_tile;
 mod direct_kquant;
@@ -28,7 +31,7 @@ use primitives::Avx2;
 
 /// An instruction set's functions: the bodies compiled with its features.
 macro_rules! instruction_set {
-    ($module:ident, $features:literal, $simd:ty, $dot:ty, $codes_tile:ident, $float_tile:ident, $grid:ident) => {
+    ($module:ident, $features:literal, $simd:ty, $dot:ty, $codes_tile:ident, $float_tile:ident, $legacy:ident, $unpacked:ident, $grid:ident) => {
         mod $module {
             use super::*;
 
@@ -68,14 +71,14 @@ macro_rules! instruction_set {
             }
 
             #[target_feature(enable = $features)]
-            pub(super) fn legacy<F: direct_legacy::Blocks, const T: usize>(
+            pub(super) fn legacy<F: $legacy::Blocks, const T: usize>(
                 rows: &[u8],
                 n_rows: usize,
                 x: Codes<'_>,
                 out: &mut Strip,
             ) {
                 // SAFETY: this function's features are enough.
-                unsafe { direct_legacy::direct::<F, $dot, T>(rows, n_rows, x, out) }
+                unsafe { $legacy::direct::<F, $dot, T>(rows, n_rows, x, out) }
             }
 
             #[target_feature(enable = $features)]
@@ -90,14 +93,14 @@ macro_rules! instruction_set {
             }
 
             #[target_feature(enable = $features)]
-            pub(super) fn unpacked<F: Format, const T: usize>(
+            pub(super) fn unpacked<F: $unpacked::Blocks, const T: usize>(
                 rows: &[u8],
                 n_rows: usize,
                 x: Codes<'_>,
                 out: &mut Strip,
             ) {
                 // SAFETY: this function's features are enough.
-                unsafe { direct_unpacked::direct::<F, $dot, T>(rows, n_rows, x, out) }
+                unsafe { $unpacked::direct::<F, $dot, T>(rows, n_rows, x, out) }
             }
 
             #[target_feature(enable = $features)]
@@ -164,7 +167,7 @@ macro_rules! instruction_set {
                 }
             }
 
-            const fn legacy_kernels<F: direct_legacy::Blocks>() -> CodeKernels {
+            const fn legacy_kernels<F: $legacy::Blocks>() -> CodeKernels {
                 code_kernels::<F>([legacy::<F, 1>, legacy::<F, 2>, legacy::<F, 3>, legacy::<F, 4>])
             }
 
@@ -172,7 +175,7 @@ macro_rules! instruction_set {
                 code_kernels::<F>([kquant::<F, 1>, kquant::<F, 2>, kquant::<F, 3>, kquant::<F, 4>])
             }
 
-            const fn unpacked_kernels<F: Format>() -> CodeKernels {
+            const fn unpacked_kernels<F: $unpacked::Blocks>() -> CodeKernels {
                 code_kernels::<F>([
                     unpacked::<F, 1>,
                     unpacked::<F, 2>,
@@ -260,6 +263,8 @@ instruction_set!(
     dot::Maddubs,
     avx2_tile,
     avx2_tile,
+    direct_legacy,
+    direct_unpacked,
     direct_unpacked
 );
 instruction_set!(
@@ -269,6 +274,8 @@ instruction_set!(
     dot::AvxVnni,
     vex_tile,
     avx2_tile,
+    direct_legacy,
+    direct_unpacked,
     direct_unpacked
 );
 instruction_set!(
@@ -278,6 +285,8 @@ instruction_set!(
     dot::Vnni,
     evex_tile,
     avx2_tile,
+    direct_legacy,
+    direct_unpacked,
     direct_unpacked
 );
 instruction_set!(
@@ -287,15 +296,19 @@ instruction_set!(
     dot::Maddubs,
     avx2_tile,
     avx512_tile,
+    direct_legacy,
+    direct_unpacked,
     direct_unpacked
 );
 instruction_set!(
     avx512_vnni,
-    "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni",
+    "avx2,fma,f16c,bmi2,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni",
     simd::Avx512<false>,
     dot::Vnni,
     avx512_tile,
     avx512_tile,
+    avx512_legacy,
+    avx512_ternary,
     avx512_grid
 );
 
