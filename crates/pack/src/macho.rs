@@ -22,6 +22,8 @@ const SUPER_BLOB: u32 = 0xfade_0cc0;
 const CODE_DIRECTORY: u32 = 0xfade_0c02;
 const CODE_DIRECTORY_SLOT: u32 = 0;
 const SHA256: u8 = 2;
+/// Most parts of a signature that are looked at; signatures have less than ten.
+const MAX_SLOTS: u64 = 64;
 
 /// Reads the headers at the front of a Mach-O file.
 pub fn inspect(front: &[u8]) -> Result<Image, &'static str> {
@@ -91,7 +93,7 @@ fn matches(exe: &[u8], offset: u64, signature: View<'_>) -> Option<bool> {
     if signature.u32_be(0)? != SUPER_BLOB {
         return None;
     }
-    let count = u64::from(signature.u32_be(8)?);
+    let count = u64::from(signature.u32_be(8)?).min(MAX_SLOTS);
     let slot =
         (0..count).find(|slot| signature.u32_be(12 + 8 * slot) == Some(CODE_DIRECTORY_SLOT))?;
     let start = u64::from(signature.u32_be(16 + 8 * slot)?);

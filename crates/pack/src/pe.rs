@@ -182,3 +182,48 @@ impl<'a> Headers<'a> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const EXE: &[u8] = include_bytes!("../tests/data/engines/llamafile-windows-x86_64.exe");
+
+    #[test]
+    fn what_can_not_stand_behind_a_script() {
+        let moved = |front: &[u8], change: &dyn Fn(&mut Vec<u8>)| {
+            let mut exe = EXE.to_vec();
+            change(&mut exe);
+            behind(front, &exe).err().unwrap_or("moved")
+        };
+        let front = [b'\n'; 0x100];
+        let at = View(EXE).u32(OFFSET_FIELD).unwrap() as usize;
+        let optional = at + FILE_HEADER as usize;
+        assert_eq!(moved(&front, &|_| {}), "moved");
+        assert!(moved(&[b'\n'; 0xf00], &|_| {}).contains("too long"));
+        assert!(moved(&front, &|exe| exe[optional + 60] = 1).contains("not aligned"));
+        assert!(moved(&front, &|exe| exe[optional + 62] = 1).contains("too long"));
+        let section = at + FILE_HEADER as usize + 240;
+        assert!(moved(&front, &|exe| exe[section + 13] = 0).contains("too early"));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..<_>::default() })]
+
+        #[test]
+        fn altered_executables_never_panic(
+            changes in prop::collection::vec((0..EXE.len(), any::<u8>()), 1..6),
+            front in 64..0x1100usize,
+        ) {
+            let mut exe = EXE.to_vec();
+            for (at, value) in changes {
+                exe[at] = value;
+            }
+            if let Ok(moved) = behind(&vec![b'\n'; front], &exe) {
+                prop_assert!(moved.len() as u64 >= HEADERS);
+            }
+        }
+    }
+}
