@@ -5,6 +5,7 @@
 //! name beside it, `NAME.llamafile` or `NAME.gguf`: Windows starts no executable of 4 GB.
 
 use std::env;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -241,6 +242,9 @@ pub fn explain(error: Error) -> CliError {
         Error::NoEngine { .. } => cause.hint("give a folder that has one with --engines"),
         Error::Engine { .. } => cause.hint("use executables as they were released"),
         Error::Name { .. } => cause.hint("rename the file"),
+        Error::Io { error, .. } if error.kind() == ErrorKind::ExecutableFileBusy => {
+            cause.hint("it is running: end it first, or write another file with -o")
+        }
         Error::Room { .. } => cause.hint("'llamafile upgrade' makes room"),
         _ => cause,
     }

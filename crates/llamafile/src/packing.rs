@@ -98,7 +98,10 @@ pub fn install() -> Result<(), CliError> {
             .hint("'llamafile retarget --os SYSTEM FILE' makes an executable of another")
     })?;
     let form = Form::Native(target);
-    pack::retarget(path, form, None).map_err(explain)?;
+    // A running executable can't be written, and need not be.
+    if pack::form(path).map_err(explain)? != form {
+        pack::retarget(path, form, None).map_err(explain)?;
+    }
     retargeted(path, form);
     Ok(())
 }

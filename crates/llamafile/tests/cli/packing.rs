@@ -81,7 +81,7 @@ fn several_models_and_texts_in_one_file() {
     fs::write(&args, "-n\n5\n").unwrap();
     pack(&file, &files, &["--args", text(&args)]);
     refuses(&["-m", text(&file), "-p", "Hi"], "holds several models");
-    refuses(&["--llamafile", text(&file), "-p", "Hi"], "two.llamafile@other.gguf");
+    refuses(&["--llamafile", text(&file), "-p", "Hi"], "two.llamafile holds several models");
 }
 
 #[test]
