@@ -36,6 +36,8 @@ pub enum BackendError {
 /// Element-wise non-linearities.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Activation {
+    /// `x`.
+    Identity,
     /// `x · sigmoid(x)`.
     Silu,
     /// `g(x) = x/2 · (1 + tanh(sqrt(2/π) · (x + 0.044715 x³)))` as llama.cpp looks it up:
@@ -227,6 +229,9 @@ pub trait Backend: Send {
     /// Mixture of experts: each row's experts are chosen from its router `logits`
     /// (`[rows][n_expert]`) and their outputs are summed by weight, best expert first.
     fn moe(&mut self, x: Tensor, logits: Tensor, routing: &Routing, experts: &Experts) -> Tensor;
+
+    /// The same with experts chosen by the caller: for each row as many pairs of expert and weight.
+    fn moe_chosen(&mut self, x: Tensor, chosen: &[(usize, f32)], experts: &Experts) -> Tensor;
 
     /// Stores keys `[rows][n_head_kv * head_dim]` and values `[rows][n_head_kv * head_dim_v]` of
     /// the rows of the batch at their positions.

@@ -154,6 +154,12 @@ impl Vector {
     }
 }
 
+impl From<Vec<f32>> for Vector {
+    fn from(values: Vec<f32>) -> Self {
+        Self::new(values)
+    }
+}
+
 impl Deref for Vector {
     type Target = [f32];
     fn deref(&self) -> &[f32] {

@@ -119,6 +119,24 @@ impl Cpu {
         }
     }
 
+    /// The experts in `slots`, as many for each row, summed by their weights.
+    fn experts(
+        &mut self,
+        x: Tensor,
+        slots: &[(usize, f32)],
+        weigh_input: bool,
+        experts: &Experts,
+    ) -> Tensor {
+        let (method, level) = (self.method(), self.level);
+        let out = self.arena.alloc(x.rows(), experts.down.weight.rows());
+        let (below, data) = self.arena.split(out);
+        let (x, scratch) = (input_of(below, x), &mut self.matmul);
+        let activate =
+            |gate: &mut [f32], up: Option<&[f32]>| activate_row(level, &experts.gate, gate, up);
+        matmul::moe(&self.pool, method, scratch, x, slots, weigh_input, experts, activate, data);
+        out
+    }
+
     /// Layer norm where `centred`, else root-mean-square norm.
     fn norm(
         &mut self,
@@ -432,16 +450,16 @@ impl Backend for Cpu {
 
     fn moe(&mut self, x: Tensor, logits: Tensor, routing: &Routing, experts: &Experts) -> Tensor {
         assert_eq!(x.rows(), logits.rows(), "rows of {x:?} and {logits:?}");
-        let method = self.method();
-        let out = self.arena.alloc(x.rows(), experts.down.weight.rows());
-        let (below, data) = self.arena.split(out);
-        let (x, logits) = (input_of(below, x), input_of(below, logits));
-        let pool = &self.pool;
-        let level = self.level;
-        let activate =
-            |gate: &mut [f32], up: Option<&[f32]>| activate_row(level, &experts.gate, gate, up);
-        matmul::moe(pool, method, &mut self.matmul, x, logits, routing, experts, activate, data);
-        out
+        let (mut slots, mut chosen) = (Vec::new(), Vec::new());
+        for row in 0..logits.rows() {
+            routing.choose(self.arena.row(logits, row), &mut chosen);
+            slots.extend_from_slice(&chosen);
+        }
+        self.experts(x, &slots, routing.weigh_input, experts)
+    }
+
+    fn moe_chosen(&mut self, x: Tensor, chosen: &[(usize, f32)], experts: &Experts) -> Tensor {
+        self.experts(x, chosen, false, experts)
     }
 
     fn kv_write(&mut self, kv: KvId, k: Tensor, v: Tensor, batch: &[Span<'_>]) {

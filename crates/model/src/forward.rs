@@ -33,6 +33,11 @@ impl<'a> Forward<'a> {
         Self { backend, memory, tokens, spans, outputs, ropes: Vec::new() }
     }
 
+    /// The batch's tokens.
+    pub fn tokens(&self) -> &'a [u32] {
+        self.tokens
+    }
+
     /// Embeddings of the batch's tokens, `[rows][n_embd]`.
     pub fn embed_tokens(&mut self, table: &Weight) -> Tensor {
         self.backend.embed(table, self.tokens)

@@ -65,6 +65,11 @@ impl<'a> Keys<'a> {
         Ok(self.metadata.opt_f32(&self.full(key))?)
     }
 
+    /// A required flag.
+    pub fn bool(&self, key: &str) -> Result<bool, Error> {
+        Ok(self.metadata.bool(&self.full(key))?)
+    }
+
     /// An optional flag.
     pub fn opt_bool(&self, key: &str) -> Result<Option<bool>, Error> {
         Ok(self.metadata.opt_bool(&self.full(key))?)
@@ -73,6 +78,13 @@ impl<'a> Keys<'a> {
     /// An optional string.
     pub fn opt_str(&self, key: &str) -> Result<Option<&'a str>, Error> {
         Ok(self.metadata.opt_str(&self.full(key))?)
+    }
+
+    /// A required array of token ids.
+    pub fn ids(&self, key: &str) -> Result<Vec<u32>, Error> {
+        let key = self.full(key);
+        let missing = || gguf::Error::MissingKey { key: key.clone() };
+        Ok(self.metadata.u32s(&key)?.ok_or_else(missing)?)
     }
 
     /// A value per layer: one number for all, or an array with one for each.
@@ -90,6 +102,33 @@ impl<'a> Keys<'a> {
                 Ok(Some(values.into_iter().take(n_layer).map(|v| v as usize).collect()))
             }
             Some(_) => Ok(self.metadata.opt_usize(&full)?.map(|value| vec![value; n_layer])),
+        }
+    }
+
+    /// A float per layer: one for all, or an array with one for each.
+    pub fn floats(&self, key: &str, n_layer: usize) -> Result<Option<Vec<f32>>, Error> {
+        self.floats_of(self.full(key), n_layer)
+    }
+
+    /// The same of a key without the architecture's prefix, which must be there.
+    pub fn global_floats(&self, key: &str, n_layer: usize) -> Result<Vec<f32>, Error> {
+        let missing = || gguf::Error::MissingKey { key: key.to_owned() };
+        Ok(self.floats_of(key.to_owned(), n_layer)?.ok_or_else(missing)?)
+    }
+
+    fn floats_of(&self, key: String, n_layer: usize) -> Result<Option<Vec<f32>>, Error> {
+        match self.metadata.get(&key) {
+            None => Ok(None),
+            Some(gguf::Value::Array(_)) => {
+                let values = self.metadata.f32s(&key)?.unwrap_or_default();
+                if values.len() < n_layer {
+                    let value = format!("an array of {}", values.len());
+                    let expected = format!("{n_layer} values, one per layer");
+                    return Err(Error::Value { key, value, expected });
+                }
+                Ok(Some(values[..n_layer].to_vec()))
+            }
+            Some(_) => Ok(self.metadata.opt_f32(&key)?.map(|value| vec![value; n_layer])),
         }
     }
 
@@ -111,22 +150,26 @@ impl<'a> Keys<'a> {
         })
     }
 
-    /// Which layers attend to a sliding window: an array of flags, or a period of which the last
-    /// layer attends to everything (0: all layers slide), or else those that `slides` names.
+    /// Which layers attend to a sliding window: an array of flags, or a period (0: all slide), which
+    /// is `period` unless the file names one. The last layer of each period attends to everything,
+    /// or the first one.
     pub fn sliding_layers(
         &self,
         n_layer: usize,
-        slides: impl Fn(usize) -> bool,
+        period: usize,
+        dense_first: bool,
     ) -> Result<Vec<bool>, Error> {
         let key = "attention.sliding_window_pattern";
         if let Some(flags) = self.flags(key, n_layer)? {
             return Ok(flags);
         }
-        let period = self.opt_usize(key)?;
-        let of_period = |period, il| period == 0 || il % period < period - 1;
-        Ok((0..n_layer)
-            .map(|il| period.map_or_else(|| slides(il), |period| of_period(period, il)))
-            .collect())
+        let period = self.opt_usize(key)?.unwrap_or(period);
+        let slides = |il: usize| match (period, dense_first) {
+            (0, _) => true,
+            (_, true) => !il.is_multiple_of(period),
+            (_, false) => il % period + 1 != period,
+        };
+        Ok((0..n_layer).map(slides).collect())
     }
 
     /// An array with a flag per layer, which may be stored as numbers; `None` where the key is

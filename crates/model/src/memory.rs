@@ -16,6 +16,11 @@ pub struct KvShape {
     pub head_dim_v: usize,
 }
 
+impl KvShape {
+    /// Nothing.
+    pub const NONE: Self = Self { n_head_kv: 0, head_dim: 0, head_dim_v: 0 };
+}
+
 /// Pages of keys and values for all layers, handed out to sequences.
 #[derive(Debug)]
 pub struct Memory {

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use backend::RopeLayout;
+use backend::{Gating, RopeLayout, Routing};
 use gguf::Gguf;
 
+use crate::blocks::moe;
 use crate::blocks::norm::NormKind;
 use crate::blocks::rope::Rope;
 use crate::error::Error;
@@ -42,5 +43,31 @@ impl<'a> Source<'a> {
     /// Rotary positions as the file describes them.
     pub fn rope(&self, layout: RopeLayout) -> Result<Arc<Rope>, Error> {
         Ok(Arc::new(Rope::load(&self.keys, &self.weights, &self.hp, layout)?))
+    }
+
+    /// Rotary positions in the sections that the file names; without them plain ones, in `layout`.
+    pub fn mrope(&self, layout: RopeLayout, interleaved: bool) -> Result<Arc<Rope>, Error> {
+        let rope = Rope::load(&self.keys, &self.weights, &self.hp, layout)?;
+        Ok(Arc::new(match self.keys.per_layer("rope.dimension_sections", 4)?.as_deref() {
+            Some(&[time, height, width, other]) if time > 0 && height > 0 => {
+                rope.with_sections([time, height, width, other], interleaved)
+            }
+            _ => rope,
+        }))
+    }
+
+    /// How experts are chosen: softmax over all unless the file says otherwise.
+    pub fn routing(&self) -> Result<Routing, Error> {
+        moe::routing(&self.keys, &self.hp, Gating::Softmax)
+    }
+
+    /// The same with weights that are divided by their sum, whatever the file says.
+    pub fn normalized_routing(&self) -> Result<Routing, Error> {
+        Ok(Routing { normalize: true, ..self.routing()? })
+    }
+
+    /// How experts are chosen: sigmoids unless the file says otherwise.
+    pub fn sigmoid_routing(&self) -> Result<Routing, Error> {
+        moe::routing(&self.keys, &self.hp, Gating::Sigmoid)
     }
 }

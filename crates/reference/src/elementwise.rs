@@ -9,6 +9,7 @@ use quant::{f16_to_f32, f32_to_f16};
 pub fn activate(x: f32, activation: Activation) -> f32 {
     let wide = f64::from(x);
     match activation {
+        Activation::Identity => x,
         Activation::Silu => (wide / (1.0 + (-wide).exp())) as f32,
         Activation::GeluTanh if x <= -10.0 => 0.0,
         Activation::GeluTanh if x >= 10.0 => x,

@@ -278,11 +278,23 @@ impl Backend for Reference {
 
     fn moe(&mut self, x: Tensor, logits: Tensor, routing: &Routing, experts: &Experts) -> Tensor {
         assert_eq!(x.rows(), logits.rows());
-        let mut out = Vec::new();
+        let (mut out, mut chosen) = (Vec::new(), Vec::new());
         for row in 0..x.rows() {
+            routing.choose(self.arena.row(logits, row), &mut chosen);
             let x = self.arena.row(x, row);
-            out.extend(linear::moe(x, self.arena.row(logits, row), routing, experts));
+            out.extend(linear::moe(x, &chosen, routing.weigh_input, experts));
         }
+        self.upload(&out, experts.down.weight.rows())
+    }
+
+    fn moe_chosen(&mut self, x: Tensor, chosen: &[(usize, f32)], experts: &Experts) -> Tensor {
+        assert!(chosen.len().is_multiple_of(x.rows()), "{} experts for {x:?}", chosen.len());
+        let n_used = chosen.len().checked_div(x.rows()).unwrap_or(0);
+        let chosen = chosen.chunks(n_used.max(1));
+        let rows = chosen
+            .enumerate()
+            .flat_map(|(row, chosen)| linear::moe(self.arena.row(x, row), chosen, false, experts));
+        let out: Vec<f32> = rows.collect();
         self.upload(&out, experts.down.weight.rows())
     }
 

@@ -1,6 +1,6 @@
 //! Products with weights.
 
-use backend::{ExpertGate, ExpertLinear, Experts, Linear, Routing, Weight};
+use backend::{ExpertGate, ExpertLinear, Experts, Linear, Weight};
 
 use crate::elementwise::{activate, glu};
 
@@ -17,14 +17,11 @@ pub fn linear(layer: &Linear, x: &[f32]) -> Vec<f32> {
     products.map(|(row, y)| (f64::from(layer.scale) * y + bias(row)) as f32).collect()
 }
 
-/// One row of a mixture of experts, see [`Experts`] and [`Routing`].
-pub fn moe(x: &[f32], logits: &[f32], routing: &Routing, experts: &Experts) -> Vec<f32> {
-    let mut chosen = Vec::new();
-    routing.choose(logits, &mut chosen);
+/// One row of a mixture of experts, see [`Experts`], with its chosen experts and their weights.
+pub fn moe(x: &[f32], chosen: &[(usize, f32)], weigh_input: bool, experts: &Experts) -> Vec<f32> {
     let mut sum = vec![0.0; experts.down.weight.rows()];
-    for (e, weight) in chosen {
-        let (input_weight, output_weight) =
-            if routing.weigh_input { (weight, 1.0) } else { (1.0, weight) };
+    for &(e, weight) in chosen {
+        let (input_weight, output_weight) = if weigh_input { (weight, 1.0) } else { (1.0, weight) };
         let x: Vec<f32> = x.iter().map(|v| v * input_weight).collect();
         for (sum, y) in sum.iter_mut().zip(expert(experts, e, &x)) {
             *sum += f64::from(output_weight) * y;

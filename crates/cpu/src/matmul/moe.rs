@@ -1,7 +1,7 @@
 //! The operation `moe`: rows grouped by expert, so that an expert's weights are read once for all
 //! of its rows.
 
-use backend::{ExpertGate, ExpertLinear, Experts, Routing};
+use backend::{ExpertGate, ExpertLinear, Experts};
 
 use super::kernels::Method;
 use super::linear::Rows;
@@ -12,9 +12,6 @@ use crate::pool::Pool;
 /// expert first. Places number the slots by expert.
 #[derive(Debug, Default)]
 pub(super) struct Buffers {
-    chosen: Vec<(usize, f32)>,
-    /// Expert and weight of each slot.
-    slots: Vec<(usize, f32)>,
     /// Place of each slot.
     places: Vec<usize>,
     /// First place of each expert, and the number of places.
@@ -29,7 +26,8 @@ pub(super) struct Buffers {
 
 /// Mixture of experts, see `Backend::moe`: `out`, dense, gets a row for each row of `x`.
 ///
-/// `activate(gate, up)` is to compute `gate = act(gate) * up`, or `gate = act(gate)` without `up`.
+/// The experts of each row, best first, and their weights are `slots`. `activate(gate, up)` is to
+/// `gate = glu(gate, up)`, or `gate = act(gate)` without `up`.
 ///
 /// # Panics
 /// Where shapes don't fit or a weight's type isn't [supported](super::supports).
@@ -38,8 +36,8 @@ pub fn moe(
     method: Method,
     scratch: &mut Scratch,
     x: Rows<'_>,
-    logits: Rows<'_>,
-    routing: &Routing,
+    slots: &[(usize, f32)],
+    weigh_input: bool,
     experts: &Experts,
     activate: impl Fn(&mut [f32], Option<&[f32]>) + Sync,
     out: &mut [f32],
@@ -50,15 +48,16 @@ pub fn moe(
         ExpertGate::Plain(_) => None,
     };
     assert_eq!(out.len(), x.rows * n_embd, "length of the result");
+    assert!(slots.len().is_multiple_of(x.rows.max(1)), "{} slots of {} rows", slots.len(), x.rows);
     let biased = experts.up.bias.is_some() || gate.is_some_and(|gate| gate.bias.is_some());
-    assert!(!(routing.weigh_input && biased), "weighed inputs of experts with biases");
+    assert!(!(weigh_input && biased), "weighed inputs of experts with biases");
     if x.rows == 0 {
         return;
     }
     // Taken out, since products need the rest of the scratch.
     let mut buffers = std::mem::take(&mut scratch.experts);
-    buffers.route(logits, routing, experts.up.weight.count());
-    let Buffers { slots, places, starts, x: gathered, hidden, y, .. } = &mut buffers;
+    buffers.group(slots, experts.up.weight.count());
+    let Buffers { places, starts, x: gathered, hidden, y } = &mut buffers;
     let (n_slots, n_used) = (slots.len(), slots.len() / x.rows);
     let input = if x.rows == 1 { x } else { gather(x, places, n_used, gathered) };
 
@@ -71,7 +70,7 @@ pub fn moe(
 
     let weights = by_place(slots, places);
     pool.for_each_mut(hidden, width, |place, row| {
-        if routing.weigh_input {
+        if weigh_input {
             row.iter_mut().for_each(|v| *v *= weights[place]);
         }
         let (gate, up) = row.split_at_mut(n_ff);
@@ -86,7 +85,7 @@ pub fn moe(
     let y = &*y;
     pool.for_each_mut(out, n_embd, |row, out| {
         for (i, slot) in (row * n_used..(row + 1) * n_used).enumerate() {
-            let weight = if routing.weigh_input { 1.0 } else { slots[slot].1 };
+            let weight = if weigh_input { 1.0 } else { slots[slot].1 };
             let y = &y[places[slot] * n_embd..][..n_embd];
             if i == 0 {
                 out.iter_mut().zip(y).for_each(|(out, y)| *out = weight * y);
@@ -99,16 +98,11 @@ pub fn moe(
 }
 
 impl Buffers {
-    /// Chooses experts and sorts the slots by them, keeping the order of rows.
-    fn route(&mut self, logits: Rows<'_>, routing: &Routing, n_expert: usize) {
-        self.slots.clear();
-        for row in 0..logits.rows {
-            routing.choose(logits.row(row), &mut self.chosen);
-            self.slots.extend(&self.chosen);
-        }
+    /// Sorts the slots by expert, keeping the order of rows.
+    fn group(&mut self, slots: &[(usize, f32)], n_expert: usize) {
         self.starts.clear();
         self.starts.resize(n_expert + 1, 0);
-        for &(expert, _) in &self.slots {
+        for &(expert, _) in slots {
             self.starts[expert + 1] += 1;
         }
         for expert in 0..n_expert {
@@ -116,7 +110,7 @@ impl Buffers {
         }
         let mut next = self.starts.clone();
         self.places.clear();
-        self.places.extend(self.slots.iter().map(|&(expert, _)| {
+        self.places.extend(slots.iter().map(|&(expert, _)| {
             next[expert] += 1;
             next[expert] - 1
         }));

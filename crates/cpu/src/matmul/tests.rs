@@ -425,6 +425,16 @@ mod experts {
             .collect()
     }
 
+    /// The experts of all rows.
+    fn slots(routing: &Routing, logits: &[f32]) -> Vec<(usize, f32)> {
+        let choose = |logits: &[f32]| {
+            let mut chosen = Vec::new();
+            routing.choose(logits, &mut chosen);
+            chosen
+        };
+        logits.chunks(N_EXPERT).flat_map(choose).collect()
+    }
+
     /// Float weights, so that the result must agree closely.
     fn check(n_rows: usize, gated: bool, weigh_input: bool) {
         let (n_embd, n_ff, n_used) = (40, 24, 3);
@@ -454,10 +464,10 @@ mod experts {
         let mut results = Vec::new();
         for pool in pools() {
             let mut out = vec![f32::NAN; n_rows * n_embd];
-            let (x, logits) = (of(&x, n_embd), of(&logits, N_EXPERT));
+            let (x, slots) = (of(&x, n_embd), slots(&routing, &logits));
             let scratch = &mut Scratch::default();
             let method = fastest(Isa::detect());
-            moe(&pool, method, scratch, x, logits, &routing, &experts, relu, &mut out);
+            moe(&pool, method, scratch, x, &slots, weigh_input, &experts, relu, &mut out);
             results.push(out);
         }
         assert!(results.iter().all(|result| *result == results[0]));
@@ -521,10 +531,9 @@ mod experts {
                         .zip(out.chunks_mut(rows_at_once * n_embd));
                     for ((x, logits), out) in chunks {
                         let rows = x.len() / n_embd;
-                        let of = |data, cols| Rows { data, rows, cols, stride: cols };
-                        let (x, logits) = (of(x, n_embd), of(logits, N_EXPERT));
-                        let (method, scratch) = (invariant(isa), &mut scratch);
-                        moe(pool, method, scratch, x, logits, &routing, &experts, relu, out);
+                        let x = Rows { data: x, rows, cols: n_embd, stride: n_embd };
+                        let (method, slots) = (invariant(isa), slots(&routing, logits));
+                        moe(pool, method, &mut scratch, x, &slots, false, &experts, relu, out);
                     }
                     bits(&out)
                 };

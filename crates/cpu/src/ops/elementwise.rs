@@ -44,6 +44,7 @@ pub fn softcap<S: Simd>(s: S, x: S::V, cap: f32) -> S::V {
 fn activate<S: Simd>(s: S, x: S::V, activation: Activation) -> S::V {
     let zero = s.splat(0.0);
     match activation {
+        Activation::Identity => x,
         Activation::Silu => times_sigmoid(s, x, x),
         Activation::GeluTanh => {
             let y = s.round_f16(gelu(s, s.round_f16(x)));

@@ -82,7 +82,7 @@ pub(super) fn load(source: &Source<'_>) -> Result<Arc<dyn Model>, Error> {
     let norm = source.rms_norm()?;
     let mut embedding = Embedding::load(w, hp)?;
     embedding.scale = (hp.n_embd as f32).sqrt();
-    let sliding = keys.sliding_layers(hp.n_layer, |il| (il + 1) % PATTERN != 0)?;
+    let sliding = keys.sliding_layers(hp.n_layer, PATTERN, false)?;
     let window = keys.width("attention.sliding_window")?;
     let layers = (0..hp.n_layer)
         .map(|il| {

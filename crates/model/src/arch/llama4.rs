@@ -23,7 +23,7 @@ pub(super) fn load(source: &Source<'_>) -> Result<Arc<dyn Model>, Error> {
     let head_norm = norm.plain_groups(hp.head_dim);
     let chunked = match keys.opt_usize("attention.sliding_window")? {
         Some(0) => None,
-        _ => Some(keys.sliding_layers(hp.n_layer, |il| (il + 1) % NO_ROPE_STEP != 0)?),
+        _ => Some(keys.sliding_layers(hp.n_layer, NO_ROPE_STEP, false)?),
     };
     let experts = Routing {
         gating: Gating::Sigmoid,

@@ -2,11 +2,62 @@
 
 mod prelude;
 
-mod gemma3;
+mod afmoe;
+mod apertus;
+mod arcee;
+mod arctic;
+mod baichuan;
+mod bailing;
+mod bitnet;
+mod bloom;
+mod chameleon;
+mod cohere;
+mod dbrx;
+mod deci;
+mod deepseek2;
+mod exaone4;
+mod falcon;
+mod gemma;
 mod gemma3n;
+mod gemma4;
+mod glm4;
+mod gpt2;
+mod gpt_oss;
+mod gptneox;
+mod granite;
+mod granite_switch;
+mod grok;
+mod grovemoe;
+mod hrm;
+mod hunyuan;
+mod jais;
+mod laguna;
 mod llama;
 mod llama4;
+mod maple;
+mod mellum;
+mod mimo2;
+mod minicpm3;
+mod minimax;
+mod mpt;
+mod muse_glimmer;
+mod nanbeige;
+mod nemotron;
+mod olmo;
+mod phi2;
+mod phi3;
+mod plamo;
+mod plamo3;
+mod pockettts;
 mod qwen;
+mod refact;
+mod seed_oss;
+mod smallthinker;
+mod smollm3;
+mod spark;
+mod stablelm;
+mod step35;
+mod talkie;
 
 use std::sync::Arc;
 
@@ -20,15 +71,109 @@ type Load = fn(&Source<'_>) -> Result<Arc<dyn Model>, Error>;
 
 /// `general.architecture` and its loader, in alphabetical order.
 const ARCHITECTURES: &[(&str, Load)] = &[
-    ("gemma3", gemma3::load),
+    ("afmoe", afmoe::load),
+    ("apertus", apertus::load),
+    ("arcee", arcee::load),
+    ("arctic", arctic::load),
+    ("baichuan", baichuan::load),
+    ("bailingmoe", bailing::load),
+    ("bailingmoe2", qwen::load_3_routed),
+    ("bitnet", bitnet::load),
+    ("bloom", bloom::load),
+    ("chameleon", chameleon::load),
+    ("chatglm", glm4::load_chatglm),
+    ("codeshell", gptneox::load_in_a_row),
+    ("cogvlm", qwen::load_cogvlm),
+    ("cohere2", cohere::load_2),
+    ("cohere2moe", cohere::load_2_moe),
+    ("command-r", cohere::load),
+    ("dbrx", dbrx::load),
+    ("deci", deci::load),
+    ("deepseek", llama::load_deepseek),
+    ("deepseek2", deepseek2::load),
+    ("deepseek2-ocr", qwen::load_deepseek_ocr),
+    ("dots1", qwen::load_3_routed),
+    ("ernie4_5", llama::load),
+    ("ernie4_5-moe", llama::load),
+    ("exaone", qwen::load_2),
+    ("exaone-moe", exaone4::load_moe),
+    ("exaone4", exaone4::load),
+    ("falcon", falcon::load),
+    ("gemma", gemma::load),
+    ("gemma2", gemma::load_2),
+    ("gemma3", gemma::load_3),
     ("gemma3n", gemma3n::load),
+    ("gemma4", gemma4::load),
+    ("glm4", glm4::load),
+    ("glm4moe", glm4::load_moe),
+    ("gpt-oss", gpt_oss::load),
+    ("gpt2", gpt2::load),
+    ("gptneox", gptneox::load),
+    ("granite", granite::load),
+    ("granite_swa", granite::load_sliding),
+    ("granitemoe", granite::load),
+    ("graniteswitch", granite_switch::load),
+    ("grok", grok::load),
+    ("grovemoe", grovemoe::load),
+    ("hrm_text", hrm::load),
+    ("hunyuan-dense", hunyuan::load),
+    ("hunyuan-moe", hunyuan::load_moe),
+    ("hunyuan_vl", hunyuan::load),
+    ("hy_v3", qwen::load_3_routed),
+    ("internlm2", llama::load),
+    ("jais", jais::load),
+    ("jais2", nemotron::load),
+    ("laguna", laguna::load),
     ("llama", llama::load),
     ("llama-embed", llama::load_embedding),
     ("llama4", llama4::load),
+    ("maincoder", hunyuan::load_maincoder),
+    ("maple", maple::load),
+    ("mellum", mellum::load),
+    ("mimo2", mimo2::load),
+    ("minicpm", granite::load_minicpm),
+    ("minicpm3", minicpm3::load),
+    ("minimax-m2", minimax::load),
+    ("mistral3", llama::load),
+    ("mistral4", deepseek2::load_mistral),
+    ("mpt", mpt::load),
+    ("muse-glimmer", muse_glimmer::load),
+    ("nanbeige", nanbeige::load),
+    ("nemotron", nemotron::load),
+    ("olmo", olmo::load),
+    ("olmo2", olmo::load_2),
+    ("olmoe", olmo::load_moe),
+    ("openelm", qwen::load_3),
+    ("orion", stablelm::load),
+    ("paddleocr", qwen::load_2_vl),
+    ("pangu-embedded", qwen::load_2),
+    ("phi2", phi2::load),
+    ("phi3", phi3::load),
+    ("phimoe", phi3::load),
+    ("plamo", plamo::load),
+    ("plamo3", plamo3::load),
+    ("plm", minicpm3::load_plm),
+    ("pockettts", pockettts::load),
+    ("qwen", qwen::load_2),
     ("qwen2", qwen::load_2),
     ("qwen2moe", qwen::load_2_moe),
+    ("qwen2vl", qwen::load_2_vl),
     ("qwen3", qwen::load_3),
     ("qwen3moe", qwen::load_3_moe),
+    ("qwen3tts", qwen::load_3_vl),
+    ("qwen3vl", qwen::load_3_vl),
+    ("qwen3vlmoe", qwen::load_3_vl),
+    ("refact", refact::load),
+    ("seed_oss", seed_oss::load),
+    ("smallthinker", smallthinker::load),
+    ("smollm3", smollm3::load),
+    ("spark2_5", spark::load),
+    ("stablelm", stablelm::load),
+    ("starcoder", gpt2::load),
+    ("starcoder2", gptneox::load_in_a_row),
+    ("step35", step35::load),
+    ("talkie", talkie::load),
+    ("xverse", llama::load),
 ];
 
 /// Names of all supported architectures.
@@ -74,9 +219,9 @@ mod tests {
 
     #[test]
     fn nearest_name_is_close_or_none() {
-        assert_eq!(nearest("gemma4"), Some("gemma3"));
+        assert_eq!(nearest("gema4"), Some("gemma4"));
         assert_eq!(nearest("lama"), Some("llama"));
-        assert_eq!(nearest("rwkv6"), None);
+        assert_eq!(nearest("some-model"), None);
         assert_eq!(edit_distance("kitten", "sitting"), 3);
     }
 }

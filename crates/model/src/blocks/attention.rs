@@ -51,6 +51,14 @@ pub struct Temperature {
 }
 
 impl Temperature {
+    /// Reads `attention.temperature_scale`, and `attention.temperature_length`, which is `length`
+    /// unless the file says so; `None` where there is no growth.
+    pub fn load(keys: &Keys<'_>, length: usize) -> Result<Option<Self>, Error> {
+        let scale = keys.opt_f32("attention.temperature_scale")?.unwrap_or(0.0);
+        let length = keys.opt_width("attention.temperature_length")?.unwrap_or(length).max(1);
+        Ok((scale != 0.0).then_some(Self { scale, length, offset: 0 }))
+    }
+
     /// The factor of each row.
     pub fn factors(self, cx: &Forward<'_>) -> Vec<f32> {
         let step = |pos| ((pos + self.offset) / self.length) as f64;
@@ -173,12 +181,6 @@ impl Attention {
         self
     }
 
-    /// The result without the file's bias, which llama.cpp leaves out in some architectures.
-    pub fn without_output_bias(mut self) -> Self {
-        self.output.bias = None;
-        self
-    }
-
     fn norm_queries_and_keys(&self, cx: &mut Forward<'_>, q: &mut Tensor, k: &mut Tensor) {
         if let Some(norms) = &self.qk_norm {
             *q = norms.q.forward(cx, *q);
@@ -201,7 +203,9 @@ impl Mixer for Attention {
     fn forward(&self, cx: &mut Forward<'_>, il: usize, x: Tensor) -> Tensor {
         let [mut q, mut k, v] = self.qkv.forward(cx, x);
         if let Some(limit) = self.clamp {
-            [q, k, v].map(|part| cx.clamp(part, limit));
+            for part in [q, k, v] {
+                cx.clamp(part, limit);
+            }
         }
         let after_rope = self.qk_norm.as_ref().is_some_and(|norms| norms.after_rope);
         if !after_rope {
@@ -279,6 +283,20 @@ impl Qkv {
         Ok(Self { parts, n_q, n_k, n_v })
     }
 
+    /// The same for layers whose keys serve as values where the file has no `attn_v`.
+    pub fn load_with_shared_values(
+        w: &Weights<'_>,
+        heads: Heads,
+        n_embd: usize,
+    ) -> Result<Self, Error> {
+        if w.has("attn_qkv.weight") || w.has("attn_v.weight") {
+            return Self::load(w, heads, n_embd);
+        }
+        let (n_q, n_k) = (heads.n_head * heads.head_dim, heads.n_head_kv * heads.head_dim);
+        let parts = vec![w.linear("attn_q", [n_embd, n_q])?, w.linear("attn_k", [n_embd, n_k])?];
+        Ok(Self { parts, n_q, n_k, n_v: 0 })
+    }
+
     /// Some files fuse the weights but not the biases.
     fn with_split_biases(
         w: &Weights<'_>,
@@ -300,7 +318,8 @@ impl Qkv {
         let parts: Vec<&Linear> = self.parts.iter().collect();
         let qkv = cx.linear(x, &parts);
         let (k, v) = (self.n_q, self.n_q + self.n_k);
-        [qkv.columns(0..k), qkv.columns(k..v), qkv.columns(v..v + self.n_v)]
+        let values = if self.n_v == 0 { k..v } else { v..v + self.n_v };
+        [qkv.columns(0..k), qkv.columns(k..v), qkv.columns(values)]
     }
 }
 
@@ -329,26 +348,41 @@ impl Window {
     /// last layer sees everything. A window of 0 means that all layers do.
     pub fn load(keys: &Keys<'_>, hp: &Hparams, period: usize) -> Result<Self, Error> {
         let size = keys.opt_usize("attention.sliding_window")?.unwrap_or(0);
-        Self::with_size(keys, hp, size, |il| il % period + 1 < period)
+        Self::with_size(keys, hp, size, period)
     }
 
     /// The same where the first layer of each period sees everything.
     pub fn load_dense_first(keys: &Keys<'_>, hp: &Hparams, period: usize) -> Result<Self, Error> {
         let size = keys.opt_usize("attention.sliding_window")?.unwrap_or(0);
-        Self::with_size(keys, hp, size, |il| il % period != 0)
+        Self::with_pattern(keys, hp, size, period, true)
     }
 
-    /// The same with this size, whatever the file says; `slides` is the pattern of files that
-    /// have none.
+    /// The same for files that name the size, and flags per layer.
+    pub fn load_flags(keys: &Keys<'_>, hp: &Hparams) -> Result<Self, Error> {
+        Self::with_size(keys, hp, keys.width("attention.sliding_window")?, 1)
+    }
+
+    /// With this size, whatever the file says.
     pub fn with_size(
         keys: &Keys<'_>,
         hp: &Hparams,
         size: usize,
-        slides: impl Fn(usize) -> bool,
+        period: usize,
+    ) -> Result<Self, Error> {
+        Self::with_pattern(keys, hp, size, period, false)
+    }
+
+    /// With this size and kind of pattern.
+    pub fn with_pattern(
+        keys: &Keys<'_>,
+        hp: &Hparams,
+        size: usize,
+        period: usize,
+        dense_first: bool,
     ) -> Result<Self, Error> {
         let layers = match size {
             0 => vec![false; hp.n_layer],
-            _ => keys.sliding_layers(hp.n_layer, slides)?,
+            _ => keys.sliding_layers(hp.n_layer, period, dense_first)?,
         };
         Ok(Self { size, layers })
     }

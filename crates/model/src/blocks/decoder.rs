@@ -92,14 +92,15 @@ impl Model for Decoder {
     fn forward(&self, cx: &mut Forward<'_>) -> Tensor {
         self.layers.iter().for_each(|layer| layer.prepare(cx));
         let mut x = self.embedding.forward(cx);
-        let mark = cx.mark();
+        let mut mark = cx.mark();
         for (il, layer) in self.layers.iter().enumerate() {
-            // The stream stays where it is but in the last layer and in unusual ones.
             let after = layer.forward(cx, il, x, il + 1 == self.layers.len());
+            // The stream stays where it is but in the last layer and in unusual ones.
             if after == x {
                 cx.release(mark);
+            } else {
+                (x, mark) = (after, cx.mark());
             }
-            x = after;
         }
         self.head.forward(cx, x)
     }

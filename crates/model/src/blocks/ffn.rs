@@ -26,6 +26,8 @@ pub struct Ffn {
     down: Linear,
     /// Only gates that exceed their token's mean by so many standard deviations open (Gemma 3n).
     pub sparsity: Option<f32>,
+    /// Factors of the values between the products.
+    pub hidden_scale: Option<Vector>,
     /// Before the second product.
     pub sub_norm: Option<Norm>,
 }
@@ -55,19 +57,13 @@ impl Ffn {
         let (up, down) = ends(w, suffix, n_embd, 1)?;
         let gate =
             scaled_bias(w.linear(&format!("ffn_gate{suffix}"), [n_embd, down.weight.cols()])?);
-        Ok(Self {
-            hidden: Hidden::Gated(gate, glu.into()),
-            up,
-            down,
-            sparsity: None,
-            sub_norm: None,
-        })
+        Ok(Self::of(Hidden::Gated(gate, glu.into()), up, down))
     }
 
     /// Loads `ffn_up` and `ffn_down`.
     pub fn plain(w: &Weights<'_>, n_embd: usize, activation: Activation) -> Result<Self, Error> {
         let (up, down) = ends(w, "", n_embd, 1)?;
-        Ok(Self { hidden: Hidden::Plain(activation), up, down, sparsity: None, sub_norm: None })
+        Ok(Self::of(Hidden::Plain(activation), up, down))
     }
 
     /// Loads `ffn_up`, whose first half is the gate, and `ffn_down`, each name followed by `suffix`.
@@ -78,7 +74,11 @@ impl Ffn {
         glu: impl Into<Glu>,
     ) -> Result<Self, Error> {
         let (up, down) = ends(w, suffix, n_embd, 2)?;
-        Ok(Self { hidden: Hidden::Fused(glu.into()), up, down, sparsity: None, sub_norm: None })
+        Ok(Self::of(Hidden::Fused(glu.into()), up, down))
+    }
+
+    fn of(hidden: Hidden, up: Linear, down: Linear) -> Self {
+        Self { hidden, up, down, sparsity: None, hidden_scale: None, sub_norm: None }
     }
 
     /// Width between the products.
@@ -121,6 +121,10 @@ impl FeedForward for Ffn {
                 let both = cx.linear1(x, &self.up);
                 cx.glu(both.columns(0..n_ff), both.columns(n_ff..2 * n_ff), *glu)
             }
+        };
+        let hidden = match &self.hidden_scale {
+            Some(factors) => cx.mul_vector(hidden, factors),
+            None => hidden,
         };
         let hidden = normed(&self.sub_norm, cx, hidden);
         cx.linear1(hidden, &self.down)

@@ -21,9 +21,10 @@ pub struct Embedding {
 }
 
 impl Embedding {
-    /// Loads `token_embd`.
+    /// Loads `token_embd`; without it the output matrix serves (old CodeShell files).
     pub fn load(w: &Weights<'_>, hp: &Hparams) -> Result<Self, Error> {
-        let table = w.table("token_embd.weight", hp.n_embd)?;
+        let tied = !w.has("token_embd.weight") && w.has("output.weight");
+        let table = w.table(if tied { "output.weight" } else { "token_embd.weight" }, hp.n_embd)?;
         Ok(Self { table, scale: 1.0, norm: None, positions: None })
     }
 

@@ -7,6 +7,7 @@ pub mod ffn;
 pub mod head;
 pub mod laurel;
 pub mod layer;
+pub mod mla;
 pub mod moe;
 pub mod norm;
 pub mod per_layer;

@@ -10,31 +10,20 @@ use crate::forward::Forward;
 use crate::hparams::{Hparams, Keys};
 use crate::weights::Weights;
 
-/// The feed-forward of a layer with SwiGLU: experts where the layer has a router, else dense.
+/// The gated feed-forward of a layer, with SiLU: experts where the layer has a router, else dense.
 pub fn silu_ffn(
     w: &Weights<'_>,
     hp: &Hparams,
     routing: &Routing,
 ) -> Result<Box<dyn FeedForward>, Error> {
-    ffn_or_experts(w, hp, routing, Activation::Silu)
-}
-
-/// Experts where the layer has a router, else a dense feed-forward; all gated.
-pub fn ffn_or_experts(
-    w: &Weights<'_>,
-    hp: &Hparams,
-    routing: &Routing,
-    glu: impl Into<Glu>,
-) -> Result<Box<dyn FeedForward>, Error> {
-    let glu = glu.into();
     if w.has("ffn_gate_inp.weight") {
-        return Ok(Box::new(Moe::load(w, hp, routing.clone(), glu)?));
+        return Ok(Box::new(Moe::load(w, hp, routing.clone(), Activation::Silu)?));
     }
-    Ok(Box::new(Ffn::gated(w, hp.n_embd, glu)?))
+    Ok(Box::new(Ffn::gated(w, hp.n_embd, Activation::Silu)?))
 }
 
-/// How the file says that experts are chosen; softmax over all unless it does.
-pub fn routing(keys: &Keys<'_>, hp: &Hparams) -> Result<Routing, Error> {
+/// How the file says that experts are chosen, by `default` probabilities unless it says so.
+pub fn routing(keys: &Keys<'_>, hp: &Hparams, default: Gating) -> Result<Routing, Error> {
     let groups = keys.opt_usize("expert_group_count")?.filter(|&n| n > 1);
     let groups = match groups {
         None => None,
@@ -51,18 +40,12 @@ pub fn routing(keys: &Keys<'_>, hp: &Hparams) -> Result<Routing, Error> {
         }
     };
     Ok(Routing {
-        gating: gating(keys)?.unwrap_or(Gating::Softmax),
+        gating: gating(keys)?.unwrap_or(default),
         groups,
         normalize: keys.opt_bool("expert_weights_norm")?.unwrap_or(false),
         scale: keys.opt_f32("expert_weights_scale")?.filter(|&scale| scale != 0.0).unwrap_or(1.0),
         ..Routing::softmax(hp.n_expert_used)
     })
-}
-
-/// Like [`routing`], but sigmoids unless the file says otherwise.
-pub fn sigmoid_routing(keys: &Keys<'_>, hp: &Hparams) -> Result<Routing, Error> {
-    let gating = gating(keys)?.unwrap_or(Gating::Sigmoid);
-    Ok(Routing { gating, ..routing(keys, hp)? })
 }
 
 fn gating(keys: &Keys<'_>) -> Result<Option<Gating>, Error> {
@@ -109,18 +92,17 @@ impl Moe {
             Some(bias) => Some(bias),
             None => w.opt_vector("exp_probs_b", hp.n_expert)?,
         };
-        let shared = match w.has("ffn_gate_shexp.weight") {
-            true => {
-                let gate = w.opt_linear("ffn_gate_inp_shexp", [hp.n_embd, 1])?;
-                Some((Ffn::gated_named(w, "_shexp", hp.n_embd, glu)?, gate))
-            }
-            false => None,
+        let shared = match (w.has("ffn_up_shexp.weight"), w.has("ffn_gate_shexp.weight")) {
+            (false, _) => None,
+            (true, true) => Some(Ffn::gated_named(w, "_shexp", hp.n_embd, glu)?),
+            (true, false) => Some(Ffn::fused(w, "_shexp", hp.n_embd, glu)?),
         };
+        let shared_gate = w.opt_linear("ffn_gate_inp_shexp", [hp.n_embd, 1])?;
         Ok(Self {
             router: w.linear("ffn_gate_inp", [hp.n_embd, hp.n_expert])?,
             routing: Routing { selection_bias, ..routing },
             experts: load_experts(w, "exps", hp.n_embd, hp.n_expert, glu)?,
-            shared,
+            shared: shared.map(|shared| (shared, shared_gate)),
         })
     }
 

@@ -42,6 +42,11 @@ impl NormKind {
         Ok(Norm { kind: self, group: Some(width), weight: Some(weight), bias })
     }
 
+    /// Of groups of `width` columns, with these weights.
+    pub fn with_weight(self, width: usize, weight: Vector) -> Norm {
+        Norm { kind: self, group: Some(width), weight: Some(weight), bias: None }
+    }
+
     /// Of whole rows, without parameters.
     pub fn plain(self) -> Norm {
         Norm { kind: self, group: None, weight: None, bias: None }

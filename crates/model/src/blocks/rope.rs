@@ -3,7 +3,6 @@
 //! RoPE: Su et al. 2021, arXiv:2104.09864. YaRN: Peng et al. 2023, arXiv:2309.00071. The tables
 //! are computed here, in `f64`, once per batch; backends only rotate.
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use backend::{Backend, RopeLayout, Span, Tensor, Vector};
@@ -35,8 +34,8 @@ pub struct Rope {
     pub long_factors: Option<Vector>,
     /// Context length before extension.
     pub n_ctx_orig: usize,
-    /// Pairs whose position is not the text's but that of an image (M-RoPE): they stay.
-    pub still: Range<usize>,
+    /// Whether each pair stays, since its position is not the text's (M-RoPE); empty if none does.
+    pub still: Vec<bool>,
 }
 
 /// YaRN's mix of interpolation and extrapolation.
@@ -69,6 +68,17 @@ impl Rope {
         hp: &Hparams,
         layout: RopeLayout,
     ) -> Result<Self, Error> {
+        Self::load_for(keys, w, hp, hp.head_dim, layout)
+    }
+
+    /// The same for heads of another width.
+    pub fn load_for(
+        keys: &Keys<'_>,
+        w: &Weights<'_>,
+        hp: &Hparams,
+        head_dim: usize,
+        layout: RopeLayout,
+    ) -> Result<Self, Error> {
         let scaling = keys.opt_str("rope.scaling.type")?.unwrap_or("linear");
         let factor = match keys.opt_f32("rope.scaling.factor")? {
             Some(factor) => Some(factor),
@@ -92,13 +102,7 @@ impl Rope {
             None => magnitude *= keys.opt_f32("rope.scaling.yarn_attn_factor")?.unwrap_or(1.0),
         }
         let n_pairs = hp.n_rot / 2;
-        if hp.n_rot == 0 || hp.n_rot > hp.head_dim || !hp.n_rot.is_multiple_of(2) {
-            return Err(Error::Value {
-                key: "rope.dimension_count".into(),
-                value: hp.n_rot.to_string(),
-                expected: format!("an even number of at most {}", hp.head_dim),
-            });
-        }
+        check_width(hp.n_rot, head_dim)?;
         let long_factors = w.opt_vector("rope_factors_long.weight", n_pairs)?;
         let factors = match w.opt_vector("rope_freqs.weight", n_pairs)? {
             Some(factors) => Some(factors),
@@ -106,7 +110,7 @@ impl Rope {
         };
         Ok(Self {
             layout,
-            head_dim: hp.head_dim,
+            head_dim,
             n_rot: hp.n_rot,
             freq_base: keys.opt_f32("rope.freq_base")?.unwrap_or(10_000.0),
             freq_scale,
@@ -117,8 +121,26 @@ impl Rope {
             n_ctx_orig: keys
                 .opt_usize("rope.scaling.original_context_length")?
                 .unwrap_or(hp.n_ctx_train),
-            still: 0..0,
+            still: Vec::new(),
         })
+    }
+
+    /// Multimodal rotations (Qwen2-VL, Wang et al. 2024, arXiv:2409.12191), whose pairs are cut into
+    /// sections of time, height, width and another; `interleaved` ones take turns. In text all
+    /// positions are the same but the last, which is 0.
+    pub fn with_sections(self, sections: [usize; 4], interleaved: bool) -> Self {
+        let [time, height, width, other] = sections;
+        let still = |pair: usize| {
+            let at = pair % (time + height + width + other).max(1);
+            match (interleaved, at % 3) {
+                (false, _) => at >= time + height + width,
+                (true, 0) => at >= 3 * time,
+                (true, 1) => at >= 3 * height,
+                (true, _) => at >= 3 * width,
+            }
+        };
+        let still = (0..self.n_rot / 2).map(still).collect();
+        Self { layout: RopeLayout::Neox, still, ..self }
     }
 
     /// The same heads, but with this base and no scaling.
@@ -141,9 +163,23 @@ impl Rope {
         Ok(Arc::new(Self { freq_base, ..self.clone() }))
     }
 
-    /// Without the frequency factors of the file, which llama.cpp leaves out in some architectures.
+    /// Without the frequency factors of the file.
     pub fn without_factors(&self) -> Arc<Self> {
         Arc::new(Self { factors: None, long_factors: None, ..self.clone() })
+    }
+
+    /// The same, turning this many values of a head, if the file names another number for these
+    /// layers. Frequency factors are for as many pairs as they are used with.
+    pub fn with_width(&self, n_rot: Option<usize>) -> Result<Arc<Self>, Error> {
+        let n_rot = n_rot.unwrap_or(self.n_rot);
+        check_width(n_rot, self.head_dim)?;
+        let first = |factors: &Vector| Vector::new(&factors[..factors.len().min(n_rot / 2)]);
+        Ok(Arc::new(Self {
+            n_rot,
+            factors: self.factors.as_ref().map(first),
+            long_factors: self.long_factors.as_ref().map(first),
+            ..self.clone()
+        }))
     }
 
     /// The rotations of a batch, for a context of `n_ctx` positions.
@@ -169,7 +205,7 @@ impl Rope {
         let ramp = self.yarn.map(|yarn| (yarn, self.yarn_range(yarn)));
         (0..self.n_rot / 2)
             .map(|pair| {
-                if self.still.contains(&pair) {
+                if self.still.get(pair) == Some(&true) {
                     return 0.0;
                 }
                 let exponent = -2.0 * pair as f64 / self.n_rot as f64;
@@ -196,6 +232,17 @@ impl Rope {
         let high = pair_turning(yarn.beta_slow).ceil().min(n_rot - 1.0);
         (low, high)
     }
+}
+
+fn check_width(n_rot: usize, head_dim: usize) -> Result<(), Error> {
+    if n_rot > 0 && n_rot <= head_dim && n_rot.is_multiple_of(2) {
+        return Ok(());
+    }
+    Err(Error::Value {
+        key: "rope.dimension_count".into(),
+        value: n_rot.to_string(),
+        expected: format!("an even number of at most {head_dim}"),
+    })
 }
 
 /// The factor of cosines and sines with YaRN. DeepSeek-V2 takes the growth of scores elsewhere.
@@ -228,7 +275,7 @@ mod tests {
             factors: None,
             long_factors: None,
             n_ctx_orig: 4096,
-            still: 0..0,
+            still: Vec::new(),
         }
     }
 
@@ -249,6 +296,16 @@ mod tests {
         let factored = Rope { factors, long_factors: long, ..rope() };
         assert!((factored.rates(4096)[2] - 0.0025).abs() < 1e-12);
         assert!((factored.rates(4097)[2] - 0.001).abs() < 1e-12);
+    }
+
+    #[test]
+    fn sections_of_no_text_position_stay() {
+        let rates = |sections, interleaved| {
+            let rates = rope().with_sections(sections, interleaved).rates(128);
+            rates.into_iter().map(|rate| rate == 0.0).collect::<Vec<_>>()
+        };
+        assert_eq!(rates([1, 1, 1, 1], false), [false, false, false, true]);
+        assert_eq!(rates([1, 2, 1, 0], true), [false, false, false, true]);
     }
 
     #[test]

@@ -1,0 +1,219 @@
+//! Multi-head latent attention (DeepSeek-V2, arXiv:2405.04434): keys and values of all heads come
+//! from one small latent vector per position.
+
+use std::sync::Arc;
+
+use backend::{AttentionParams, Linear, Tensor, Weight};
+
+use crate::blocks::attention::Temperature;
+use crate::blocks::layer::Mixer;
+use crate::blocks::norm::{Norm, NormKind};
+use crate::blocks::rope::Rope;
+use crate::error::Error;
+use crate::forward::Forward;
+use crate::hparams::{Heads, Hparams, Keys};
+use crate::memory::KvShape;
+use crate::weights::Weights;
+
+/// The widths of a latent attention.
+#[derive(Debug, Clone, Copy)]
+pub struct MlaSizes {
+    /// Width of the residual stream.
+    pub n_embd: usize,
+    /// Heads.
+    pub n_head: usize,
+    /// Width of the part of queries and keys without positions.
+    pub nope: usize,
+    /// Width of the rotated part.
+    pub rope: usize,
+    /// Width of a value head.
+    pub value: usize,
+    /// Width of the latent vector of keys and values.
+    pub kv_rank: usize,
+}
+
+/// Latent attention.
+pub struct Mla {
+    sizes: MlaSizes,
+    queries: Queries,
+    latent: Linear,
+    latent_norm: Norm,
+    keys_values: KeysValues,
+    rope: Arc<Rope>,
+    /// Growth of queries with their position.
+    pub temperature: Option<Temperature>,
+    params: AttentionParams,
+    output: Linear,
+}
+
+enum Queries {
+    Full(Linear),
+    LowRank { down: Linear, norm: Norm, up: Linear },
+}
+
+enum KeysValues {
+    /// Stored for each head.
+    Expanded(Linear),
+    /// The latent vector is stored, and heads are absorbed into queries and output. Stacks of a
+    /// matrix per head, `[rank][nope]` and `[value][rank]`.
+    Absorbed { keys: Weight, values: Weight },
+}
+
+impl MlaSizes {
+    /// As the file says. Heads of the whole width of keys are `attention.key_length_mla` wide, or
+    /// `attention.key_length` in older files, of which `rope.dimension_count` are rotated.
+    pub fn load(keys: &Keys<'_>, hp: &Hparams) -> Result<Self, Error> {
+        let width = keys.opt_width("attention.key_length_mla")?.unwrap_or(hp.head_dim);
+        let value = keys.opt_width("attention.value_length_mla")?.unwrap_or(hp.head_dim_v);
+        let heads =
+            Heads { n_head: hp.n_head[0], n_head_kv: 1, head_dim: width, head_dim_v: value };
+        heads.check()?;
+        let Some(nope) = width.checked_sub(hp.n_rot) else {
+            return Err(Error::Value {
+                key: "rope.dimension_count".into(),
+                value: hp.n_rot.to_string(),
+                expected: format!("at most {width}, the width of keys"),
+            });
+        };
+        Ok(Self {
+            n_embd: hp.n_embd,
+            n_head: heads.n_head,
+            nope,
+            rope: hp.n_rot,
+            value,
+            kv_rank: keys.width("attention.kv_lora_rank")?,
+        })
+    }
+}
+
+impl Mla {
+    /// Loads `attn_q` or `attn_q_{a,a_norm,b}`, `attn_kv_a_{mqa,norm}`, `attn_kv_b` or `attn_{k,v}_b`,
+    /// and `attn_output`. The rope is for heads of the rotated width.
+    pub fn load(
+        w: &Weights<'_>,
+        sizes: MlaSizes,
+        norm: NormKind,
+        rope: &Arc<Rope>,
+        scale: f32,
+    ) -> Result<Self, Error> {
+        let MlaSizes { n_embd, n_head, nope, rope: rotated, value, kv_rank } = sizes;
+        let n_q = n_head * (nope + rotated);
+        let queries = match w.has("attn_q_a.weight") {
+            false => Queries::Full(w.linear("attn_q", [n_embd, n_q])?),
+            true => {
+                let rank = w.cols("attn_q_b.weight")?;
+                Queries::LowRank {
+                    down: w.linear("attn_q_a", [n_embd, rank])?,
+                    norm: norm.load(w, "attn_q_a_norm", rank)?,
+                    up: w.linear("attn_q_b", [rank, n_q])?,
+                }
+            }
+        };
+        let keys_values = match w.has("attn_k_b.weight") {
+            true => KeysValues::Absorbed {
+                keys: w.stack("attn_k_b.weight", [nope, kv_rank, n_head])?,
+                values: w.stack("attn_v_b.weight", [kv_rank, value, n_head])?,
+            },
+            false => {
+                let width = n_head * (nope + value);
+                KeysValues::Expanded(w.linear("attn_kv_b", [kv_rank, width])?)
+            }
+        };
+        Ok(Self {
+            sizes,
+            queries,
+            latent: w.linear("attn_kv_a_mqa", [n_embd, kv_rank + rotated])?,
+            latent_norm: norm.load(w, "attn_kv_a_norm", kv_rank)?,
+            keys_values,
+            rope: rope.clone(),
+            temperature: None,
+            params: AttentionParams::causal(n_head, scale),
+            output: w.linear("attn_output", [n_head * value, n_embd])?,
+        })
+    }
+
+    /// Queries of all heads, one row for each: `[rows * n_head][nope + rope]`.
+    fn queries(&self, cx: &mut Forward<'_>, x: Tensor) -> Tensor {
+        let q = match &self.queries {
+            Queries::Full(linear) => cx.linear1(x, linear),
+            Queries::LowRank { down, norm, up } => {
+                let latent = cx.linear1(x, down);
+                let latent = norm.forward(cx, latent);
+                cx.linear1(latent, up)
+            }
+        };
+        q.reshape(x.rows() * self.sizes.n_head, self.sizes.nope + self.sizes.rope)
+    }
+
+    /// Only what is stored of the latent vector differs between kinds: queries, keys and values.
+    fn project(
+        &self,
+        cx: &mut Forward<'_>,
+        [q_nope, q_rope]: [Tensor; 2],
+        [latent, k_rope]: [Tensor; 2],
+    ) -> [Tensor; 3] {
+        let MlaSizes { n_head, nope, rope, value, kv_rank, .. } = self.sizes;
+        let rows = latent.rows();
+        match &self.keys_values {
+            KeysValues::Absorbed { keys, .. } => {
+                let q_nope = cx.concat(&[q_nope]).reshape(rows, n_head * nope);
+                let q = cx.linear_heads(q_nope, keys).reshape(rows * n_head, kv_rank);
+                let q = cx.concat(&[q, q_rope]).reshape(rows, n_head * (kv_rank + rope));
+                [q, cx.concat(&[latent, k_rope]), latent]
+            }
+            KeysValues::Expanded(linear) => {
+                let kv = cx.linear1(latent, linear).reshape(rows * n_head, nope + value);
+                let of_heads: Vec<usize> = (0..rows * n_head).map(|i| i / n_head).collect();
+                let k_rope = cx.gather(k_rope, &of_heads);
+                let k = cx.concat(&[kv.columns(0..nope), k_rope]);
+                let v = cx.concat(&[kv.columns(nope..nope + value)]);
+                let q = cx.concat(&[q_nope, q_rope]);
+                let [q, k] = [q, k].map(|t| t.reshape(rows, n_head * (nope + rope)));
+                [q, k, v.reshape(rows, n_head * value)]
+            }
+        }
+    }
+}
+
+impl Mixer for Mla {
+    fn kv(&self) -> KvShape {
+        let MlaSizes { n_head, nope, rope, value, kv_rank, .. } = self.sizes;
+        match self.keys_values {
+            KeysValues::Absorbed { .. } => {
+                KvShape { n_head_kv: 1, head_dim: kv_rank + rope, head_dim_v: kv_rank }
+            }
+            KeysValues::Expanded(_) => {
+                KvShape { n_head_kv: n_head, head_dim: nope + rope, head_dim_v: value }
+            }
+        }
+    }
+
+    fn prepare(&self, cx: &mut Forward<'_>) {
+        cx.prepare_rope(&self.rope);
+    }
+
+    fn forward(&self, cx: &mut Forward<'_>, il: usize, x: Tensor) -> Tensor {
+        let MlaSizes { n_head, nope, rope, kv_rank, .. } = self.sizes;
+        let table = cx.prepared_rope(&self.rope);
+        let q = self.queries(cx, x);
+        let q_rope = cx.concat(&[q.columns(nope..nope + rope)]).reshape(x.rows(), n_head * rope);
+        cx.rotate(q_rope, &table);
+        let q_rope = q_rope.reshape(x.rows() * n_head, rope);
+
+        let both = cx.linear1(x, &self.latent);
+        let k_rope = both.columns(kv_rank..kv_rank + rope);
+        cx.rotate(k_rope, &table);
+        let latent = self.latent_norm.forward(cx, both.columns(0..kv_rank));
+
+        let [q, k, v] = self.project(cx, [q.columns(0..nope), q_rope], [latent, k_rope]);
+        if let Some(temperature) = self.temperature {
+            let factors = temperature.factors(cx);
+            cx.scale_rows(q, &factors);
+        }
+        let mut a = cx.attend(il, [q, k, v], &self.params);
+        if let KeysValues::Absorbed { values, .. } = &self.keys_values {
+            a = cx.linear_heads(a, values);
+        }
+        cx.linear1(a, &self.output)
+    }
+}
