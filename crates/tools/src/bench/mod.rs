@@ -16,7 +16,7 @@ use backend::KvTypes;
 use cpu::isa::Isa;
 use cpu::topology::{Placement, Topology};
 use cpu::{Cpu, CpuOptions};
-use gguf::Gguf;
+use gguf::{Gguf, Location};
 use model::{Context, Model, OutputKind, Outputs};
 
 use crate::{Error, file_type};
@@ -82,15 +82,16 @@ pub enum Event<'a> {
     Done(&'a Measurement),
 }
 
-/// Measures the model in the file at `path`.
+/// Measures a model.
 ///
 /// # Errors
 /// A file that can't be read or is no model that generates text, too little memory, processors that
 /// can't be used, or an environment that names such an instruction set.
-pub fn run(path: &Path, plan: &Plan, notice: &mut dyn FnMut(Event<'_>)) -> Result<(), Error> {
+pub fn run(file: &Location, plan: &Plan, notice: &mut dyn FnMut(Event<'_>)) -> Result<(), Error> {
+    let path = file.path();
     let isa = Isa::from_env().map_err(Error::Isa)?;
     let failed = |error| Error::Model { path: path.to_owned(), error };
-    let gguf = Gguf::open(path)?;
+    let gguf = file.open()?;
     let model = model::load(&gguf).map_err(failed)?;
     if model.shape().output != OutputKind::Logits {
         return Err(Error::NotGenerative { path: path.to_owned() });
@@ -297,7 +298,7 @@ mod tests {
             ..Plan::default()
         };
         let (mut rows, mut last) = (Vec::new(), (0, 1));
-        run(&path, &plan, &mut |event| match event {
+        run(&path.into(), &plan, &mut |event| match event {
             Event::Progress { done, total, .. } => last = (done, total),
             Event::Done(measurement) => rows.push(measurement.clone()),
         })
@@ -318,7 +319,8 @@ mod tests {
 
     #[test]
     fn a_file_that_is_no_model_is_refused() {
-        let error = run(Path::new("no/such.gguf"), &Plan::default(), &mut |_| {}).unwrap_err();
+        let error =
+            run(&Path::new("no/such.gguf").into(), &Plan::default(), &mut |_| {}).unwrap_err();
         assert!(error.to_string().contains("no/such.gguf"), "{error}");
     }
 }

@@ -1,9 +1,7 @@
 //! Whether a model fits into memory.
 
-use std::path::Path;
-
 use backend::{KvSpec, KvTypes, PAGE};
-use gguf::Gguf;
+use gguf::Location;
 use model::{KvShape, Shape};
 use serde::Serialize;
 
@@ -31,19 +29,19 @@ pub struct Fit {
 }
 
 impl Fit {
-    /// Reads the file at `path`; `available` is memory, `n_ctx` as in [`super::Options`].
+    /// Reads the file; `available` is memory, `n_ctx` as in [`super::Options`].
     pub(super) fn of_file(
-        path: &Path,
+        file: &Location,
         n_ctx: Option<usize>,
         available: Option<u64>,
     ) -> Result<Self, Error> {
-        let failed = |error| Error::Model { path: path.to_owned(), error };
-        let gguf = Gguf::open(path)?;
+        let failed = |error| Error::Model { path: file.path().to_owned(), error };
+        let gguf = file.open()?;
         let model = model::load(&gguf).map_err(failed)?;
         let weights = gguf.tensors().iter().map(|tensor| tensor.size() as u64).sum();
         let context = n_ctx.unwrap_or(model.shape().n_ctx_train);
         Ok(Self {
-            path: path.display().to_string(),
+            path: file.to_string(),
             architecture: gguf.metadata().str("general.architecture")?.to_owned(),
             ..Self::of_sizes(weights, model.shape(), context, available)
         })
