@@ -15,4 +15,5 @@ for arg do
         *) set -- "$@" "$arg" ;;
     esac
 done
-exec "$ZIG" cc -target "$ZIG_TARGET" "$@"
+# Names of files in messages must not depend on the user.
+exec "$ZIG" cc -target "$ZIG_TARGET" -ffile-prefix-map="$CARGO_HOME=/cargo" "$@"

@@ -1,7 +1,7 @@
 //! Executables of Linux and the BSDs.
 
 use object::Endianness;
-use object::elf::{self, FileHeader64, NoteType};
+use object::elf::{self, FileHeader64, NoteType, ProgramHeader64};
 use object::read::elf::{FileHeader, ProgramHeader, SectionHeader};
 
 use super::{Findings, System};
@@ -20,6 +20,7 @@ pub fn inspect(bytes: &[u8], system: System) -> Result<Findings, String> {
 }
 
 /// What the file says.
+#[derive(Default)]
 struct Facts {
     interpreter: Option<String>,
     is_dynamic: bool,
@@ -35,13 +36,8 @@ fn parse(bytes: &[u8]) -> object::Result<Facts> {
     let header = Header::parse(bytes)?;
     let endian = header.endian()?;
     let segments = header.program_headers(endian, bytes)?;
-    let mut facts = Facts {
-        interpreter: None,
-        is_dynamic: segments.iter().any(|segment| segment.p_type(endian) == elf::PT_DYNAMIC),
-        libraries: Vec::new(),
-        versions: Vec::new(),
-        notes: Vec::new(),
-    };
+    let is_dynamic = |segment: &ProgramHeader64<_>| segment.p_type(endian) == elf::PT_DYNAMIC;
+    let mut facts = Facts { is_dynamic: segments.iter().any(is_dynamic), ..Facts::default() };
     for segment in segments {
         if let Some(interpreter) = segment.interpreter(endian, bytes)? {
             facts.interpreter = Some(text(interpreter));
@@ -118,5 +114,31 @@ impl Facts {
             newest = newest.max([major, minor]);
         }
         Ok(newest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn glibc_may_be_as_new_as_2_17() {
+        let needing = |version: &str| {
+            let versions = ["GLIBC_2.2.5", version, "GLIBC_2.9", "GCC_3.0"].map(str::to_owned);
+            let facts = Facts { is_dynamic: true, versions: versions.into(), ..Facts::default() };
+            facts.judge(System::LinuxGlibc).map(|findings| findings.notes)
+        };
+        assert_eq!(needing("GLIBC_2.17"), Ok(vec!["glibc 2.17".to_owned()]));
+        assert!(needing("GLIBC_2.18").is_err());
+        assert!(needing("GLIBC_3.0").is_err());
+        assert!(needing("GLIBC_PRIVATE").is_err());
+    }
+
+    #[test]
+    fn static_means_that_nothing_is_loaded() {
+        let judge = |facts: Facts| facts.judge(System::LinuxStatic).is_ok();
+        assert!(judge(Facts::default()));
+        assert!(!judge(Facts { is_dynamic: true, ..Facts::default() }));
+        assert!(!judge(Facts { interpreter: Some("/lib/ld.so".into()), ..Facts::default() }));
     }
 }

@@ -35,7 +35,7 @@ fn directory(file: &[u8], signature: usize, directory: &[u8]) -> Result<String, 
     let identifier = u32_at(directory, 20)? as usize;
     let count = u32_at(directory, 28)? as usize;
     let covered = u32_at(directory, 32)? as usize;
-    let [hash_size, hash_kind, _, page_bits] = *part(directory, 36, 4)? else { unreachable!() };
+    let [hash_size, hash_kind, _, page_bits] = u32_at(directory, 36)?.to_be_bytes();
     if flags & AD_HOC == 0 {
         return Err(format!("is signed with flags {flags:#x}, expected an ad-hoc signature"));
     }
@@ -66,4 +66,49 @@ fn part(bytes: &[u8], at: usize, len: usize) -> Result<&[u8], String> {
 fn u32_at(bytes: &[u8], at: usize) -> Result<u32, String> {
     let bytes = bytes.get(at..).and_then(|rest| rest.first_chunk());
     bytes.map(|bytes| u32::from_be_bytes(*bytes)).ok_or_else(|| "its signature is cut off".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 5000 bytes of code and an ad-hoc signature of their two pages.
+    fn signed() -> Vec<u8> {
+        let code: Vec<u8> = (0..5000u32).map(|n| n as u8).collect();
+        let name = b"a.out\0";
+        let hashes: Vec<u8> = code.chunks(4096).flat_map(Sha256::digest).collect();
+        let at_name = 44;
+        let at_hashes = at_name + name.len() as u32;
+        let length = at_hashes + hashes.len() as u32;
+        let fields =
+            [CODE_DIRECTORY, length, 0x20001, AD_HOC, at_hashes, at_name, 0, 2, code.len() as u32];
+        let blob = [SUPER_BLOB, 20 + length, 1, 0, 20];
+        let mut file = code;
+        file.extend(blob.into_iter().chain(fields).flat_map(u32::to_be_bytes));
+        file.extend([HASH as u8, SHA256, 0, 12, 0, 0, 0, 0]);
+        file.extend(name);
+        file.extend(hashes);
+        file
+    }
+
+    #[test]
+    fn a_signature_covers_every_page() {
+        let file = signed();
+        let size = file.len() - 5000;
+        assert_eq!(check(&file, 5000, size).as_deref(), Ok("a.out"));
+        for changed in [0, 4095, 4096, 4999] {
+            let mut file = file.clone();
+            file[changed] ^= 1;
+            let error = check(&file, 5000, size).unwrap_err();
+            assert!(error.ends_with(&format!("in page {}", changed / 4096)), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_signature_may_be_cut_off_anywhere() {
+        let file = signed();
+        for end in 5000..file.len() {
+            assert!(check(&file[..end], 5000, end - 5000).is_err(), "{end}");
+        }
+    }
 }
