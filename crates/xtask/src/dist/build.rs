@@ -60,7 +60,7 @@ pub fn build(target: &Target, rust: &Rust, zig: &Zig, folders: &Folders) -> Resu
 fn rustflags(target: &Target, rust: &Rust, folders: &Folders) -> Vec<String> {
     let mut flags: Vec<String> = target.rustflags.iter().map(|flag| flag.to_string()).collect();
     if target.system == System::MacOs {
-        flags.push("-Clink-arg=-Wl,-s".into());
+        flags.extend(["-Clink-arg=-Wl,-s", "-Clink-arg=-Wl,-x"].map(str::to_owned));
     }
     let mut rename =
         |from: &Path, to: &str| flags.push(format!("--remap-path-prefix={}={to}", from.display()));

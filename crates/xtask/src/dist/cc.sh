@@ -10,10 +10,13 @@ for arg do
         --target=*) ;;
         # Start files of another C library.
         */self-contained/*crt*.o) ;;
+        # Zig has Windows's newer C library.
+        -lmsvcrt) ;;
         # Libraries that crates ask for, but nothing in them is used.
         -lkvm | -lmemstat | -lprocstat | -ldevstat | -lobjc | -liconv | -framework | Foundation) ;;
         *) set -- "$@" "$arg" ;;
     esac
 done
-# Names of files in messages must not depend on the user.
-exec "$ZIG" cc -target "$ZIG_TARGET" -ffile-prefix-map="$CARGO_HOME=/cargo" "$@"
+# Names of files must not depend on the user; those in Zig's checks of undefined behaviour, which it
+# adds where optimisation is off, would.
+exec "$ZIG" cc -target "$ZIG_TARGET" -fno-sanitize=all -ffile-prefix-map="$CARGO_HOME=/cargo" "$@"

@@ -66,8 +66,7 @@ pub const TARGETS: &[Target] = &[
         system: System::Windows,
         triple: "x86_64-pc-windows-gnullvm",
         zig: "x86_64-windows-gnu",
-        // The time of linking would differ from build to build.
-        rustflags: &["-Clink-arg=-Wl,--no-insert-timestamp"],
+        rustflags: &[],
     },
     Target {
         name: "macos-aarch64",

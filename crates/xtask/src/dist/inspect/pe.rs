@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use object::Object;
 use object::pe::IMAGE_SUBSYSTEM_WINDOWS_CUI;
 use object::read::pe::{ImageNtHeaders, ImageOptionalHeader, PeFile64};
-use object::{LittleEndian as LE, Object};
 
 use super::Findings;
 
@@ -12,15 +12,11 @@ use super::Findings;
 pub fn inspect(bytes: &[u8]) -> Result<Findings, String> {
     let file = PeFile64::parse(bytes).map_err(|error| error.to_string())?;
     let header = file.nt_headers();
-    let subsystem = header.optional_header().subsystem();
+    let optional = header.optional_header();
+    let subsystem = optional.subsystem();
     if subsystem != IMAGE_SUBSYSTEM_WINDOWS_CUI {
         return Err(format!("has subsystem {subsystem}, expected that of the console"));
     }
-    let time = header.file_header().time_date_stamp.get(LE);
-    if time != 0 {
-        return Err(format!("says that it was linked at {time}, expected 0"));
-    }
-    let optional = header.optional_header();
     let (major, minor) = (optional.major_subsystem_version(), optional.minor_subsystem_version());
     let mut libraries = BTreeSet::new();
     for import in file.imports().map_err(|error| error.to_string())? {
