@@ -10,8 +10,8 @@ for arg do
         --target=*) ;;
         # Start files of another C library.
         */self-contained/*crt*.o) ;;
-        # Zig has Windows's newer C library.
-        -lmsvcrt) ;;
+        # Zig has Windows's newer C library, and functions in it that LLVM calls.
+        -lmsvcrt | -nolibc) ;;
         # Libraries that crates ask for, but nothing in them is used.
         -lkvm | -lmemstat | -lprocstat | -ldevstat | -lobjc | -liconv | -framework | Foundation) ;;
         *) set -- "$@" "$arg" ;;

@@ -18,15 +18,22 @@ pub fn inspect(bytes: &[u8]) -> Result<Findings, String> {
     if oldest > OLDEST {
         return Err(format!("is for {text} and newer, expected {}.0", OLDEST >> 16));
     }
-    let (offset, size) = facts.signature.ok_or("is not signed, expected an ad-hoc signature")?;
-    let identifier = signature::check(bytes, offset as usize, size as usize)?;
-    let signed = format!("signed ad hoc as {identifier}");
+    let signed = match facts.signature {
+        Some((offset, size)) => {
+            let identifier = signature::check(bytes, offset as usize, size as usize)?;
+            format!("signed ad hoc as {identifier}")
+        }
+        None if facts.is_arm => return Err("is not signed, expected an ad-hoc signature".into()),
+        None => "not signed".to_owned(),
+    };
     Ok(Findings { libraries: facts.libraries, notes: vec![text, signed] })
 }
 
 /// What the load commands say.
 #[derive(Default)]
 struct Facts {
+    /// Whether it is for Apple's processors, which start nothing that is not signed.
+    is_arm: bool,
     libraries: Vec<String>,
     oldest_system: Option<u32>,
     /// Where the signature is, and its size.
@@ -36,7 +43,8 @@ struct Facts {
 fn parse(bytes: &[u8]) -> object::Result<Facts> {
     let header = Header::parse(bytes, 0)?;
     let endian = header.endian()?;
-    let mut facts = Facts::default();
+    let is_arm = header.cputype(endian) == macho::CPU_TYPE_ARM64;
+    let mut facts = Facts { is_arm, ..Facts::default() };
     let mut commands = header.load_commands(endian, bytes, 0)?;
     while let Some(command) = commands.next()? {
         match command.variant()? {
