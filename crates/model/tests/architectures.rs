@@ -89,10 +89,11 @@ fn outputs_match_with_f16_memory() {
 }
 
 /// The expected outputs are those with floats in memory. The fixtures' random weights amplify the
-/// rounding, most where it changes the choice of experts; what is wrong differs by about 1.
+/// rounding, most where it changes the choice of experts (kimi-k3: 0.02 on either backend); what is
+/// wrong differs by about 1.
 #[test]
 fn outputs_are_near_with_q8_0_memory() {
-    check_all(KvType::Q8_0, |_| 2e-2, &CHUNKS[..1]);
+    check_all(KvType::Q8_0, |_| 3e-2, &CHUNKS[..1]);
 }
 
 /// The strictest comparison: what differs is only the order of sums.

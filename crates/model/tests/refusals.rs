@@ -102,7 +102,8 @@ fn no_number_in_the_metadata_makes_a_model_panic() {
             .iter()
             .filter(|(key, value)| key.starts_with(&arch) && matches!(value, gguf::Value::U32(_)));
         for (key, _) in numbers {
-            let key = key.as_bytes();
+            // With its length before it, which no longer key that begins so has.
+            let key = [&(key.len() as u64).to_le_bytes()[..], key.as_bytes()].concat();
             let at = file.windows(key.len()).position(|bytes| bytes == key).expect("the key");
             for value in [0u32, 3, u32::MAX] {
                 let mut file = file.clone();
