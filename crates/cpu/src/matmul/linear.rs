@@ -68,7 +68,7 @@ pub fn linear(
     run(pool, method, scratch, x, &jobs, out, out_col);
 }
 
-/// A product for each head, see `Backend::linear_heads`.
+/// A product for each head, see `Backend::linear_heads`: one parallel region for all heads.
 ///
 /// # Panics
 /// Where shapes don't fit or the weight's type isn't [supported](super::supports).
@@ -81,21 +81,35 @@ pub fn linear_heads(
     out: &mut [f32],
 ) {
     let (n_head, n_in, n_out) = (weight.count(), weight.cols(), weight.rows());
+    assert_eq!((x.cols, out.len()), (n_head * n_in, x.rows * n_head * n_out), "shapes of heads");
+    let jobs: Vec<Job<'_>> = (0..n_head)
+        .map(|head| Job {
+            matrix: Matrix::of(weight, head),
+            x_row: head * x.rows,
+            n: x.rows,
+            out_row: head * x.rows,
+            out_col: 0,
+            scale: 1.0,
+            bias: None,
+        })
+        .collect();
+    let by_head = |data| Rows { data, rows: x.rows * n_head, cols: n_in, stride: n_in };
     if x.rows == 0 {
         return;
     }
-    for head in 0..n_head {
-        let x = Rows { data: &x.data[head * n_in..], cols: n_in, ..x };
-        let job = Job {
-            matrix: Matrix::of(weight, head),
-            x_row: 0,
-            n: x.rows,
-            out_row: 0,
-            out_col: head * n_out,
-            scale: 1.0,
-            bias: None,
-        };
-        run(pool, method, scratch, x, &[job], out, n_head * n_out);
+    if x.rows == 1 {
+        return run(pool, method, scratch, by_head(x.row(0)), &jobs, out, n_out);
+    }
+    // Heads are rows' parts in `x` and `out`, but need rows of their own.
+    let rows = 0..x.rows;
+    let of_head =
+        |head: usize| rows.clone().flat_map(move |row| &x.row(row)[head * n_in..][..n_in]);
+    let inputs: Vec<f32> = (0..n_head).flat_map(of_head).copied().collect();
+    let mut outputs = vec![0.0; out.len()];
+    run(pool, method, scratch, by_head(&inputs), &jobs, &mut outputs, n_out);
+    for (i, values) in outputs.chunks_exact(n_out).enumerate() {
+        let (head, row) = (i / x.rows, i % x.rows);
+        out[(row * n_head + head) * n_out..][..n_out].copy_from_slice(values);
     }
 }
 
