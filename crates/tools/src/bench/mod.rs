@@ -295,7 +295,7 @@ mod tests {
             ..Plan::default()
         };
         let (mut rows, mut last) = (Vec::new(), (0, 1));
-        run(&path.into(), &plan, &mut |event| match event {
+        run(&path.clone().into(), &plan, &mut |event| match event {
             Event::Progress { done, total, .. } => last = (done, total),
             Event::Done(measurement) => rows.push(measurement.clone()),
         })
