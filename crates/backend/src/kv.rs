@@ -154,6 +154,8 @@ pub struct Span<'a> {
     /// Pages of the sequence: position `p` is in cell `p % PAGE` of page `pages[p / PAGE]`. They
     /// reach at least to the last row.
     pub pages: &'a [u32],
+    /// Slot of the sequence's recurrent states.
+    pub slot: u32,
 }
 
 impl Span<'_> {

@@ -7,13 +7,15 @@
 //!
 //! Activations are `f32` matrices, one row per token, that live in an arena of the backend and are
 //! freed together ([`Backend::release`]). Weights stay in the mapped model file, in their own
-//! [`TensorType`]. Keys and values live in pages of [`PAGE`] positions owned by the backend.
+//! [`TensorType`]. Keys and values live in pages of [`PAGE`] positions, recurrent
+//! states in slots, both owned by the backend.
 
 mod aligned;
 mod arena;
 mod kv;
 mod moe;
 mod ops;
+mod recurrent;
 mod tensor;
 mod weight;
 
@@ -23,5 +25,8 @@ pub use kv::{AttentionParams, KvId, KvSpec, KvType, KvTypes, Mask, PAGE, Span};
 pub use moe::{ExpertGate, ExpertLinear, Experts, Gating, Groups, Routing};
 pub use ops::{Activation, Backend, BackendError, Glu, RopeLayout};
 pub use quant::TensorType;
+pub use recurrent::{
+    HeadSharing, LinearAttention, SelectiveScan, ShortConv, StateId, StateSpec, Update,
+};
 pub use tensor::{Mark, Tensor};
 pub use weight::{Linear, Vector, Weight, WeightError};

@@ -4,6 +4,7 @@ use thiserror::Error;
 
 use crate::kv::{AttentionParams, KvId, KvSpec, KvType, Span};
 use crate::moe::{Experts, Routing};
+use crate::recurrent::{LinearAttention, SelectiveScan, ShortConv, StateId, StateSpec};
 use crate::tensor::{Mark, Tensor};
 use crate::weight::{Linear, Vector, Weight};
 
@@ -11,7 +12,7 @@ use crate::weight::{Linear, Vector, Weight};
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum BackendError {
     /// The memory asked for is not to be had.
-    #[error("{bytes} bytes for keys and values are not available; use a smaller context (-c)")]
+    #[error("{bytes} bytes for the context are not available; use a smaller one (-c)")]
     OutOfMemory {
         /// Size asked for.
         bytes: usize,
@@ -50,6 +51,10 @@ pub enum Activation {
     ReluSquared,
     /// `sigmoid(x)`.
     Sigmoid,
+    /// `tanh(x)`.
+    Tanh,
+    /// `e^x`.
+    Exp,
     /// `ln(1 + e^x)`.
     Softplus,
     /// xIELU (Huang & Schlag 2024, arXiv:2411.13010): `alpha_p x² + beta x` above 0, else
@@ -80,6 +85,14 @@ pub enum Glu {
     SiluClamped {
         /// Greatest opening and magnitude.
         limit: f32,
+    },
+    /// `cap(gate, beta) · sigmoid(gate) · cap(up, up_beta)` with `cap(x, b) = b · tanh(x / b)`; an
+    /// `up_beta` of 0 leaves `up` as it is (Kimi K3).
+    Situ {
+        /// Greatest gate.
+        beta: f32,
+        /// Greatest magnitude of what is gated.
+        up_beta: f32,
     },
     /// `g · sigmoid(alpha · g) · (clamp(up, -limit, limit) + 1)` with `g = min(gate, limit)`
     /// (gpt-oss).
@@ -136,11 +149,23 @@ pub trait Backend: Send {
     /// Copies page `from` to page `to` of a store.
     fn kv_copy_page(&mut self, kv: KvId, from: u32, to: u32);
 
+    /// Creates a store of recurrent states.
+    fn state_create(&mut self, spec: StateSpec) -> Result<StateId, BackendError>;
+
+    /// Copies the state in slot `from` to slot `to`.
+    fn state_copy(&mut self, state: StateId, from: u32, to: u32);
+
     /// Rows of a table by index: `out[i] = decode(table[ids[i]])`.
     fn embed(&mut self, table: &Weight, ids: &[u32]) -> Tensor;
 
     /// Rows of a tensor by index: `out[i] = x[rows[i]]`.
     fn gather(&mut self, x: Tensor, rows: &[usize]) -> Tensor;
+
+    /// `to = from`, in place.
+    fn assign(&mut self, to: Tensor, from: Tensor);
+
+    /// Softmax of each row, in place.
+    fn softmax(&mut self, x: Tensor);
 
     /// `acc += x`, in place.
     fn add_assign(&mut self, acc: Tensor, x: Tensor);
@@ -168,6 +193,10 @@ pub trait Backend: Send {
 
     /// Copies tensors of equal numbers of rows side by side: `out = [parts[0] | parts[1] | …]`.
     fn concat(&mut self, parts: &[Tensor]) -> Tensor;
+
+    /// Sorts interleaved parts: a row of `x` is groups of parts of `widths` columns, and `out` has
+    /// all groups' first parts, then their second ones, and so on.
+    fn deinterleave(&mut self, x: Tensor, widths: &[usize]) -> Tensor;
 
     /// Mixes parallel streams, each row by its own matrix. A row of `x` is `m` streams of `width`
     /// columns, a row of `coefs` a matrix `[n][m]`; stream `i` of the `n` in `out` is
@@ -245,5 +274,35 @@ pub trait Backend: Send {
         kv: KvId,
         batch: &[Span<'_>],
         params: &AttentionParams,
+    ) -> Tensor;
+
+    /// What changed from each row to the one before it in its sequence: `out[i] = x[i - 1] - x[i]`,
+    /// with zeros before the first. The state is the last row.
+    fn token_shift(&mut self, x: Tensor, state: StateId, batch: &[Span<'_>]) -> Tensor;
+
+    /// A convolution over the last rows of each sequence, see [`ShortConv`].
+    fn short_conv(
+        &mut self,
+        x: Tensor,
+        conv: &ShortConv,
+        state: StateId,
+        batch: &[Span<'_>],
+    ) -> Tensor;
+
+    /// The scan of Mamba, see [`SelectiveScan`]: `[rows][channels]`.
+    fn selective_scan(
+        &mut self,
+        scan: &SelectiveScan<'_>,
+        state: StateId,
+        batch: &[Span<'_>],
+    ) -> Tensor;
+
+    /// Attention with a memory of fixed size, see [`LinearAttention`]:
+    /// `[rows][n_head * head_dim_v]`.
+    fn linear_attention(
+        &mut self,
+        attention: &LinearAttention<'_>,
+        state: StateId,
+        batch: &[Span<'_>],
     ) -> Tensor;
 }

@@ -85,11 +85,11 @@ fn attention(
     let pages: Vec<u32> = (0..n_pages as u32).collect();
     let mark = cpu.mark();
     let filling = cpu.upload(&noise(depth.max(1) * n_head_kv * head_dim), n_head_kv * head_dim);
-    cpu.kv_write(kv, filling, filling, &[Span { rows: 0..depth, pos: 0, pages: &pages }]);
+    cpu.kv_write(kv, filling, filling, &[Span { rows: 0..depth, pos: 0, pages: &pages, slot: 0 }]);
 
     let k = cpu.upload(&noise(rows * n_head_kv * head_dim), n_head_kv * head_dim);
     let q = cpu.upload(&noise(rows * n_head * head_dim), n_head * head_dim);
-    let batch = [Span { rows: 0..rows, pos: depth, pages: &pages }];
+    let batch = [Span { rows: 0..rows, pos: depth, pages: &pages, slot: 0 }];
     let write = time(|| cpu.kv_write(kv, k, k, &batch));
     let params = AttentionParams::causal(n_head, 0.125);
     let attend = time(|| {

@@ -2,7 +2,8 @@
 
 use backend::{
     Activation, AttentionParams, Backend, BackendError, ExpertGate, Experts, Glu, HostArena, KvId,
-    KvSpec, Linear, Mark, RopeLayout, Routing, Span, Tensor, Vector, Weight,
+    KvSpec, Linear, LinearAttention, Mark, RopeLayout, Routing, SelectiveScan, ShortConv, Span,
+    StateId, StateSpec, Tensor, Vector, Weight,
 };
 
 use crate::attention::Attention;
@@ -11,9 +12,10 @@ use crate::limits::Limits;
 use crate::matmul;
 use crate::ops::{
     GatedUnit, GaussianTop, JoinRow, Map, MapOp, MatchLength, MixStreams, Norm, Rope, Rows,
-    RowsMut, Zip, ZipOp,
+    RowsMut, Softmax, Zip, ZipOp, deinterleave,
 };
 use crate::pool::Pool;
+use crate::recurrent::{self, States};
 use crate::simd::Level;
 use crate::topology::{self, Placement, PlacementError, Topology};
 
@@ -36,6 +38,7 @@ pub struct CpuOptions {
 pub struct Cpu {
     arena: HostArena,
     attention: Attention,
+    states: States,
     matmul: matmul::Scratch,
     level: Level,
     batch_invariant: bool,
@@ -52,6 +55,7 @@ impl Cpu {
         Self {
             arena: HostArena::default(),
             attention: Attention::new(pool.threads()),
+            states: States::default(),
             matmul: matmul::Scratch::default(),
             level: Level::new(options.isa.unwrap_or_else(Isa::detect)),
             batch_invariant: options.batch_invariant,
@@ -257,6 +261,14 @@ impl Backend for Cpu {
         self.attention.copy_page(kv, from, to);
     }
 
+    fn state_create(&mut self, spec: StateSpec) -> Result<StateId, BackendError> {
+        self.states.create(spec)
+    }
+
+    fn state_copy(&mut self, state: StateId, from: u32, to: u32) {
+        self.states.copy(state, from, to);
+    }
+
     fn embed(&mut self, table: &Weight, ids: &[u32]) -> Tensor {
         self.produce(ids.len(), table.cols(), |_, _, first_row, mut out| {
             for (out, &id) in out.iter_mut().zip(&ids[first_row..]) {
@@ -272,6 +284,16 @@ impl Backend for Cpu {
                 out.copy_from_slice(x.row(row));
             }
         })
+    }
+
+    fn assign(&mut self, to: Tensor, from: Tensor) {
+        assert_eq!(to.rows(), from.rows(), "rows of {to:?} and {from:?}");
+        self.zip(to, from, ZipOp::Assign);
+    }
+
+    fn softmax(&mut self, x: Tensor) {
+        let data = &mut self.arena.data_mut()[x.offset()..x.end()];
+        for_row_chunks(&self.pool, data, x, |_, x| self.level.run(Softmax { x }));
     }
 
     fn add_assign(&mut self, acc: Tensor, x: Tensor) {
@@ -343,6 +365,16 @@ impl Backend for Cpu {
                     to.copy_from_slice(rows_of(data, part).row(first_row + i));
                     out = rest;
                 }
+            }
+        })
+    }
+
+    fn deinterleave(&mut self, x: Tensor, widths: &[usize]) -> Tensor {
+        let group: usize = widths.iter().sum();
+        assert!(x.cols().is_multiple_of(group), "{x:?} in groups of {group}");
+        self.produce(x.rows(), x.cols(), |_, data, first_row, mut out| {
+            for (i, out) in out.iter_mut().enumerate() {
+                deinterleave(rows_of(data, x).row(first_row + i), widths, out);
             }
         })
     }
@@ -479,6 +511,59 @@ impl Backend for Cpu {
         let (below, data) = self.arena.split(out);
         let q = rows_of(below, q);
         self.attention.attend(&self.pool, self.level, kv, q, batch, params, data);
+        out
+    }
+
+    fn token_shift(&mut self, x: Tensor, state: StateId, batch: &[Span<'_>]) -> Tensor {
+        let out = self.arena.alloc(x.rows(), x.cols());
+        let (below, data) = self.arena.split(out);
+        recurrent::token_shift(below, x, self.states.values(state, x.cols()), batch, data);
+        out
+    }
+
+    fn short_conv(
+        &mut self,
+        x: Tensor,
+        conv: &ShortConv,
+        state: StateId,
+        batch: &[Span<'_>],
+    ) -> Tensor {
+        let out = self.arena.alloc(x.rows(), x.cols());
+        let (below, data) = self.arena.split(out);
+        let states = self.states.values(state, conv.state_len());
+        let inputs = recurrent::Conv { x: rows_of(below, x), conv };
+        recurrent::short_conv(&self.pool, self.level, inputs, states, batch, data);
+        out
+    }
+
+    fn selective_scan(
+        &mut self,
+        scan: &SelectiveScan<'_>,
+        state: StateId,
+        batch: &[Span<'_>],
+    ) -> Tensor {
+        let SelectiveScan { x, dt, b, c, a } = *scan;
+        let out = self.arena.alloc(x.rows(), x.cols());
+        let (below, data) = self.arena.split(out);
+        let states = self.states.values(state, a.len());
+        let rows = |t: Tensor| rows_of(below, t);
+        let scan = recurrent::Scan { x: rows(x), dt: rows(dt), b: rows(b), c: rows(c), a };
+        recurrent::selective_scan(&self.pool, self.level, scan, states, batch, data);
+        out
+    }
+
+    fn linear_attention(
+        &mut self,
+        attention: &LinearAttention<'_>,
+        state: StateId,
+        batch: &[Span<'_>],
+    ) -> Tensor {
+        attention.check();
+        let out = self.arena.alloc(attention.v.rows(), attention.v.cols());
+        let (below, data) = self.arena.split(out);
+        let states = self.states.values(state, attention.state_len());
+        let inputs = recurrent::Inputs::new(attention, |t| rows_of(below, t));
+        recurrent::linear_attention(&self.pool, self.level, inputs, states, batch, data);
         out
     }
 }

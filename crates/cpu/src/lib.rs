@@ -8,6 +8,7 @@ pub mod limits;
 pub mod matmul;
 mod ops;
 pub mod pool;
+mod recurrent;
 mod simd;
 pub mod topology;
 

@@ -98,6 +98,7 @@ fn elementwise_of_dense_and_strided_operands() {
             backend.add_assign(other, other);
             backend.scale(other, 0.3);
             backend.scale_rows(inner, &factors);
+            backend.assign(b.columns(0..1), a.columns(1..2));
             out.extend(download(backend, a));
             out.extend(download(backend, b));
             // Columns of one tensor.
@@ -120,6 +121,8 @@ fn activations_and_gated_units() {
         Activation::Relu,
         Activation::ReluSquared,
         Activation::Sigmoid,
+        Activation::Tanh,
+        Activation::Exp,
         Activation::Softplus,
         xielu,
     ];
@@ -127,6 +130,8 @@ fn activations_and_gated_units() {
         Glu::ClampedSilu { limit: 0.7 },
         Glu::SiluClamped { limit: 0.7 },
         Glu::ClampedSwish { alpha: 1.702, limit: 2.0 },
+        Glu::Situ { beta: 4.0, up_beta: 25.0 },
+        Glu::Situ { beta: 0.5, up_beta: 0.0 },
     ];
     for (rows, cols) in SHAPES {
         let mut random = Random(cols as u64 + 1);
@@ -215,6 +220,20 @@ fn products_of_heads() {
             let x = backend.upload(&x, n_head * n_in + 3).columns(2..n_head * n_in + 2);
             let y = backend.linear_heads(x, &weight);
             download(backend, y)
+        });
+    }
+}
+
+#[test]
+fn softmax_of_rows() {
+    for (rows, cols) in SHAPES {
+        let x = Random(31 + cols as u64).values(rows * (cols + 1));
+        compare(&format!("softmax {rows}x{cols}"), cols, [2e-6, 1e-9], |backend| {
+            let x = backend.upload(&x, cols + 1).columns(1..cols + 1);
+            backend.scale(x, 30.0);
+            backend.softmax(x);
+            let dense = backend.concat(&[x]);
+            download(backend, dense)
         });
     }
 }
@@ -460,7 +479,7 @@ impl AttentionCase {
                     let (wk, wv) = (n_head_kv * head_dim, n_head_kv * head_dim_v);
                     let k = backend.upload(&k[pos * wk..(pos + n) * wk], wk);
                     let v = backend.upload(&v[pos * wv..(pos + n) * wv], wv);
-                    backend.kv_write(kv, k, v, &[Span { rows: 0..n, pos, pages }]);
+                    backend.kv_write(kv, k, v, &[Span { rows: 0..n, pos, pages, slot: 0 }]);
                 }
             }
             // A copied page is as good as its origin.
@@ -474,7 +493,7 @@ impl AttentionCase {
             for (i, (len, rows, _, _, q, pages)) in sequences.iter().enumerate() {
                 let pages = if i == 0 { &copied } else { *pages };
                 let pages = &pages[..len.div_ceil(PAGE)];
-                batch.push(Span { rows: row..row + rows, pos: len - rows, pages });
+                batch.push(Span { rows: row..row + rows, pos: len - rows, pages, slot: 0 });
                 row += rows;
                 q_values.extend_from_slice(q);
             }
@@ -606,14 +625,19 @@ fn attention_is_the_same_in_any_batch() {
                     let spec = KvSpec { n_head_kv, head_dim, head_dim_v, n_pages, types };
                     let kv = cpu.kv_create(spec).unwrap();
                     let [k, v] = [&k, &v].map(|x| cpu.upload(x, n_head_kv * head_dim));
-                    cpu.kv_write(kv, k, v, &[Span { rows: 0..len, pos: 0, pages: &pages }]);
+                    cpu.kv_write(
+                        kv,
+                        k,
+                        v,
+                        &[Span { rows: 0..len, pos: 0, pages: &pages, slot: 0 }],
+                    );
                     let scale = 0.125;
                     let params = AttentionParams { mask, ..AttentionParams::causal(n_head, scale) };
                     let mut out = Vec::new();
                     for q in q.chunks(batch * n_head * head_dim) {
                         let pos = out.len() / (n_head * head_dim);
                         let q = cpu.upload(q, n_head * head_dim);
-                        let batch = [Span { rows: 0..q.rows(), pos, pages: &pages }];
+                        let batch = [Span { rows: 0..q.rows(), pos, pages: &pages, slot: 0 }];
                         let y = cpu.attention(q, kv, &batch, &params);
                         out.extend(download(&mut cpu, y));
                     }
@@ -635,11 +659,11 @@ fn stale_cells_of_a_page_are_not_seen() {
         let mut cpu = Cpu::new(CpuOptions { threads: Some(1), isa: Some(isa), ..<_>::default() });
         let kv = cpu.kv_create(spec).unwrap();
         let nan = cpu.upload(&[f32::NAN; 32 * 20], 32);
-        cpu.kv_write(kv, nan, nan, &[Span { rows: 0..20, pos: 0, pages: &[0] }]);
+        cpu.kv_write(kv, nan, nan, &[Span { rows: 0..20, pos: 0, pages: &[0], slot: 0 }]);
         // Which all formats hold exactly.
         let powers: Vec<f32> = (0..32 * 3).map(|i| [-8.0, 0.0, -8.0][i % 3]).collect();
         let x = cpu.upload(&powers, 32);
-        let batch = [Span { rows: 0..3, pos: 0, pages: &[0] }];
+        let batch = [Span { rows: 0..3, pos: 0, pages: &[0], slot: 0 }];
         cpu.kv_write(kv, x, x, &batch);
         let params = AttentionParams::causal(1, 1.0);
         let out = cpu.attention(x, kv, &batch, &params);

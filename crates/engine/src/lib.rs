@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use backend::KvTypes;
-use gguf::Gguf;
+use gguf::{Gguf, Location};
 use model::{Model, OutputKind};
 use tokenizer::Tokenizer;
 
@@ -84,9 +84,10 @@ pub struct Engine {
 
 impl Engine {
     /// Maps the model file and checks all that is needed to generate from it.
-    pub fn load(path: &Path, options: &Options) -> Result<Self, Error> {
+    pub fn load(file: impl Into<Location>, options: &Options) -> Result<Self, Error> {
+        let file = file.into();
         let start = Instant::now();
-        let gguf = Gguf::open(path)?;
+        let gguf = file.open()?;
         let model = model::load(&gguf)?;
         if model.shape().output != OutputKind::Logits {
             let architecture = gguf.metadata().str("general.architecture")?.to_owned();
@@ -98,7 +99,7 @@ impl Engine {
             return Err(Error::Vocabulary { tokens: tokenizer.n_vocab(), rows: n_vocab });
         }
         let template = TemplateSource::new(&gguf, &tokenizer)?;
-        let info = model_info(path, &gguf, &*model)?;
+        let info = model_info(file.path(), &gguf, &*model)?;
         let options = options.clone();
         let load_time = start.elapsed();
         Ok(Self { model, tokenizer, template, info, options, load_time })

@@ -130,15 +130,12 @@ impl<'e> Session<'e> {
         let reusable = common.min(self.context.len());
         let complete = reusable == tokens.len() && self.has_logits() && common == self.tokens.len();
         let keep = if complete { reusable } else { reusable.min(tokens.len().saturating_sub(1)) };
-        if !complete {
-            self.rewind(keep);
-        }
+        let keep = if complete { keep } else { self.rewind(keep) };
         self.stats.cached_tokens += keep;
-        let n_batch = self.engine.options.n_batch.max(1);
         let mut finished = true;
         while self.tokens.len() < tokens.len() {
             let done = self.tokens.len();
-            let batch = &tokens[done..tokens.len().min(done + n_batch)];
+            let batch = &tokens[done..done + self.batch_len(tokens.len() - done)];
             let is_last = done + batch.len() == tokens.len();
             self.evaluate(batch, if is_last { Outputs::Last } else { Outputs::None })?;
             self.tokens.extend_from_slice(batch);
@@ -210,9 +207,19 @@ impl<'e> Session<'e> {
             return Ok(());
         }
         let from = self.context.len().min(self.tokens.len() - 1);
-        self.context.truncate(from);
-        let pending = self.tokens[from..].to_vec();
-        self.evaluate(&pending, Outputs::Last)
+        let mut done = self.context.truncate(from);
+        while done < self.tokens.len() {
+            let batch = self.tokens[done..done + self.batch_len(self.tokens.len() - done)].to_vec();
+            done += batch.len();
+            let is_last = done == self.tokens.len();
+            self.evaluate(&batch, if is_last { Outputs::Last } else { Outputs::None })?;
+        }
+        Ok(())
+    }
+
+    /// How many of the next `n` tokens to evaluate at once.
+    fn batch_len(&self, n: usize) -> usize {
+        self.context.batch_len(n.min(self.engine.options.n_batch.max(1)))
     }
 
     fn evaluate(&mut self, batch: &[u32], outputs: Outputs) -> Result<(), Error> {
@@ -222,9 +229,12 @@ impl<'e> Session<'e> {
         Ok(())
     }
 
-    fn rewind(&mut self, len: usize) {
+    /// Forgets what follows the first `len` tokens, or more where memory can't go back to exactly
+    /// there; returns how many are left.
+    fn rewind(&mut self, len: usize) -> usize {
+        let len = self.context.truncate(len);
         self.tokens.truncate(len);
-        self.context.truncate(len);
         self.logits.clear();
+        len
     }
 }

@@ -68,6 +68,31 @@ fn feeding_what_is_held_evaluates_nothing_and_a_part_of_it_only_the_last_token()
     assert_eq!(session.stats().prompt_tokens, 1);
 }
 
+/// Recurrent states can't be cut: sessions go back to the end of a page and evaluate from there.
+#[test]
+fn recurrent_models_go_back_to_the_end_of_a_page() {
+    for name in ["mamba", "jamba"] {
+        let engine = load(&format!("recurrent-{name}"), name).expect("a valid model");
+        let mut session = engine.session().expect("memory");
+        let prompt: Vec<u32> = Fixture::named(name).tokens().into_iter().cycle().take(80).collect();
+        feed(&mut session, &prompt);
+        let mut other = prompt.clone();
+        for (change, cached) in [(70, 64), (30, 0)] {
+            other[change] ^= 1;
+            session.reset_stats();
+            feed(&mut session, &other);
+            let stats = session.stats();
+            assert_eq!((stats.cached_tokens, stats.prompt_tokens), (cached, 80 - cached), "{name}");
+            generate(&mut session, 5);
+
+            let mut fresh = engine.session().expect("memory");
+            feed(&mut fresh, &other);
+            generate(&mut fresh, 5);
+            assert_eq!(session.tokens(), fresh.tokens(), "{name}");
+        }
+    }
+}
+
 #[test]
 fn generation_continues_where_it_was_broken_off() {
     let engine = load("continue", "llama-gqa").expect("a valid model");

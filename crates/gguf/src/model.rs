@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
-use crate::{Error, Header, Metadata, TensorInfo, mmap};
+use crate::{Error, Header, Location, Metadata, TensorInfo};
 
 /// A model, mapped and validated. Cloning is cheap in data, not in tensor descriptions.
 #[derive(Debug, Clone)]
@@ -23,11 +23,16 @@ impl Gguf {
     /// # Errors
     /// A file or shard that can't be opened, is not well-formed, or lacks data.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        let bytes = mmap::map(path)?;
+        Self::open_at(&path.into())
+    }
+
+    pub(crate) fn open_at(location: &Location) -> Result<Self, Error> {
+        let path = location.path();
+        let bytes = location.map(path)?;
         let header = Header::parse(&bytes).map_err(|error| error.in_file(path))?;
         let model = match Split::read(header.metadata()) {
             Ok(None) => Self::join(vec![(bytes, header)]),
-            Ok(Some(split)) => split.open_all(path).and_then(Self::join),
+            Ok(Some(split)) => split.open_all(location).and_then(Self::join),
             Err(error) => Err(error),
         };
         model.map_err(|error| error.in_file(path))
@@ -141,12 +146,12 @@ impl Split {
         Ok(Some(Self { no, count, tensors }))
     }
 
-    /// All shards in order, `path` being one of them.
-    fn open_all(&self, path: &Path) -> Result<Vec<(Bytes, Header)>, Error> {
+    /// All shards in order, of which the location is one.
+    fn open_all(&self, location: &Location) -> Result<Vec<(Bytes, Header)>, Error> {
         let mut files = Vec::new();
         for no in 0..self.count {
-            let shard = self.path(path, no)?;
-            files.push(self.open_one(&shard, no).map_err(|error| error.in_file(&shard))?);
+            let shard = self.path(location.path(), no)?;
+            files.push(self.open_one(location, &shard, no).map_err(|error| error.in_file(&shard))?);
         }
         let found = files.iter().map(|(_, header)| header.tensors().len()).sum();
         match self.tensors {
@@ -159,8 +164,13 @@ impl Split {
         }
     }
 
-    fn open_one(&self, path: &Path, no: u32) -> Result<(Bytes, Header), Error> {
-        let bytes = mmap::map(path).map_err(|error| match error {
+    fn open_one(
+        &self,
+        location: &Location,
+        path: &Path,
+        no: u32,
+    ) -> Result<(Bytes, Header), Error> {
+        let bytes = location.map(path).map_err(|error| match error {
             Error::Io { path, error } => {
                 Error::ShardMissing { path, no: no + 1, count: self.count, error }
             }

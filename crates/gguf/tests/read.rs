@@ -6,7 +6,7 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use common::Raw;
-use gguf::{Error, Gguf, Header, Metadata, Value, ValueType, Writer};
+use gguf::{Error, Gguf, Header, Location, Metadata, Value, ValueType, Writer};
 use quant::TensorType;
 
 fn metadata(raw: &Raw) -> Metadata {
@@ -201,6 +201,42 @@ fn a_split_model_opens_from_any_shard() {
             assert_eq!(model.data(tensor), vec![no; 12]);
         }
     }
+}
+
+#[test]
+fn models_open_from_within_other_files() {
+    let folder = common::folder("within");
+    write_shards(&folder, [3; 3], 3);
+    let mut container = vec![0xff; 100];
+    let mut members = Vec::new();
+    for no in 1..=3 {
+        let name = format!("m-{no:05}-of-00003.gguf");
+        let shard = std::fs::read(folder.join(&name)).unwrap();
+        let start = container.len() as u64;
+        members.push((name, start..start + shard.len() as u64));
+        container.extend_from_slice(&shard);
+        container.extend_from_slice(&[0xff; 7]);
+    }
+    let path = folder.join("container");
+    std::fs::write(&path, &container).unwrap();
+
+    let within =
+        |members: &[_]| Location::within(&path, "m-00002-of-00003.gguf", members.iter().cloned());
+    let model = within(&members).open().unwrap();
+    for no in 0..3 {
+        let tensor = model.tensor(&format!("t{no}")).unwrap();
+        assert_eq!(model.data(tensor), vec![no; 12]);
+    }
+
+    let message = |members: &[_]| within(members).open().unwrap_err().to_string();
+    assert!(message(&members[..2]).contains("container@m-00003-of-00003.gguf"));
+    let mut outside = members.clone();
+    outside[1].1.end = container.len() as u64 + 1;
+    assert!(message(&outside).contains("can't open"), "{}", message(&outside));
+    outside[1].1 = 10..10;
+    assert!(message(&outside).contains("empty"));
+    outside[1].1.start = u64::MAX;
+    assert!(message(&outside).contains("empty"));
 }
 
 #[test]

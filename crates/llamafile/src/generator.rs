@@ -1,11 +1,11 @@
 //! A loaded model at work: prompts to tokens, tokens to text.
 
 use std::ops::ControlFlow;
-use std::path::Path;
 
 use backend::KvTypes;
 use chat::{Message, Template};
 use engine::{Engine, Error, Finish, Isa, Options, PlacementError, Session};
+use gguf::Location;
 use sample::Sampler;
 
 use crate::error::CliError;
@@ -16,7 +16,7 @@ const JINJA: &str = "give Jinja source, as in the tokenizer.chat_template of mod
 const OTHER_TEMPLATE: &str = "give another with --chat-template, or -no-cnv for plain text";
 
 /// Maps the model file with the options that the settings ask for.
-pub fn load(path: &Path, settings: &Settings) -> Result<Engine, CliError> {
+pub fn load(file: &Location, settings: &Settings) -> Result<Engine, CliError> {
     let default = Options::default();
     let options = Options {
         n_ctx: settings.context,
@@ -27,14 +27,14 @@ pub fn load(path: &Path, settings: &Settings) -> Result<Engine, CliError> {
         batch_invariant: settings.batch_invariant,
         kv_types: KvTypes { k: settings.key_type, v: settings.value_type },
     };
-    let engine = Engine::load(path, &options).map_err(|error| match error {
+    let engine = Engine::load(file.clone(), &options).map_err(|error| match error {
         // Errors of the file itself name it already.
         Error::File(_) => explain(&error),
-        _ => explain(&error).within(path.display()),
+        _ => explain(&error).within(file),
     })?;
     if settings.verbose {
         let info = engine.info();
-        eprintln!("model: {}", path.display());
+        eprintln!("model: {file}");
         eprintln!(
             "loaded in {:.3} s: {}, architecture {}, {} parameters, {} tokens in the vocabulary",
             engine.load_time().as_secs_f64(),

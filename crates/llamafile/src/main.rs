@@ -9,6 +9,8 @@ mod error;
 mod generator;
 mod measuring;
 mod models;
+mod packed;
+mod packing;
 mod pull;
 mod settings;
 mod terminal;
@@ -32,7 +34,7 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<(), CliError> {
-    let settings = args::parse(arguments()?, |name| env::var(name).ok())?;
+    let settings = args::parse(packed::start(arguments()?)?, |name| env::var(name).ok())?;
     for note in &settings.notes {
         eprintln!("note: {note}");
     }
@@ -42,6 +44,13 @@ fn run() -> Result<(), CliError> {
         Command::Bench => measuring::bench(&settings.bench),
         Command::Synth => measuring::synth(&settings.synth),
         Command::Doctor => doctor::doctor(&settings),
+        Command::Pack => packing::pack(&settings.packing),
+        Command::Retarget => packing::retarget(&settings.packing),
+        Command::Upgrade => packing::upgrade(&settings.packing),
+        Command::Install => packing::install(),
+        Command::Inspect => packing::inspect(&settings.packing),
+        Command::Unpack => packing::unpack(&settings.packing),
+        Command::Verify => packing::verify(&settings.packing),
         Command::Help => {
             let style = Style::new(settings.color, io::stdout().is_terminal());
             print(&args::help(style))

@@ -12,7 +12,7 @@ use crate::terminal::{Progress, Unit};
 
 /// Measures each model and prints a row as soon as it is known.
 pub fn bench(settings: &Bench) -> Result<(), CliError> {
-    let paths = match &settings.models[..] {
+    let files = match &settings.models[..] {
         [] => vec![models::resolve(None, false)?],
         given => given
             .iter()
@@ -22,9 +22,9 @@ pub fn bench(settings: &Bench) -> Result<(), CliError> {
     let mut out = Output::new();
     let mut report = Report::new(settings.format);
     let mut last = None;
-    for path in paths {
+    for file in files {
         let mut progress = None;
-        bench::run(&path, &settings.plan, &mut |event| match event {
+        bench::run(&file, &settings.plan, &mut |event| match event {
             Event::Progress { test, done, total } => progress
                 .get_or_insert_with(|| Progress::new(test, Unit::Tokens, 0))
                 .update(done as u64, total as u64),

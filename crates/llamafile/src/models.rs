@@ -1,11 +1,13 @@
 //! Models known by name, and where files of the user are kept.
 
 use std::env;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+
+use gguf::Location;
 
 use crate::args::nearest;
 use crate::error::CliError;
-use crate::pull;
+use crate::{packed, pull};
 
 /// A model that can be fetched by name.
 pub struct KnownModel {
@@ -44,16 +46,18 @@ pub fn known(name: &str) -> Option<&'static KnownModel> {
     KNOWN.iter().find(|model| model.name.eq_ignore_ascii_case(name))
 }
 
-/// The model file to load: as given, or of a known model, which is fetched if need be and not
-/// `offline`. Without a name it is the default model.
-pub fn resolve(given: Option<&str>, offline: bool) -> Result<PathBuf, CliError> {
+/// The model to load: as given, packed with the program, or a known one, which is fetched if need be
+/// and not `offline`. Without a name it is the packed model, or the default one.
+pub fn resolve(given: Option<&str>, offline: bool) -> Result<Location, CliError> {
+    if let Some(packed) = packed::model(given)? {
+        return Ok(packed);
+    }
     let model = match given {
-        Some(given) if Path::new(given).exists() => return Ok(given.into()),
         Some(given) => known(given).ok_or_else(|| missing(given))?,
         None => &KNOWN[0],
     };
     if let Some(path) = pull::cached(model)? {
-        return Ok(path);
+        return Ok(path.into());
     }
     if offline {
         return Err(CliError::new(format!("model {} has not been fetched yet", model.name)).hint(
@@ -66,7 +70,7 @@ pub fn resolve(given: Option<&str>, offline: bool) -> Result<PathBuf, CliError> 
             model.name, model.title
         );
     }
-    pull::fetch(model)
+    pull::fetch(model).map(Location::from)
 }
 
 /// No file and no known model is called `given`.

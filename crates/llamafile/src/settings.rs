@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use backend::KvType;
 use engine::Placement;
+use pack::Form;
 use sample::Params;
 use tools::bench::{Format, Plan};
 use tools::synth::{Recipe, Shape};
@@ -22,6 +23,20 @@ pub enum Command {
     Synth,
     /// Tell what the machine has and what is used of it.
     Doctor,
+    /// Write a file that holds models and engines.
+    Pack,
+    /// Give a packed file another front.
+    Retarget,
+    /// Give a packed file other engines.
+    Upgrade,
+    /// Make the file that was started an executable of this machine.
+    Install,
+    /// List what is packed in a file.
+    Inspect,
+    /// Take out what is packed in a file.
+    Unpack,
+    /// Prove that a packed file is whole.
+    Verify,
     /// Print the help.
     Help,
     /// Print the version.
@@ -109,6 +124,25 @@ pub struct Settings {
     pub synth: Synth,
     /// Whether `llamafile doctor` prints JSON.
     pub json: bool,
+    /// What `llamafile pack` and the other commands on packed files do.
+    pub packing: Packing,
+}
+
+/// What `llamafile pack` and the other commands on packed files do.
+#[derive(Debug, Default)]
+pub struct Packing {
+    /// Models to pack, or the packed file.
+    pub files: Vec<PathBuf>,
+    /// File or folder to write.
+    pub output: Option<PathBuf>,
+    /// What the front of the file shall be.
+    pub form: Option<Form>,
+    /// Folder of engines.
+    pub engines: Option<PathBuf>,
+    /// Text for `.args`.
+    pub args: Option<String>,
+    /// Arguments for `.args`.
+    pub arguments: Option<Vec<String>>,
 }
 
 /// What `llamafile bench` does.

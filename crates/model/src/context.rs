@@ -1,8 +1,8 @@
-//! Running a model over a sequence.
+//! Running a model over sequences.
 
 use std::sync::Arc;
 
-use backend::{Backend, KvTypes, Span};
+use backend::{Backend, KvTypes, PAGE, Span};
 
 use crate::error::Error;
 use crate::forward::Forward;
@@ -20,35 +20,66 @@ pub enum Outputs {
     All,
 }
 
-/// A model, a backend to run it on, and the memory of one sequence.
+/// What a batch has of one sequence: its next tokens.
+#[derive(Debug, Clone, Copy)]
+pub struct Part<'a> {
+    /// Index of the sequence.
+    pub sequence: usize,
+    /// They follow what the sequence has in memory.
+    pub tokens: &'a [u32],
+    /// Outputs wanted.
+    pub outputs: Outputs,
+}
+
+/// A model, a backend to run it on, and the memory of one or several sequences.
+///
+/// Methods that name no sequence are about the first one.
 pub struct Context {
     model: Arc<dyn Model>,
     backend: Box<dyn Backend>,
     memory: Memory,
-    sequence: Sequence,
+    sequences: Vec<Sequence>,
     output: Vec<f32>,
 }
 
 impl Context {
-    /// With room for `n_ctx` positions, keys and values stored as `types`.
+    /// One sequence with room for `n_ctx` positions, keys and values stored as `types`.
     pub fn new(
         model: Arc<dyn Model>,
-        mut backend: Box<dyn Backend>,
+        backend: Box<dyn Backend>,
         n_ctx: usize,
         types: impl Into<KvTypes>,
     ) -> Result<Self, Error> {
-        let memory = Memory::new(&*model, &mut *backend, n_ctx, types.into())?;
-        Ok(Self { model, backend, memory, sequence: Sequence::default(), output: Vec::new() })
+        Self::with_sequences(model, backend, n_ctx, 1, types)
+    }
+
+    /// With room for `n_ctx` positions of `n_sequences` sequences together.
+    pub fn with_sequences(
+        model: Arc<dyn Model>,
+        mut backend: Box<dyn Backend>,
+        n_ctx: usize,
+        n_sequences: usize,
+        types: impl Into<KvTypes>,
+    ) -> Result<Self, Error> {
+        let n_sequences = n_sequences.max(1);
+        let mut memory = Memory::new(&*model, &mut *backend, n_ctx, n_sequences, types.into())?;
+        let sequences = (0..n_sequences).filter_map(|_| memory.begin()).collect();
+        Ok(Self { model, backend, memory, sequences, output: Vec::new() })
     }
 
     /// Positions in memory.
     pub fn len(&self) -> usize {
-        self.sequence.len()
+        self.len_of(0)
+    }
+
+    /// Positions that a sequence has in memory.
+    pub fn len_of(&self, sequence: usize) -> usize {
+        self.sequences[sequence].len()
     }
 
     /// Whether memory is empty.
     pub fn is_empty(&self) -> bool {
-        self.sequence.is_empty()
+        self.sequences.iter().all(Sequence::is_empty)
     }
 
     /// Positions that memory can hold.
@@ -61,34 +92,94 @@ impl Context {
         self.backend.describe()
     }
 
-    /// Forgets all positions from `len` on.
-    pub fn truncate(&mut self, len: usize) {
-        self.memory.truncate(&mut self.sequence, len);
+    /// Forgets all positions from `len` on and returns how many are left: fewer than `len` where
+    /// the model has states and none were kept for exactly there. The rest is to be evaluated again.
+    #[must_use = "fewer positions may be left"]
+    pub fn truncate(&mut self, len: usize) -> usize {
+        self.truncate_sequence(0, len)
+    }
+
+    /// As [`Context::truncate`], of a sequence.
+    #[must_use = "fewer positions may be left"]
+    pub fn truncate_sequence(&mut self, sequence: usize, len: usize) -> usize {
+        self.memory.truncate(&mut *self.backend, &mut self.sequences[sequence], len)
+    }
+
+    /// Forgets everything.
+    pub fn clear(&mut self) {
+        for sequence in &mut self.sequences {
+            self.memory.truncate(&mut *self.backend, sequence, 0);
+        }
+    }
+
+    /// Makes sequence `to` a copy of sequence `from`.
+    ///
+    /// # Panics
+    /// Where one doesn't exist.
+    pub fn fork(&mut self, from: usize, to: usize) {
+        if from == to {
+            return;
+        }
+        let [from, to] = self.sequences.get_disjoint_mut([from, to]).expect("two sequences");
+        self.memory.fork(&mut *self.backend, from, to);
+    }
+
+    /// How many of the next `n` tokens to evaluate at once, so that memory can return near to their
+    /// end: all, but for models with states only up to the end of a page where they reach one.
+    pub fn batch_len(&self, n: usize) -> usize {
+        let end = self.len() + n;
+        let boundary = end - end % PAGE;
+        if self.memory.is_recurrent() && boundary > self.len() { boundary - self.len() } else { n }
     }
 
     /// Evaluates `tokens` at the next positions as one batch and returns the outputs asked for,
     /// row after row of [`crate::Shape::output_width`] values.
     pub fn decode(&mut self, tokens: &[u32], outputs: Outputs) -> Result<&mut [f32], Error> {
+        self.decode_batch(&[Part { sequence: 0, tokens, outputs }])
+    }
+
+    /// Evaluates the parts of different sequences as one batch and returns the outputs asked for,
+    /// part after part.
+    ///
+    /// # Panics
+    /// Where a sequence has several parts, or doesn't exist.
+    pub fn decode_batch(&mut self, parts: &[Part<'_>]) -> Result<&mut [f32], Error> {
+        let tokens: Vec<u32> = parts.iter().flat_map(|part| part.tokens).copied().collect();
         let shape = self.model.shape();
         if let Some(&id) = tokens.iter().find(|&&id| id as usize >= shape.n_vocab) {
             return Err(Error::Token { id, n_vocab: shape.n_vocab });
         }
-        let n = tokens.len();
-        let pos = self.sequence.len();
-        self.memory.extend(&mut self.sequence, n)?;
-        let wanted: Vec<usize> = match outputs {
-            Outputs::None => vec![],
-            Outputs::Last => (n.saturating_sub(1)..n).collect(),
-            Outputs::All => (0..n).collect(),
-        };
-        let span = Span { rows: 0..n, pos, pages: self.sequence.pages() };
-        let spans = std::slice::from_ref(&span);
+        for (i, part) in parts.iter().enumerate() {
+            let before = &parts[..i];
+            assert!(before.iter().all(|p| p.sequence != part.sequence), "parts of one sequence");
+            let sequence = &mut self.sequences[part.sequence];
+            self.memory.reserve(&mut *self.backend, sequence, part.tokens.len())?;
+        }
+        let mut wanted = Vec::new();
+        let mut spans = Vec::with_capacity(parts.len());
+        let mut row = 0;
+        for part in parts {
+            let rows = row..row + part.tokens.len();
+            row = rows.end;
+            match part.outputs {
+                Outputs::None => {}
+                Outputs::Last => wanted.extend(rows.clone().last()),
+                Outputs::All => wanted.extend(rows.clone()),
+            }
+            let sequence = &self.sequences[part.sequence];
+            let (pos, slot) = (sequence.len(), sequence.slot());
+            spans.push(Span { rows, pos, pages: sequence.pages(), slot });
+        }
         let mark = self.backend.mark();
-        let mut cx = Forward::new(&mut *self.backend, &self.memory, tokens, spans, &wanted);
+        let mut cx = Forward::new(&mut *self.backend, &self.memory, &tokens, &spans, &wanted);
         let result = self.model.forward(&mut cx);
         self.output.resize(wanted.len() * shape.output_width(), 0.0);
         self.backend.download(result, &mut self.output);
         self.backend.release(mark);
+        for part in parts {
+            let sequence = &mut self.sequences[part.sequence];
+            self.memory.advance(&mut *self.backend, sequence, part.tokens.len());
+        }
         if !self.output.iter().all(|value| value.is_finite()) {
             return Err(Error::NotFinite);
         }
@@ -100,9 +191,9 @@ impl Context {
     pub fn embed(&mut self, tokens: &[u32]) -> Result<Option<Vec<f32>>, Error> {
         let OutputKind::Embeddings(pooling) = self.model.shape().output else { return Ok(None) };
         let n_embd = self.model.shape().n_embd;
-        self.truncate(0);
+        self.clear();
         let pooled = pooling.pool(self.decode(tokens, Outputs::All)?, n_embd);
-        self.truncate(0);
+        self.clear();
         Ok(Some(pooled))
     }
 }

@@ -3,7 +3,10 @@
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
-use backend::{AttentionParams, Backend, Linear, Span, Tensor, Weight};
+use backend::{
+    AttentionParams, Backend, Linear, LinearAttention, SelectiveScan, ShortConv, Span, Tensor,
+    Weight,
+};
 
 use crate::blocks::rope::{Rope, RopeTable};
 use crate::memory::Memory;
@@ -17,6 +20,8 @@ pub struct Forward<'a> {
     spans: &'a [Span<'a>],
     outputs: &'a [usize],
     ropes: Vec<(Arc<Rope>, RopeTable)>,
+    /// A tensor that one layer leaves for later ones.
+    pub shared: Option<Tensor>,
 }
 
 impl<'a> Forward<'a> {
@@ -30,7 +35,7 @@ impl<'a> Forward<'a> {
         outputs: &'a [usize],
     ) -> Self {
         debug_assert_eq!(spans.iter().map(|span| span.rows.len()).sum::<usize>(), tokens.len());
-        Self { backend, memory, tokens, spans, outputs, ropes: Vec::new() }
+        Self { backend, memory, tokens, spans, outputs, ropes: Vec::new(), shared: None }
     }
 
     /// The batch's tokens.
@@ -109,6 +114,30 @@ impl<'a> Forward<'a> {
         self.backend.attention(q, kv, &self.output_spans(), params)
     }
 
+    /// What changed from each row to the one before it, with state `index` of layer `il`.
+    pub fn token_shift(&mut self, x: Tensor, [il, index]: [usize; 2]) -> Tensor {
+        self.backend.token_shift(x, self.memory.state(il, index), self.spans)
+    }
+
+    /// A short convolution with state `index` of layer `il`.
+    pub fn short_conv(&mut self, x: Tensor, conv: &ShortConv, [il, index]: [usize; 2]) -> Tensor {
+        self.backend.short_conv(x, conv, self.memory.state(il, index), self.spans)
+    }
+
+    /// A scan with state `index` of layer `il`.
+    pub fn selective_scan(&mut self, scan: &SelectiveScan<'_>, [il, index]: [usize; 2]) -> Tensor {
+        self.backend.selective_scan(scan, self.memory.state(il, index), self.spans)
+    }
+
+    /// Attention to the matrices in state `index` of layer `il`.
+    pub fn linear_attention(
+        &mut self,
+        inputs: &LinearAttention<'_>,
+        [il, index]: [usize; 2],
+    ) -> Tensor {
+        self.backend.linear_attention(inputs, self.memory.state(il, index), self.spans)
+    }
+
     /// A span for each row whose output is wanted.
     fn output_spans(&self) -> Vec<Span<'a>> {
         let rows = self.spans.iter().flat_map(|span| span.rows.clone().map(move |row| (span, row)));
@@ -116,7 +145,7 @@ impl<'a> Forward<'a> {
         rows.filter_map(|(span, row)| {
             let (to, _) = wanted.next_if(|&(_, wanted)| wanted == row)?;
             let pos = span.pos + row - span.rows.start;
-            Some(Span { rows: to..to + 1, pos, pages: span.pages })
+            Some(Span { rows: to..to + 1, pos, ..span.clone() })
         })
         .collect()
     }

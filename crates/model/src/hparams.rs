@@ -172,6 +172,17 @@ impl<'a> Keys<'a> {
         Ok((0..n_layer).map(slides).collect())
     }
 
+    /// Which layers have a recurrent mixer: flags, or all but the last of each period, which may
+    /// be the file's.
+    pub fn recurrent_layers(&self, n_layer: usize, period: usize) -> Result<Vec<bool>, Error> {
+        if let Some(flags) = self.flags("attention.recurrent_layers", n_layer)? {
+            return Ok(flags);
+        }
+        let period =
+            self.opt_usize("full_attention_interval")?.filter(|&n| n > 0).unwrap_or(period);
+        Ok((1..=n_layer).map(|n| !n.is_multiple_of(period)).collect())
+    }
+
     /// An array with a flag per layer, which may be stored as numbers; `None` where the key is
     /// missing or no array.
     pub fn flags(&self, key: &str, n_layer: usize) -> Result<Option<Vec<bool>>, Error> {

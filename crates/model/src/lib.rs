@@ -17,7 +17,7 @@ mod weights;
 
 pub use arch::{load, supported};
 pub use blocks::pooling::Pooling;
-pub use context::{Context, Outputs};
+pub use context::{Context, Outputs, Part};
 pub use error::Error;
 pub use forward::Forward;
 pub use memory::{KvShape, Memory, Sequence};
@@ -44,6 +44,8 @@ pub struct Shape {
     pub n_ctx_train: usize,
     /// Keys and values that each layer stores.
     pub kv: Vec<KvShape>,
+    /// Sizes of each layer's recurrent states, in values.
+    pub states: Vec<Vec<usize>>,
     /// What the forward pass yields.
     pub output: OutputKind,
 }
@@ -55,6 +57,12 @@ impl Shape {
             OutputKind::Logits => self.n_vocab,
             OutputKind::Embeddings(_) => self.n_embd,
         }
+    }
+
+    /// Bytes of the recurrent states of one sequence, with the snapshots that are kept of them;
+    /// `None` if they can't be had.
+    pub fn state_bytes(&self) -> Option<u64> {
+        memory::state_bytes(self)
     }
 }
 

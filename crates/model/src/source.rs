@@ -48,12 +48,31 @@ impl<'a> Source<'a> {
     /// Rotary positions in the sections that the file names; without them plain ones, in `layout`.
     pub fn mrope(&self, layout: RopeLayout, interleaved: bool) -> Result<Arc<Rope>, Error> {
         let rope = Rope::load(&self.keys, &self.weights, &self.hp, layout)?;
-        Ok(Arc::new(match self.keys.per_layer("rope.dimension_sections", 4)?.as_deref() {
-            Some(&[time, height, width, other]) if time > 0 && height > 0 => {
-                rope.with_sections([time, height, width, other], interleaved)
-            }
-            _ => rope,
+        Ok(Arc::new(match self.sections()? {
+            Some(sections) => rope.with_sections(sections, interleaved),
+            None => rope,
         }))
+    }
+
+    /// The same for the rotated part of latent attention, `width` values: halves where the file
+    /// names sections, else neighbours.
+    pub fn latent_mrope(&self, width: usize) -> Result<Arc<Rope>, Error> {
+        let sections = self.sections()?;
+        let layout = if sections.is_some() { RopeLayout::Neox } else { RopeLayout::Norm };
+        let rope = Rope::load_for(&self.keys, &self.weights, &self.hp, width, layout)?;
+        Ok(Arc::new(match sections {
+            Some(sections) => rope.with_sections(sections, false),
+            None => rope,
+        }))
+    }
+
+    fn sections(&self) -> Result<Option<[usize; 4]>, Error> {
+        Ok(match self.keys.per_layer("rope.dimension_sections", 4)?.as_deref() {
+            Some(&[time, height, width, other]) if time > 0 && height > 0 => {
+                Some([time, height, width, other])
+            }
+            _ => None,
+        })
     }
 
     /// How experts are chosen: softmax over all unless the file says otherwise.

@@ -136,6 +136,19 @@ impl<'a> Weights<'a> {
         Ok(Some(Vector::new(values)))
     }
 
+    /// A required tensor of any shape, decoded.
+    pub fn values(&self, name: &str, shape: &[usize]) -> Result<Vector, Error> {
+        let info = self.find(name).ok_or_else(|| self.missing(name))?;
+        check_shape(info, shape)?;
+        let (cols, rows) = (shape[0], shape[1..].iter().product());
+        let weight = Weight::new(&info.name, info.ty, [cols, rows, 1], self.gguf.data(info))?;
+        let mut values = vec![0.0; cols * rows];
+        for (row, values) in values.chunks_exact_mut(cols.max(1)).enumerate() {
+            weight.decode_row(0, row, values);
+        }
+        Ok(Vector::new(values))
+    }
+
     /// A required product per expert, `NAME.weight` of `shape` `[cols, rows, count]`, with its
     /// optional `NAME.scale` and `NAME.bias`.
     pub fn expert_linear(&self, name: &str, shape: [usize; 3]) -> Result<ExpertLinear, Error> {
@@ -166,18 +179,23 @@ impl<'a> Weights<'a> {
 
     fn load(&self, name: &str, shape: [usize; 3]) -> Result<Option<Weight>, Error> {
         let Some(info) = self.find(name) else { return Ok(None) };
-        let rank = info.shape.len().max(3);
-        let padded = |dims: &[usize]| {
-            (0..rank).map(|i| dims.get(i).copied().unwrap_or(1)).collect::<Vec<_>>()
-        };
-        if padded(&info.shape) != padded(&shape) {
-            let (name, found) = (info.name.clone(), info.shape.clone());
-            return Err(Error::TensorShape { name, found, expected: shape.to_vec() });
-        }
+        check_shape(info, &shape)?;
         Ok(Some(Weight::new(&info.name, info.ty, shape, self.gguf.data(info))?))
     }
 
     fn missing(&self, name: &str) -> Error {
         Error::MissingTensor { name: self.full_name(name) }
     }
+}
+
+/// Checks that a tensor has this shape; dimensions of 1 at its end don't matter.
+fn check_shape(info: &TensorInfo, shape: &[usize]) -> Result<(), Error> {
+    let rank = info.shape.len().max(shape.len());
+    let padded =
+        |dims: &[usize]| (0..rank).map(|i| dims.get(i).copied().unwrap_or(1)).collect::<Vec<_>>();
+    if padded(&info.shape) == padded(shape) {
+        return Ok(());
+    }
+    let (name, found) = (info.name.clone(), info.shape.clone());
+    Err(Error::TensorShape { name, found, expected: shape.to_vec() })
 }

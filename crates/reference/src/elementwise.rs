@@ -17,6 +17,8 @@ pub fn activate(x: f32, activation: Activation) -> f32 {
         Activation::Relu => x.max(0.0),
         Activation::ReluSquared => x.max(0.0) * x.max(0.0),
         Activation::Sigmoid => (1.0 / (1.0 + (-wide).exp())) as f32,
+        Activation::Tanh => wide.tanh() as f32,
+        Activation::Exp => wide.exp() as f32,
         Activation::Softplus => (wide.max(0.0) + (-wide.abs()).exp().ln_1p()) as f32,
         Activation::Xielu { alpha_p, alpha_n, beta, eps } => {
             let linear = f64::from(beta) * wide;
@@ -39,6 +41,10 @@ pub fn glu(gate: f32, up: f32, kind: Glu) -> f32 {
         Glu::SiluClamped { limit } => {
             activate(gate, Activation::Silu).min(limit) * up.clamp(-limit, limit)
         }
+        Glu::Situ { beta, up_beta } => {
+            let up = if up_beta > 0.0 { softcap(up, up_beta) } else { up };
+            softcap(gate, beta) * activate(gate, Activation::Sigmoid) * up
+        }
         Glu::ClampedSwish { alpha, limit } => {
             let gate = gate.min(limit);
             let open = activate(alpha * gate, Activation::Sigmoid);
@@ -54,6 +60,14 @@ fn gelu(x: f64) -> f64 {
 /// Rounded to a half float.
 fn half(x: f32) -> f32 {
     f16_to_f32(f32_to_f16(x))
+}
+
+/// Softmax of one row, in place.
+pub fn softmax(x: &mut [f32]) {
+    let most = x.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let exp: Vec<f64> = x.iter().map(|&v| (f64::from(v) - f64::from(most)).exp()).collect();
+    let sum: f64 = exp.iter().sum();
+    x.iter_mut().zip(exp).for_each(|(v, exp)| *v = (exp / sum) as f32);
 }
 
 /// `cap · tanh(x / cap)`.

@@ -7,18 +7,22 @@
 mod attention;
 mod elementwise;
 mod linear;
+mod recurrent;
 
 use attention::Store;
 use backend::{
     Activation, AttentionParams, Backend, BackendError, Experts, Glu, HostArena, KvId, KvSpec,
-    Linear, Mark, RopeLayout, Routing, Span, Tensor, Vector, Weight,
+    Linear, LinearAttention, Mark, RopeLayout, Routing, SelectiveScan, ShortConv, Span, StateId,
+    StateSpec, Tensor, Vector, Weight,
 };
+use recurrent::States;
 
 /// The scalar backend.
 #[derive(Debug, Default)]
 pub struct Reference {
     arena: HostArena,
     stores: Vec<Store>,
+    states: Vec<States>,
 }
 
 impl Reference {
@@ -94,6 +98,15 @@ impl Backend for Reference {
         self.stores[kv.0].copy_page(from as usize, to as usize);
     }
 
+    fn state_create(&mut self, spec: StateSpec) -> Result<StateId, BackendError> {
+        self.states.push(States::new(spec)?);
+        Ok(StateId(self.states.len() - 1))
+    }
+
+    fn state_copy(&mut self, state: StateId, from: u32, to: u32) {
+        self.states[state.0].copy(from, to);
+    }
+
     fn embed(&mut self, table: &Weight, ids: &[u32]) -> Tensor {
         let out = self.arena.alloc(ids.len(), table.cols());
         for (row, &id) in ids.iter().enumerate() {
@@ -109,6 +122,18 @@ impl Backend for Reference {
             self.arena.row_mut(out, to).copy_from_slice(&values);
         }
         out
+    }
+
+    fn assign(&mut self, to: Tensor, from: Tensor) {
+        assert_eq!((to.rows(), to.cols()), (from.rows(), from.cols()));
+        let values = self.values(from);
+        self.map(to, |row, col, _| values[row * from.cols() + col]);
+    }
+
+    fn softmax(&mut self, x: Tensor) {
+        for row in 0..x.rows() {
+            elementwise::softmax(self.arena.row_mut(x, row));
+        }
     }
 
     fn add_assign(&mut self, acc: Tensor, x: Tensor) {
@@ -166,6 +191,22 @@ impl Backend for Reference {
             }
         }
         self.upload(&out, parts.iter().map(|part| part.cols()).sum())
+    }
+
+    fn deinterleave(&mut self, x: Tensor, widths: &[usize]) -> Tensor {
+        let group: usize = widths.iter().sum();
+        assert!(x.cols().is_multiple_of(group), "{x:?} in groups of {group}");
+        let mut out = Vec::new();
+        for row in 0..x.rows() {
+            let mut start = 0;
+            for &width in widths {
+                for group in self.arena.row(x, row).chunks_exact(group) {
+                    out.extend_from_slice(&group[start..start + width]);
+                }
+                start += width;
+            }
+        }
+        self.upload(&out, x.cols())
     }
 
     fn mix_streams(&mut self, x: Tensor, coefs: Tensor, width: usize) -> Tensor {
@@ -323,6 +364,46 @@ impl Backend for Reference {
             }
         }
         out
+    }
+
+    fn token_shift(&mut self, x: Tensor, state: StateId, batch: &[Span<'_>]) -> Tensor {
+        let states = &mut self.states[state.0];
+        let out = recurrent::token_shift(&self.arena, x, states, batch);
+        self.upload(&out, x.cols())
+    }
+
+    fn short_conv(
+        &mut self,
+        x: Tensor,
+        conv: &ShortConv,
+        state: StateId,
+        batch: &[Span<'_>],
+    ) -> Tensor {
+        let states = &mut self.states[state.0];
+        let out = recurrent::short_conv(&self.arena, x, conv, states, batch);
+        self.upload(&out, x.cols())
+    }
+
+    fn selective_scan(
+        &mut self,
+        scan: &SelectiveScan<'_>,
+        state: StateId,
+        batch: &[Span<'_>],
+    ) -> Tensor {
+        let states = &mut self.states[state.0];
+        let out = recurrent::selective_scan(&self.arena, scan, states, batch);
+        self.upload(&out, scan.x.cols())
+    }
+
+    fn linear_attention(
+        &mut self,
+        attention: &LinearAttention<'_>,
+        state: StateId,
+        batch: &[Span<'_>],
+    ) -> Tensor {
+        let states = &mut self.states[state.0];
+        let out = recurrent::linear_attention(&self.arena, attention, states, batch);
+        self.upload(&out, attention.v.cols())
     }
 }
 

@@ -1,6 +1,8 @@
 //! Each operation on values computed by hand.
 
-use backend::{ExpertGate, ExpertLinear, Gating, KvType, KvTypes, Mask, TensorType};
+use backend::{
+    ExpertGate, ExpertLinear, Gating, HeadSharing, KvType, KvTypes, Mask, TensorType, Update,
+};
 
 use super::*;
 
@@ -230,7 +232,7 @@ fn three_positions(b: &mut Reference, pages: &[u32], params: &AttentionParams) -
     let v = b.upload(&[1.0, 10.0, 2.0, 20.0, 3.0, 30.0], 2);
     // Head 0 weighs positions 1 : 2 : 3, head 1 evenly.
     let q = b.upload(&[1.0, 0.0, 1.0, 0.0, 1.0, 0.0], 2);
-    let batch = [Span { rows: 0..3, pos: 0, pages }];
+    let batch = [Span { rows: 0..3, pos: 0, pages, slot: 0 }];
     b.kv_write(kv, k, v, &batch);
     let out = b.attention(q, kv, &batch, params);
     download(b, out)
@@ -272,12 +274,14 @@ fn sequences_see_only_their_own_pages() {
     let v: Vec<f32> = (0..67).map(|i| i as f32).collect();
     let v = b.upload(&v, 1);
     // Rows 0..65 cross into a second page; rows 65..67 are another sequence.
-    let batch =
-        [Span { rows: 0..65, pos: 0, pages: &[2, 0] }, Span { rows: 65..67, pos: 0, pages: &[1] }];
+    let batch = [
+        Span { rows: 0..65, pos: 0, pages: &[2, 0], slot: 0 },
+        Span { rows: 65..67, pos: 0, pages: &[1], slot: 0 },
+    ];
     b.kv_write(kv, k, v, &batch);
     let q = b.upload(&[0.0, 0.0], 2);
     let attend = |b: &mut Reference, pages: &[u32], pos: usize| {
-        let batch = [Span { rows: 0..1, pos, pages }];
+        let batch = [Span { rows: 0..1, pos, pages, slot: 0 }];
         let out = b.attention(q, kv, &batch, &params(Mask::Causal));
         download(b, out)[0]
     };
@@ -294,7 +298,7 @@ fn f16_stores_round() {
     let k = b.upload(&[0.0], 1);
     let v = b.upload(&[1.0 + 2f32.powi(-11), 0.1], 2);
     let q = b.upload(&[0.0, 0.0], 2);
-    let batch = [Span { rows: 0..1, pos: 0, pages: &[0] }];
+    let batch = [Span { rows: 0..1, pos: 0, pages: &[0], slot: 0 }];
     b.kv_write(kv, k, v, &batch);
     let out = b.attention(q, kv, &batch, &params(Mask::Causal));
     assert_eq!(download(&mut b, out)[..2], [1.0, 0.099_975_586]);
@@ -310,7 +314,7 @@ fn quantised_stores_round_keys_and_values_each_to_their_type() {
     values[0] = 127.0;
     let v = b.upload(&values, 32);
     let q = b.upload(&[0.0], 1);
-    let batch = [Span { rows: 0..1, pos: 0, pages: &[0] }];
+    let batch = [Span { rows: 0..1, pos: 0, pages: &[0], slot: 0 }];
     b.kv_write(kv, k, v, &batch);
     let params = AttentionParams { n_head: 1, ..params(Mask::Causal) };
     let out = b.attention(q, kv, &batch, &params);
@@ -361,4 +365,55 @@ fn distance_costs_by_the_slope_of_the_head() {
     let out = three_positions(&mut b, &[0], &params);
     // All scores are 0 but for the second head's, where each step halves the weight: 1 : 2 : 4.
     assert_close(&out[8..], &[2.0, 20.0, 17.0 / 7.0, 170.0 / 7.0]);
+}
+
+/// Attention with a memory of one number: what it reads after each of two rows.
+fn two_rows(update: Update<'_>, log_decay: f32) -> Vec<f32> {
+    let mut b = Reference::new();
+    let state = b.state_create(StateSpec { len: 1, n_slots: 2 }).unwrap();
+    let mut upload = |values: [f32; 2]| b.upload(&values, 1);
+    let attention = LinearAttention {
+        q: upload([1.0, 10.0]),
+        k: upload([2.0, 3.0]),
+        v: upload([5.0, 7.0]),
+        log_decay: upload([log_decay; 2]).row_range(0..1),
+        beta: matches!(update, Update::Add | Update::Delta).then(|| upload([1.0, 0.5])),
+        update,
+        n_head: 1,
+        n_head_k: 1,
+        sharing: HeadSharing::Neighbours,
+        scale: 0.1,
+    };
+    let span = Span { rows: 0..2, pos: 0, pages: &[], slot: 1 };
+    let out = b.linear_attention(&attention, state, &[span]);
+    download(&mut b, out)
+}
+
+#[test]
+fn linear_attention_writes_and_reads() {
+    let half = 0.5f32.ln();
+    // Memory is 10, then 5 + 0.5 · 7 · 3.
+    assert_close(&two_rows(Update::Add, half), &[1.0, 15.5]);
+    // Each row sees its own value only by the bonus.
+    let bonus = vector(&[0.1]);
+    assert_close(&two_rows(Update::AddLate(&bonus), half), &[0.1, 12.1]);
+    // What 5 holds for key 3 gives way: 5 + 0.5 · (7 - 15) · 3.
+    assert_close(&two_rows(Update::Delta, half), &[1.0, -7.0]);
+}
+
+#[test]
+fn short_convolution_goes_on_from_its_state() {
+    let mut b = Reference::new();
+    let weight = vector(&[1.0, 10.0, 100.0]);
+    let conv = ShortConv { weight, bias: Some(vector(&[0.5])), kernel: 3 };
+    let state = b.state_create(StateSpec { len: conv.state_len(), n_slots: 1 }).unwrap();
+    let mut run = |values: &[f32], pos: usize| {
+        let x = b.upload(values, 1);
+        let span = Span { rows: 0..values.len(), pos, pages: &[], slot: 0 };
+        let out = b.short_conv(x, &conv, state, &[span]);
+        download(&mut b, out)
+    };
+    assert_close(&run(&[1.0, 2.0], 0), &[100.5, 210.5]);
+    assert_close(&run(&[3.0], 2), &[321.5]);
+    assert_close(&run(&[4.0], 0), &[400.5]);
 }

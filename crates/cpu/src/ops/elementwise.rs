@@ -57,6 +57,8 @@ fn activate<S: Simd>(s: S, x: S::V, activation: Activation) -> S::V {
             s.mul(x, x)
         }
         Activation::Sigmoid => sigmoid(s, x),
+        Activation::Tanh => tanh(s, x),
+        Activation::Exp => exp(s, x),
         Activation::Softplus => softplus(s, x),
         Activation::Xielu { alpha_p, alpha_n, beta, eps } => {
             let above = s.mul(s.splat(alpha_p), s.mul(x, x));
@@ -85,6 +87,10 @@ fn join<S: Simd>(s: S, gate: S::V, up: S::V, glu: Glu) -> S::V {
         Glu::SiluClamped { limit } => {
             let open = s.min(s.splat(limit), times_sigmoid(s, gate, gate));
             s.mul(open, clamp(s, up, limit))
+        }
+        Glu::Situ { beta, up_beta } => {
+            let up = if up_beta > 0.0 { softcap(s, up, up_beta) } else { up };
+            s.mul(s.mul(softcap(s, gate, beta), sigmoid(s, gate)), up)
         }
         Glu::ClampedSwish { alpha, limit } => {
             let gate = s.min(s.splat(limit), gate);
@@ -136,6 +142,8 @@ impl Kernel for Map<'_> {
 /// A function of two elements.
 #[derive(Clone, Copy)]
 pub enum ZipOp {
+    /// `b`.
+    Assign,
     Add,
     /// `a + factor · b`.
     AddScaled(f32),
@@ -146,6 +154,7 @@ impl ZipOp {
     #[inline(always)]
     fn apply<S: Simd>(self, s: S, a: S::V, b: S::V) -> S::V {
         match self {
+            ZipOp::Assign => b,
             ZipOp::Add => s.add(a, b),
             ZipOp::AddScaled(factor) => s.mul_add(b, s.splat(factor), a),
             ZipOp::Mul => s.mul(a, b),

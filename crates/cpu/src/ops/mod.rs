@@ -4,13 +4,15 @@ mod elementwise;
 mod gaussian;
 mod norm;
 mod rope;
+mod softmax;
 mod streams;
 
 pub use elementwise::{GatedUnit, JoinRow, Map, MapOp, Zip, ZipOp, softcap};
 pub use gaussian::GaussianTop;
 pub use norm::{MatchLength, Norm};
 pub use rope::Rope;
-pub use streams::MixStreams;
+pub use softmax::Softmax;
+pub use streams::{MixStreams, deinterleave};
 
 /// Rows of `cols` values, `stride` apart.
 #[derive(Clone, Copy)]

@@ -1,4 +1,4 @@
-//! Mixing of parallel streams.
+//! Mixing and sorting of parallel streams.
 
 use super::{Rows, RowsMut};
 use crate::simd::{Kernel, Simd};
@@ -47,5 +47,18 @@ fn mix<S: Simd>(s: S, x: &[f32], coefs: &[f32], out: &mut [f32]) {
             sum = s.mul_add(s.load_partial(&x[whole..]), s.splat(coef), sum);
         }
         s.store_partial(sum, &mut out[whole..]);
+    }
+}
+
+/// Sorts the parts of a row's groups.
+pub fn deinterleave(x: &[f32], widths: &[usize], mut out: &mut [f32]) {
+    let mut start = 0;
+    for &width in widths {
+        for group in x.chunks_exact(widths.iter().sum()) {
+            let (to, rest) = out.split_at_mut(width);
+            to.copy_from_slice(&group[start..start + width]);
+            out = rest;
+        }
+        start += width;
     }
 }

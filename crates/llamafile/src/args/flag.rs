@@ -64,11 +64,13 @@ pub enum Group {
     Synth,
     /// Of `llamafile doctor`.
     Doctor,
+    /// Of `llamafile pack` and the other commands on packed files.
+    Packing,
 }
 
 impl Group {
     /// All groups, in the order of the help.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Model,
         Self::Prompt,
         Self::Sampling,
@@ -78,6 +80,7 @@ impl Group {
         Self::Bench,
         Self::Synth,
         Self::Doctor,
+        Self::Packing,
     ];
 
     /// Its heading.
@@ -92,6 +95,7 @@ impl Group {
             Self::Bench => "Flags of llamafile bench",
             Self::Synth => "Flags of llamafile synth",
             Self::Doctor => "Flags of llamafile doctor",
+            Self::Packing => "Flags of llamafile pack, retarget, upgrade, unpack",
         }
     }
 }

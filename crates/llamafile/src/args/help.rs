@@ -21,6 +21,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("llamafile -p Hi --temp 0 -n 20 --timings", "repeatable, short, timed"),
     ("llamafile bench -m model.gguf", "how fast it is here"),
     ("llamafile doctor -m model.gguf", "whether it fits here"),
+    ("llamafile pack model.gguf", "one file to hand to anyone"),
 ];
 
 const COMMANDS: &[(&str, &str)] = &[
@@ -31,6 +32,13 @@ const COMMANDS: &[(&str, &str)] = &[
     ("llamafile bench [FLAGS]", "measure models as llama-bench does"),
     ("llamafile synth SHAPE [FLAGS]", "write a model of random weights to measure"),
     ("llamafile doctor [FLAGS]", "what the machine has, and whether a model fits"),
+    ("llamafile pack MODEL... [FLAGS] [-- ARGS]", "one file of models and program"),
+    ("llamafile retarget FILE --os SYSTEM", "make it an executable of one system"),
+    ("llamafile upgrade FILE [--engines DIR]", "swap the program in a packed file"),
+    ("llamafile inspect FILE", "list what is packed in a file"),
+    ("llamafile unpack FILE [-o DIR]", "take out what is packed in a file"),
+    ("llamafile verify FILE", "prove that a packed file is whole"),
+    ("llamafile --llamafile FILE [FLAGS]", "start what is packed in a file"),
     ("llamafile help", "print this help"),
     ("llamafile version", "print the version"),
 ];

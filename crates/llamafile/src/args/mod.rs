@@ -6,6 +6,7 @@ mod help;
 mod measuring;
 mod nearest;
 mod not_yet;
+mod packing;
 mod table;
 mod values;
 
@@ -18,14 +19,18 @@ use doctor::DOCTOR;
 use flag::{Action, Flag, Invalid};
 use measuring::{BENCH, SYNTH};
 use not_yet::NOT_YET;
+use packing::PACKING;
 use table::FLAGS;
 use values::on_off_auto;
 
 const SEE_HELP: &str = "'llamafile --help' lists every flag, with examples";
-const COMMANDS: [&str; 8] = ["chat", "run", "pull", "bench", "synth", "doctor", "help", "version"];
+const COMMANDS: [&str; 14] = [
+    "chat", "run", "pull", "bench", "synth", "doctor", "pack", "retarget", "upgrade", "inspect",
+    "unpack", "verify", "help", "version",
+];
 
 /// Every table of flags: of generating text, and of the commands that have their own.
-const TABLES: [&[Flag]; 4] = [FLAGS, BENCH, SYNTH, DOCTOR];
+const TABLES: [&[Flag]; 5] = [FLAGS, BENCH, SYNTH, DOCTOR, PACKING];
 
 /// Reads the environment through `variable`, then the arguments, which win. A command with flags of
 /// its own comes first.
@@ -39,6 +44,12 @@ pub fn parse(
         Some("bench") => (Command::Bench, BENCH),
         Some("synth") => (Command::Synth, SYNTH),
         Some("doctor") => (Command::Doctor, DOCTOR),
+        Some("pack") => (Command::Pack, PACKING),
+        Some("retarget") => (Command::Retarget, PACKING),
+        Some("upgrade") => (Command::Upgrade, PACKING),
+        Some("inspect") => (Command::Inspect, PACKING),
+        Some("unpack") => (Command::Unpack, PACKING),
+        Some("verify") => (Command::Verify, PACKING),
         _ => (Command::Generate, FLAGS),
     };
     arguments.next_if(|_| command != Command::Generate);
@@ -51,6 +62,10 @@ pub fn parse(
     }
     let mut words = Vec::new();
     while let Some(argument) = arguments.next() {
+        if argument == "--" && command == Command::Pack {
+            settings.packing.arguments = Some(arguments.collect());
+            break;
+        }
         if argument.len() < 2 || !argument.starts_with('-') {
             words.push(argument);
             continue;
@@ -138,6 +153,12 @@ fn apply_words(settings: &mut Settings, words: &[String]) -> Result<(), CliError
         Command::Bench => return measuring::apply_bench_words(&mut settings.bench, words),
         Command::Synth => return measuring::apply_synth_words(&mut settings.synth, words),
         Command::Doctor => return doctor::apply_words(settings, words),
+        Command::Pack
+        | Command::Retarget
+        | Command::Upgrade
+        | Command::Inspect
+        | Command::Unpack
+        | Command::Verify => return packing::apply_words(settings, words),
         _ => {}
     }
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
@@ -161,7 +182,11 @@ fn apply_words(settings: &mut Settings, words: &[String]) -> Result<(), CliError
             settings.model = Some(model.into());
             settings.prompt = Some(Text::Typed(prompt.join(" ")));
         }
-        [command @ ("bench" | "synth" | "doctor"), ..] => {
+        [
+            command @ ("bench" | "synth" | "doctor" | "pack" | "retarget" | "upgrade" | "inspect"
+            | "unpack" | "verify"),
+            ..,
+        ] => {
             return Err(CliError::new(format!("{command} must come before its flags"))
                 .hint(format!("llamafile {command} [FLAGS]")));
         }

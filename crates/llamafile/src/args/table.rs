@@ -25,8 +25,9 @@ pub const FLAGS: &[Flag] = &[
         },
         env: Some("LLAMA_ARG_MODEL"),
         group: Group::Model,
-        help: "GGUF file, or name of a known model (see 'llamafile pull'). \
-               Without it the default model is used, and fetched the first time.",
+        help: "GGUF file, or name of a known model (see 'llamafile pull'), or llamafile that holds \
+               one model (or FILE@NAME). Without it the packed model is used, or the default one, \
+               which is fetched the first time.",
     },
     Flag {
         names: &["--offline"],
@@ -459,6 +460,14 @@ pub const FLAGS: &[Flag] = &[
         env: None,
         group: Group::Output,
         help: "Report on standard error what is being done.",
+    },
+    Flag {
+        names: &["--install"],
+        action: Action::Plain(|s| s.command = Command::Install),
+        env: None,
+        group: Group::Model,
+        help: "Make the packed file that was started an executable of this machine: in place, once \
+               and for all.",
     },
     Flag {
         names: &["-h", "--help", "--usage"],

@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 
 use super::flag::Invalid;
 use crate::error::describe;
+use crate::packed;
 use crate::settings::Text;
 
 /// A whole number of at least `least`.
@@ -111,6 +112,11 @@ pub fn on_off_auto(text: &str) -> Result<Option<bool>, Invalid> {
 /// The text of a file (`-` is standard input), less one line end at its end.
 pub fn file(path: &str) -> Result<Text, Invalid> {
     let read = match path {
+        _ if let Some(packed) = packed::text(path) => {
+            let bytes =
+                packed.map_err(|error| Invalid { cause: error.to_string(), remedy: None })?;
+            String::from_utf8(bytes).map_err(|_| io::ErrorKind::InvalidData.into())
+        }
         "-" => {
             let mut text = String::new();
             io::stdin().read_to_string(&mut text).map(|_| text)

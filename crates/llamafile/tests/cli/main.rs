@@ -7,6 +7,7 @@ mod answers;
 mod conversation;
 mod doctor;
 mod measuring;
+mod packing;
 mod pull;
 mod reference;
 mod refusals;

@@ -75,7 +75,7 @@ fn greedy_choices_agree() {
     for entry in entries(&reference(), "chat") {
         let mut tokens = ids(&entry["prompt_tokens"]);
         let steps = entry["greedy"].as_array().expect("a list");
-        context.truncate(0);
+        context.clear();
         let (mut equal, mut squares) = (0, 0.0);
         for (at, step) in steps.iter().enumerate() {
             let number = |key: &str| step[key].as_f64().expect("a number");

@@ -100,6 +100,7 @@ pub(super) fn load(source: &Source<'_>) -> Result<Arc<dyn Model>, Error> {
             n_vocab: embedding.table.rows(),
             n_ctx_train: hp.n_ctx_train,
             kv,
+            states: vec![],
             output: OutputKind::Logits,
         },
         per_layer_inputs: PerLayerInputs::load(

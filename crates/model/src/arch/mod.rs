@@ -8,6 +8,7 @@ mod arcee;
 mod arctic;
 mod baichuan;
 mod bailing;
+mod bailing3;
 mod bitnet;
 mod bloom;
 mod chameleon;
@@ -17,6 +18,7 @@ mod deci;
 mod deepseek2;
 mod exaone4;
 mod falcon;
+mod falcon_h1;
 mod gemma;
 mod gemma3n;
 mod gemma4;
@@ -25,32 +27,44 @@ mod gpt2;
 mod gpt_oss;
 mod gptneox;
 mod granite;
+mod granite_hybrid;
 mod granite_switch;
 mod grok;
 mod grovemoe;
 mod hrm;
 mod hunyuan;
 mod jais;
+mod jamba;
+mod kimi;
+mod kimi_k3;
 mod laguna;
+mod lfm2;
 mod llama;
 mod llama4;
+mod mamba;
 mod maple;
 mod mellum;
 mod mimo2;
 mod minicpm3;
 mod minimax;
+mod minimax_01;
 mod mpt;
 mod muse_glimmer;
 mod nanbeige;
 mod nemotron;
+mod nemotron_h;
 mod olmo;
 mod phi2;
 mod phi3;
 mod plamo;
+mod plamo2;
 mod plamo3;
 mod pockettts;
+mod qrwkv;
 mod qwen;
+mod qwen_next;
 mod refact;
+mod rwkv;
 mod seed_oss;
 mod smallthinker;
 mod smollm3;
@@ -75,9 +89,11 @@ const ARCHITECTURES: &[(&str, Load)] = &[
     ("apertus", apertus::load),
     ("arcee", arcee::load),
     ("arctic", arctic::load),
+    ("arwkv7", qrwkv::load_7),
     ("baichuan", baichuan::load),
     ("bailingmoe", bailing::load),
     ("bailingmoe2", qwen::load_3_routed),
+    ("bailingmoe3", bailing3::load),
     ("bitnet", bitnet::load),
     ("bloom", bloom::load),
     ("chameleon", chameleon::load),
@@ -99,6 +115,7 @@ const ARCHITECTURES: &[(&str, Load)] = &[
     ("exaone-moe", exaone4::load_moe),
     ("exaone4", exaone4::load),
     ("falcon", falcon::load),
+    ("falcon-h1", falcon_h1::load),
     ("gemma", gemma::load),
     ("gemma2", gemma::load_2),
     ("gemma3", gemma::load_3),
@@ -111,6 +128,7 @@ const ARCHITECTURES: &[(&str, Load)] = &[
     ("gptneox", gptneox::load),
     ("granite", granite::load),
     ("granite_swa", granite::load_sliding),
+    ("granitehybrid", granite_hybrid::load),
     ("granitemoe", granite::load),
     ("graniteswitch", granite_switch::load),
     ("grok", grok::load),
@@ -123,16 +141,24 @@ const ARCHITECTURES: &[(&str, Load)] = &[
     ("internlm2", llama::load),
     ("jais", jais::load),
     ("jais2", nemotron::load),
+    ("jamba", jamba::load),
+    ("kimi-k3", kimi_k3::load),
+    ("kimi-linear", kimi::load),
     ("laguna", laguna::load),
+    ("lfm2", lfm2::load),
+    ("lfm2moe", lfm2::load),
     ("llama", llama::load),
     ("llama-embed", llama::load_embedding),
     ("llama4", llama4::load),
     ("maincoder", hunyuan::load_maincoder),
+    ("mamba", mamba::load_1),
+    ("mamba2", mamba::load_2),
     ("maple", maple::load),
     ("mellum", mellum::load),
     ("mimo2", mimo2::load),
     ("minicpm", granite::load_minicpm),
     ("minicpm3", minicpm3::load),
+    ("minimax-01", minimax_01::load),
     ("minimax-m2", minimax::load),
     ("mistral3", llama::load),
     ("mistral4", deepseek2::load_mistral),
@@ -140,6 +166,8 @@ const ARCHITECTURES: &[(&str, Load)] = &[
     ("muse-glimmer", muse_glimmer::load),
     ("nanbeige", nanbeige::load),
     ("nemotron", nemotron::load),
+    ("nemotron_h", nemotron_h::load),
+    ("nemotron_h_moe", nemotron_h::load),
     ("olmo", olmo::load),
     ("olmo2", olmo::load_2),
     ("olmoe", olmo::load_moe),
@@ -151,6 +179,7 @@ const ARCHITECTURES: &[(&str, Load)] = &[
     ("phi3", phi3::load),
     ("phimoe", phi3::load),
     ("plamo", plamo::load),
+    ("plamo2", plamo2::load),
     ("plamo3", plamo3::load),
     ("plm", minicpm3::load_plm),
     ("pockettts", pockettts::load),
@@ -159,11 +188,17 @@ const ARCHITECTURES: &[(&str, Load)] = &[
     ("qwen2moe", qwen::load_2_moe),
     ("qwen2vl", qwen::load_2_vl),
     ("qwen3", qwen::load_3),
+    ("qwen35", qwen_next::load_3_5),
+    ("qwen35moe", qwen_next::load_3_5_moe),
     ("qwen3moe", qwen::load_3_moe),
+    ("qwen3next", qwen_next::load_3_next),
     ("qwen3tts", qwen::load_3_vl),
     ("qwen3vl", qwen::load_3_vl),
     ("qwen3vlmoe", qwen::load_3_vl),
     ("refact", refact::load),
+    ("rwkv6", rwkv::load_6),
+    ("rwkv6qwen2", qrwkv::load_6),
+    ("rwkv7", rwkv::load_7),
     ("seed_oss", seed_oss::load),
     ("smallthinker", smallthinker::load),
     ("smollm3", smollm3::load),
@@ -221,7 +256,7 @@ mod tests {
     fn nearest_name_is_close_or_none() {
         assert_eq!(nearest("gema4"), Some("gemma4"));
         assert_eq!(nearest("lama"), Some("llama"));
-        assert_eq!(nearest("some-model"), None);
+        assert_eq!(nearest("unheard-of-architecture"), None);
         assert_eq!(edit_distance("kitten", "sitting"), 3);
     }
 }

@@ -8,7 +8,7 @@ pub(super) use crate::Model;
 pub(super) use crate::blocks::attention::{Attention, Window};
 pub(super) use crate::blocks::decoder::Decoder;
 pub(super) use crate::blocks::ffn::{FeedForward, Ffn};
-pub(super) use crate::blocks::layer::{Block, Layer};
+pub(super) use crate::blocks::layer::{Block, Layer, Mixer};
 pub(super) use crate::blocks::moe::{Moe, silu_ffn};
 pub(super) use crate::blocks::norm::{Norm, NormKind};
 pub(super) use crate::error::Error;

@@ -18,6 +18,8 @@ pub struct Attention {
     /// The layer's heads.
     pub heads: Heads,
     qkv: Qkv,
+    /// Each head has a gate of its result beside its query.
+    has_query_gate: bool,
     /// Greatest magnitude of queries, keys and values.
     pub clamp: Option<f32>,
     qk_norm: Option<QkNorm>,
@@ -77,9 +79,15 @@ impl Attention {
     /// The same for other heads.
     pub fn with_heads(w: &Weights<'_>, n_embd: usize, heads: Heads) -> Result<Self, Error> {
         let scale = 1.0 / (heads.head_dim as f32).sqrt();
-        Ok(Self {
+        let output = w.linear("attn_output", [heads.n_head * heads.head_dim_v, n_embd])?;
+        Ok(Self::with_parts(heads, Qkv::load(w, heads, n_embd)?, output, scale))
+    }
+
+    fn with_parts(heads: Heads, qkv: Qkv, output: Linear, scale: f32) -> Self {
+        Self {
             heads,
-            qkv: Qkv::load(w, heads, n_embd)?,
+            qkv,
+            has_query_gate: false,
             clamp: None,
             qk_norm: None,
             rope: None,
@@ -87,8 +95,28 @@ impl Attention {
             params: AttentionParams::causal(heads.n_head, scale),
             gate: None,
             sub_norm: None,
-            output: w.linear("attn_output", [heads.n_head * heads.head_dim_v, n_embd])?,
-        })
+            output,
+        }
+    }
+
+    /// The same with a sigmoid gate of the result beside each head's query, in the file's query
+    /// tensors.
+    pub fn load_with_query_gate(w: &Weights<'_>, hp: &Hparams, il: usize) -> Result<Self, Error> {
+        let heads = hp.heads(il)?;
+        let queries = Heads { n_head: 2 * heads.n_head, ..heads };
+        let qkv = Qkv::load(w, queries, hp.n_embd)?;
+        let n_out = heads.n_head * heads.head_dim_v;
+        if heads.head_dim != heads.head_dim_v {
+            return Err(Error::Value {
+                key: "attention.value_length".into(),
+                value: heads.head_dim_v.to_string(),
+                expected: format!("{}, the width of queries", heads.head_dim),
+            });
+        }
+        let scale = 1.0 / (heads.head_dim as f32).sqrt();
+        let output = w.linear("attn_output", [n_out, hp.n_embd])?;
+        let has_query_gate = true;
+        Ok(Self { has_query_gate, ..Self::with_parts(heads, qkv, output, scale) })
     }
 
     /// Rotates queries and keys.
@@ -202,6 +230,12 @@ impl Mixer for Attention {
 
     fn forward(&self, cx: &mut Forward<'_>, il: usize, x: Tensor) -> Tensor {
         let [mut q, mut k, v] = self.qkv.forward(cx, x);
+        let mut query_gate = None;
+        if self.has_query_gate {
+            let both = cx.deinterleave(q, &[self.heads.head_dim; 2]);
+            q = both.columns(0..both.cols() / 2);
+            query_gate = Some(both.columns(both.cols() / 2..both.cols()));
+        }
         if let Some(limit) = self.clamp {
             for part in [q, k, v] {
                 cx.clamp(part, limit);
@@ -224,6 +258,9 @@ impl Mixer for Attention {
             cx.scale_rows(q, &factors);
         }
         let mut a = cx.attend(il, [q, k, v], &self.params);
+        if let Some(gate) = query_gate {
+            a = cx.glu(gate, a, Activation::Sigmoid.into());
+        }
         if let Some((gate, activation)) = &self.gate {
             let gate = cx.linear1(x, gate);
             cx.activate(gate, *activation);
@@ -235,7 +272,7 @@ impl Mixer for Attention {
 }
 
 /// `x` times a gate per value, or per group of as many columns as there are for each gate.
-fn gated(cx: &mut Forward<'_>, x: Tensor, gate: Tensor) -> Tensor {
+pub fn gated(cx: &mut Forward<'_>, x: Tensor, gate: Tensor) -> Tensor {
     if gate.cols() == x.cols() {
         cx.mul_assign(x, gate);
         return x;

@@ -50,6 +50,7 @@ impl Decoder {
             n_vocab: embedding.table.rows(),
             n_ctx_train: hp.n_ctx_train,
             kv: layers.iter().map(|layer| layer.kv()).collect(),
+            states: layers.iter().map(|layer| layer.states()).collect(),
             output: OutputKind::Logits,
         };
         let head = Head::with_norm(w, hp, last, &embedding.table)?;
@@ -80,6 +81,7 @@ impl Decoder {
             }
         }
         self.shape.kv = self.layers.iter().map(|layer| layer.kv()).collect();
+        self.shape.states = self.layers.iter().map(|layer| layer.states()).collect();
         self
     }
 }
@@ -94,9 +96,11 @@ impl Model for Decoder {
         let mut x = self.embedding.forward(cx);
         let mut mark = cx.mark();
         for (il, layer) in self.layers.iter().enumerate() {
+            let shared = cx.shared;
             let after = layer.forward(cx, il, x, il + 1 == self.layers.len());
-            // The stream stays where it is but in the last layer and in unusual ones.
-            if after == x {
+            // The stream stays where it is but in the last layer and in unusual ones, and so does
+            // what a layer shares.
+            if after == x && cx.shared == shared {
                 cx.release(mark);
             } else {
                 (x, mark) = (after, cx.mark());

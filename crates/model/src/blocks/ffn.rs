@@ -62,7 +62,17 @@ impl Ffn {
 
     /// Loads `ffn_up` and `ffn_down`.
     pub fn plain(w: &Weights<'_>, n_embd: usize, activation: Activation) -> Result<Self, Error> {
-        let (up, down) = ends(w, "", n_embd, 1)?;
+        Self::plain_named(w, "", n_embd, activation)
+    }
+
+    /// Like [`Ffn::plain`], with `suffix` after each name.
+    pub fn plain_named(
+        w: &Weights<'_>,
+        suffix: &str,
+        n_embd: usize,
+        activation: Activation,
+    ) -> Result<Self, Error> {
+        let (up, down) = ends(w, suffix, n_embd, 1)?;
         Ok(Self::of(Hidden::Plain(activation), up, down))
     }
 

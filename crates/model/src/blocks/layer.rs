@@ -14,10 +14,17 @@ use crate::weights::Weights;
 /// The part of a layer that looks at other positions.
 pub trait Mixer: Send + Sync {
     /// What it stores per position.
-    fn kv(&self) -> KvShape;
+    fn kv(&self) -> KvShape {
+        KvShape::NONE
+    }
+
+    /// Sizes of its recurrent states.
+    fn states(&self) -> Vec<usize> {
+        Vec::new()
+    }
 
     /// Makes what layers share, before the first one runs.
-    fn prepare(&self, cx: &mut Forward<'_>);
+    fn prepare(&self, _cx: &mut Forward<'_>) {}
 
     /// Its output for `x`, `[rows][n_embd]` to the same, with the memory of layer `il`.
     fn forward(&self, cx: &mut Forward<'_>, il: usize, x: Tensor) -> Tensor;
@@ -26,10 +33,17 @@ pub trait Mixer: Send + Sync {
 /// A step of the residual stream.
 pub trait Block: Send + Sync {
     /// What it stores per position.
-    fn kv(&self) -> KvShape;
+    fn kv(&self) -> KvShape {
+        KvShape::NONE
+    }
+
+    /// Sizes of its recurrent states.
+    fn states(&self) -> Vec<usize> {
+        Vec::new()
+    }
 
     /// Makes what layers share, before the first one runs.
-    fn prepare(&self, cx: &mut Forward<'_>);
+    fn prepare(&self, _cx: &mut Forward<'_>) {}
 
     /// The residual stream after the layer, whose memory is that of layer `il`. `x` may be changed.
     /// The `last` layer returns only the rows whose output is wanted.
@@ -55,6 +69,24 @@ pub struct Layer {
     pub parallel: bool,
     /// Factor of what is added to the residual stream.
     pub residual_scale: f32,
+}
+
+impl Mixer for Box<dyn Mixer> {
+    fn kv(&self) -> KvShape {
+        (**self).kv()
+    }
+
+    fn states(&self) -> Vec<usize> {
+        (**self).states()
+    }
+
+    fn prepare(&self, cx: &mut Forward<'_>) {
+        (**self).prepare(cx);
+    }
+
+    fn forward(&self, cx: &mut Forward<'_>, il: usize, x: Tensor) -> Tensor {
+        (**self).forward(cx, il, x)
+    }
 }
 
 impl Layer {
@@ -130,6 +162,10 @@ impl Block for Layer {
         self.mixer.kv()
     }
 
+    fn states(&self) -> Vec<usize> {
+        self.mixer.states()
+    }
+
     fn prepare(&self, cx: &mut Forward<'_>) {
         self.mixer.prepare(cx);
     }
@@ -159,9 +195,55 @@ impl Block for Layer {
     }
 }
 
+/// A layer that is a mixer alone, with a way around it.
+pub struct MixerLayer {
+    norm: Norm,
+    mixer: Box<dyn Mixer>,
+}
+
+impl MixerLayer {
+    /// With a norm before the mixer: `attn_norm`.
+    pub fn load(
+        w: &Weights<'_>,
+        norm: NormKind,
+        n_embd: usize,
+        mixer: impl Mixer + 'static,
+    ) -> Result<Self, Error> {
+        Ok(Self { norm: norm.load(w, "attn_norm", n_embd)?, mixer: Box::new(mixer) })
+    }
+}
+
+impl Block for MixerLayer {
+    fn kv(&self) -> KvShape {
+        self.mixer.kv()
+    }
+
+    fn states(&self) -> Vec<usize> {
+        self.mixer.states()
+    }
+
+    fn prepare(&self, cx: &mut Forward<'_>) {
+        self.mixer.prepare(cx);
+    }
+
+    fn forward(&self, cx: &mut Forward<'_>, il: usize, mut x: Tensor, last: bool) -> Tensor {
+        let h = self.norm.forward(cx, x);
+        let mut y = self.mixer.forward(cx, il, h);
+        if last {
+            [x, y] = [x, y].map(|t| cx.keep_outputs(t));
+        }
+        cx.add_assign(x, y);
+        x
+    }
+}
+
 impl Block for Arc<dyn Block> {
     fn kv(&self) -> KvShape {
         (**self).kv()
+    }
+
+    fn states(&self) -> Vec<usize> {
+        (**self).states()
     }
 
     fn prepare(&self, cx: &mut Forward<'_>) {

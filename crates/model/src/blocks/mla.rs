@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use backend::{AttentionParams, Linear, Tensor, Weight};
+use backend::{Activation, AttentionParams, Linear, Tensor, Weight};
 
-use crate::blocks::attention::Temperature;
+use crate::blocks::attention::{Temperature, gated};
 use crate::blocks::layer::Mixer;
 use crate::blocks::norm::{Norm, NormKind};
 use crate::blocks::rope::Rope;
@@ -39,10 +39,11 @@ pub struct Mla {
     latent: Linear,
     latent_norm: Norm,
     keys_values: KeysValues,
-    rope: Arc<Rope>,
+    rope: Option<Arc<Rope>>,
     /// Growth of queries with their position.
     pub temperature: Option<Temperature>,
     params: AttentionParams,
+    gate: Option<Linear>,
     output: Linear,
 }
 
@@ -88,12 +89,13 @@ impl MlaSizes {
 
 impl Mla {
     /// Loads `attn_q` or `attn_q_{a,a_norm,b}`, `attn_kv_a_{mqa,norm}`, `attn_kv_b` or `attn_{k,v}_b`,
-    /// and `attn_output`. The rope is for heads of the rotated width.
-    pub fn load(
+    /// and `attn_output`. The rope is for heads of the rotated width; without one nothing is
+    /// rotated.
+    pub fn load<'r>(
         w: &Weights<'_>,
         sizes: MlaSizes,
         norm: NormKind,
-        rope: &Arc<Rope>,
+        rope: impl Into<Option<&'r Arc<Rope>>>,
         scale: f32,
     ) -> Result<Self, Error> {
         let MlaSizes { n_embd, n_head, nope, rope: rotated, value, kv_rank } = sizes;
@@ -125,11 +127,20 @@ impl Mla {
             latent: w.linear("attn_kv_a_mqa", [n_embd, kv_rank + rotated])?,
             latent_norm: norm.load(w, "attn_kv_a_norm", kv_rank)?,
             keys_values,
-            rope: rope.clone(),
+            rope: rope.into().cloned(),
             temperature: None,
             params: AttentionParams::causal(n_head, scale),
+            gate: None,
             output: w.linear("attn_output", [n_head * value, n_embd])?,
         })
+    }
+
+    /// Multiplies the result by the sigmoid of `attn_gate`, one gate per value or per head.
+    pub fn with_gate(self, w: &Weights<'_>) -> Result<Self, Error> {
+        let MlaSizes { n_embd, n_head, value, .. } = self.sizes;
+        let per_value = w.has_shape("attn_gate.weight", &[n_embd, n_head * value]);
+        let width = if per_value { n_head * value } else { n_head };
+        Ok(Self { gate: Some(w.linear("attn_gate", [n_embd, width])?), ..self })
     }
 
     /// Queries of all heads, one row for each: `[rows * n_head][nope + rope]`.
@@ -189,20 +200,23 @@ impl Mixer for Mla {
     }
 
     fn prepare(&self, cx: &mut Forward<'_>) {
-        cx.prepare_rope(&self.rope);
+        if let Some(rope) = &self.rope {
+            cx.prepare_rope(rope);
+        }
     }
 
     fn forward(&self, cx: &mut Forward<'_>, il: usize, x: Tensor) -> Tensor {
         let MlaSizes { n_head, nope, rope, kv_rank, .. } = self.sizes;
-        let table = cx.prepared_rope(&self.rope);
         let q = self.queries(cx, x);
-        let q_rope = cx.concat(&[q.columns(nope..nope + rope)]).reshape(x.rows(), n_head * rope);
-        cx.rotate(q_rope, &table);
-        let q_rope = q_rope.reshape(x.rows() * n_head, rope);
+        let q_rope = cx.concat(&[q.columns(nope..nope + rope)]);
 
         let both = cx.linear1(x, &self.latent);
         let k_rope = both.columns(kv_rank..kv_rank + rope);
-        cx.rotate(k_rope, &table);
+        if let Some(rotation) = &self.rope {
+            let table = cx.prepared_rope(rotation);
+            cx.rotate(q_rope.reshape(x.rows(), n_head * rope), &table);
+            cx.rotate(k_rope, &table);
+        }
         let latent = self.latent_norm.forward(cx, both.columns(0..kv_rank));
 
         let [q, k, v] = self.project(cx, [q.columns(0..nope), q_rope], [latent, k_rope]);
@@ -213,6 +227,11 @@ impl Mixer for Mla {
         let mut a = cx.attend(il, [q, k, v], &self.params);
         if let KeysValues::Absorbed { values, .. } = &self.keys_values {
             a = cx.linear_heads(a, values);
+        }
+        if let Some(gate) = &self.gate {
+            let gate = cx.linear1(x, gate);
+            cx.activate(gate, Activation::Sigmoid);
+            a = gated(cx, a, gate);
         }
         cx.linear1(a, &self.output)
     }

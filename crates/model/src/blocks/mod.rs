@@ -3,6 +3,7 @@
 pub mod altup;
 pub mod attention;
 pub mod decoder;
+pub mod delta_net;
 pub mod ffn;
 pub mod head;
 pub mod laurel;
@@ -13,3 +14,6 @@ pub mod norm;
 pub mod per_layer;
 pub mod pooling;
 pub mod rope;
+pub mod rwkv;
+pub mod short_conv;
+pub mod ssm;

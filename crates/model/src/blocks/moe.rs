@@ -7,6 +7,7 @@ use backend::{
 };
 
 use crate::blocks::ffn::{FeedForward, Ffn};
+use crate::blocks::norm::{Norm, normed};
 use crate::error::Error;
 use crate::forward::Forward;
 use crate::hparams::{Hparams, Keys};
@@ -81,8 +82,8 @@ pub struct Moe {
 }
 
 impl Moe {
-    /// Loads `ffn_gate_inp`, the stacks `ffn_{gate,up,down}_exps` or `ffn_gate_up_exps`, the
-    /// selection bias `exp_probs_b`, and `ffn_{gate,up,down}_shexp` with `ffn_gate_inp_shexp`.
+    /// Loads what [`Moe::routed`] does, for the layer's input, and `ffn_{gate,up,down}_shexp` with
+    /// `ffn_gate_inp_shexp`.
     pub fn load(
         w: &Weights<'_>,
         hp: &Hparams,
@@ -90,21 +91,34 @@ impl Moe {
         glu: impl Into<Glu>,
     ) -> Result<Self, Error> {
         let glu = glu.into();
-        let selection_bias = match w.opt_vector("exp_probs_b.bias", hp.n_expert)? {
-            Some(bias) => Some(bias),
-            None => w.opt_vector("exp_probs_b", hp.n_expert)?,
-        };
         let shared = match (w.has("ffn_up_shexp.weight"), w.has("ffn_gate_shexp.weight")) {
             (false, _) => None,
             (true, true) => Some(Ffn::gated_named(w, "_shexp", hp.n_embd, glu)?),
             (true, false) => Some(Ffn::fused(w, "_shexp", hp.n_embd, glu)?),
         };
         let shared_gate = w.opt_linear("ffn_gate_inp_shexp", [hp.n_embd, 1])?;
+        let shared = shared.map(|shared| (shared, shared_gate));
+        Ok(Self { shared, ..Self::routed(w, hp, hp.n_embd, routing, glu)? })
+    }
+
+    /// Loads `ffn_gate_inp`, the stacks `ffn_{gate,up,down}_exps` or `ffn_gate_up_exps` for an input
+    /// of `width` values, and the selection bias `exp_probs_b`.
+    pub fn routed(
+        w: &Weights<'_>,
+        hp: &Hparams,
+        width: usize,
+        routing: Routing,
+        glu: impl Into<Glu>,
+    ) -> Result<Self, Error> {
+        let selection_bias = match w.opt_vector("exp_probs_b.bias", hp.n_expert)? {
+            Some(bias) => Some(bias),
+            None => w.opt_vector("exp_probs_b", hp.n_expert)?,
+        };
         Ok(Self {
             router: w.linear("ffn_gate_inp", [hp.n_embd, hp.n_expert])?,
             routing: Routing { selection_bias, ..routing },
-            experts: load_experts(w, "exps", hp.n_embd, hp.n_expert, glu)?,
-            shared: shared.map(|shared| (shared, shared_gate)),
+            experts: load_experts(w, "exps", width, hp.n_expert, glu.into())?,
+            shared: None,
         })
     }
 
@@ -128,6 +142,36 @@ impl FeedForward for Moe {
     fn forward(&self, cx: &mut Forward<'_>, x: Tensor) -> Tensor {
         let logits = cx.linear1(x, &self.router);
         self.forward_routed(cx, x, logits)
+    }
+}
+
+/// Experts between two products, on a narrower input than the router's and that of the expert that
+/// serves every token.
+pub struct LatentMoe {
+    /// To the narrow input; without it the input is what it is.
+    pub down: Option<Linear>,
+    /// The experts to choose from.
+    pub experts: Moe,
+    /// Of the experts' output.
+    pub norm: Option<Norm>,
+    /// Back to the whole width.
+    pub up: Option<Linear>,
+    /// Serves every token.
+    pub shared: Option<Ffn>,
+}
+
+impl FeedForward for LatentMoe {
+    fn forward(&self, cx: &mut Forward<'_>, x: Tensor) -> Tensor {
+        let logits = cx.linear1(x, &self.experts.router);
+        let narrow = self.down.as_ref().map_or(x, |down| cx.linear1(x, down));
+        let y = self.experts.forward_routed(cx, narrow, logits);
+        let y = normed(&self.norm, cx, y);
+        let y = self.up.as_ref().map_or(y, |up| cx.linear1(y, up));
+        if let Some(shared) = &self.shared {
+            let shared = shared.forward(cx, x);
+            cx.add_assign(y, shared);
+        }
+        y
     }
 }
 

@@ -33,12 +33,21 @@ impl NormKind {
         name: &str,
         [width, n]: [usize; 2],
     ) -> Result<Norm, Error> {
-        let parameter = format!("{name}.weight");
+        let mut parameter = format!("{name}.weight");
+        // Some files lack the suffix.
+        if !w.has(&parameter) && w.has(name) {
+            parameter = name.into();
+        }
+        let flat = n > 1 && w.has_shape(&parameter, &[width * n]);
         let weight = match w.has_shape(&parameter, &[width, n]) {
             true => w.groups(&parameter, [width, n])?,
-            false => w.vector(&parameter, width)?,
+            false => w.vector(&parameter, if flat { width * n } else { width })?,
         };
-        let bias = w.opt_groups(&format!("{name}.bias"), [width, weight.len() / width])?;
+        let bias = format!("{name}.bias");
+        let bias = match flat {
+            true => w.opt_vector(&bias, weight.len())?,
+            false => w.opt_groups(&bias, [width, weight.len() / width])?,
+        };
         Ok(Norm { kind: self, group: Some(width), weight: Some(weight), bias })
     }
 

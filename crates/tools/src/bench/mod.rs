@@ -16,7 +16,7 @@ use backend::KvTypes;
 use cpu::isa::Isa;
 use cpu::topology::{Placement, Topology};
 use cpu::{Cpu, CpuOptions};
-use gguf::Gguf;
+use gguf::{Gguf, Location};
 use model::{Context, Model, OutputKind, Outputs};
 
 use crate::{Error, file_type};
@@ -82,15 +82,16 @@ pub enum Event<'a> {
     Done(&'a Measurement),
 }
 
-/// Measures the model in the file at `path`.
+/// Measures a model.
 ///
 /// # Errors
 /// A file that can't be read or is no model that generates text, too little memory, processors that
 /// can't be used, or an environment that names such an instruction set.
-pub fn run(path: &Path, plan: &Plan, notice: &mut dyn FnMut(Event<'_>)) -> Result<(), Error> {
+pub fn run(file: &Location, plan: &Plan, notice: &mut dyn FnMut(Event<'_>)) -> Result<(), Error> {
+    let path = file.path();
     let isa = Isa::from_env().map_err(Error::Isa)?;
     let failed = |error| Error::Model { path: path.to_owned(), error };
-    let gguf = Gguf::open(path)?;
+    let gguf = file.open()?;
     let model = model::load(&gguf).map_err(failed)?;
     if model.shape().output != OutputKind::Logits {
         return Err(Error::NotGenerative { path: path.to_owned() });
@@ -176,7 +177,9 @@ struct Runner<'a> {
 impl<'a> Runner<'a> {
     fn new(model: &Arc<dyn Model>, plan: &'a Plan, backend: Cpu) -> Result<Self, model::Error> {
         let n_ctx = plan.tests().map(Test::positions).max().unwrap_or(0);
-        let context = Context::new(model.clone(), Box::new(backend), n_ctx, plan.kv_types)?;
+        // The second sequence remembers where repetitions begin.
+        let backend = Box::new(backend);
+        let context = Context::with_sequences(model.clone(), backend, n_ctx, 2, plan.kv_types)?;
         // Tokens that differ, over all of the vocabulary: a prime step.
         let n_vocab = model.shape().n_vocab;
         let tokens = (0..n_ctx).map(|i| (i * 7919 % n_vocab) as u32).collect();
@@ -194,15 +197,16 @@ impl<'a> Runner<'a> {
         let counted = prompt + generated;
         let total = depth + warm_up + self.plan.repetitions * counted;
         progress(0, total);
-        self.context.truncate(0);
+        self.context.clear();
         self.evaluate(0, depth, self.plan.batch)?;
+        self.context.fork(0, 1);
         progress(depth, total);
         let batch = if generated > 0 { 1 } else { self.plan.batch };
         self.evaluate(depth, warm_up, batch)?;
         let mut samples = Vec::with_capacity(self.plan.repetitions);
         for repetition in 0..self.plan.repetitions {
             progress(depth + warm_up + repetition * counted, total);
-            self.context.truncate(depth);
+            self.context.fork(1, 0);
             let start = Instant::now();
             self.evaluate(depth, counted, batch)?;
             samples.push(u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX));
@@ -294,7 +298,7 @@ mod tests {
             ..Plan::default()
         };
         let (mut rows, mut last) = (Vec::new(), (0, 1));
-        run(&path, &plan, &mut |event| match event {
+        run(&path.clone().into(), &plan, &mut |event| match event {
             Event::Progress { done, total, .. } => last = (done, total),
             Event::Done(measurement) => rows.push(measurement.clone()),
         })
@@ -315,7 +319,8 @@ mod tests {
 
     #[test]
     fn a_file_that_is_no_model_is_refused() {
-        let error = run(Path::new("no/such.gguf"), &Plan::default(), &mut |_| {}).unwrap_err();
+        let error =
+            run(&Path::new("no/such.gguf").into(), &Plan::default(), &mut |_| {}).unwrap_err();
         assert!(error.to_string().contains("no/such.gguf"), "{error}");
     }
 }

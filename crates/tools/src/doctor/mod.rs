@@ -3,12 +3,11 @@
 mod fit;
 mod text;
 
-use std::path::PathBuf;
-
 use cpu::host::Memory;
 use cpu::isa::{self, Isa};
 use cpu::topology::{CoreKind, Placement, Topology};
 use cpu::{Cpu, CpuOptions};
+use gguf::Location;
 use serde::Serialize;
 
 use crate::Error;
@@ -18,7 +17,7 @@ pub use fit::Fit;
 #[derive(Debug, Clone, Default)]
 pub struct Options {
     /// A model file that shall fit.
-    pub model: Option<PathBuf>,
+    pub model: Option<Location>,
     /// Its context; `None` for the one it was trained with.
     pub n_ctx: Option<usize>,
     /// Threads; `None` for as many as suit the machine.
@@ -151,7 +150,7 @@ pub fn diagnose(options: &Options) -> Result<Diagnosis, Error> {
     // Before the measurement takes memory.
     let memory = Memory::of_machine();
     let available = memory.and_then(|memory| memory.available);
-    let fit = |path: &PathBuf| Fit::of_file(path, options.n_ctx, available);
+    let fit = |file: &Location| Fit::of_file(file, options.n_ctx, available);
     let model = options.model.as_ref().map(fit).transpose()?;
     let plan = options.placement.plan(topology, options.threads)?;
     let backend = CpuOptions { threads: Some(plan.threads), isa: Some(isa), ..<_>::default() };

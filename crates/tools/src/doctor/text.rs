@@ -100,7 +100,7 @@ fn model(f: &mut fmt::Formatter<'_>, fit: &Fit, memory: Option<&MemoryFacts>) ->
     line(f, "architecture", &fit.architecture)?;
     line(f, "weights", &size(fit.weights))?;
     let kv = fit.kv.map_or("more than can be addressed".into(), size);
-    line(f, "context", &format!("{} tokens, {kv} of keys and values", fit.context))?;
+    line(f, "context", &format!("{} tokens, {kv} of memory", fit.context))?;
     if let Some(largest) = fit.largest_context {
         line(f, "largest context", &format!("{largest} tokens"))?;
     }
@@ -263,7 +263,7 @@ Measured with 2 threads
             Diagnosis { model: Some(fit), ..diagnosis() }.to_string()
         };
         let text = with(Some(true), Some(163_840));
-        assert!(text.contains("8192 tokens, 1.00 GiB of keys and values"), "{text}");
+        assert!(text.contains("8192 tokens, 1.00 GiB of memory"), "{text}");
         assert!(text.contains("largest context 163840 tokens\n  fits            yes"), "{text}");
         assert!(with(Some(false), Some(4096)).contains("give 4096 or less with -c"));
         let text = with(Some(false), Some(0));

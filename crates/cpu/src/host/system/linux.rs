@@ -14,7 +14,8 @@ pub(crate) fn bind(thread: Option<&JoinHandle<()>>, processors: &[usize]) -> io:
         mask[processor / BITS] |= 1 << (processor % BITS);
     }
     let thread = match thread {
-        Some(thread) => thread.as_pthread_t(),
+        // The standard library has it as a number, and some C libraries as a pointer.
+        Some(thread) => thread.as_pthread_t() as libc::pthread_t,
         // SAFETY: it has no conditions.
         None => unsafe { libc::pthread_self() },
     };

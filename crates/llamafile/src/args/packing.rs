@@ -1,0 +1,194 @@
+//! Flags and operands of `llamafile pack` and the other commands on packed files.
+
+use std::fs;
+
+use pack::{Form, Target};
+
+use super::flag::{Action, Flag, Group, Invalid};
+use crate::error::{CliError, describe};
+use crate::settings::{Command, Packing, Settings};
+
+/// Flags of all commands on packed files; [`apply_words`] says which takes which.
+pub const PACKING: &[Flag] = &[
+    Flag {
+        names: &["-o", "--output"],
+        action: Action::Value {
+            name: "FILE|DIR",
+            set: |s, v| {
+                s.packing.output = Some(v.into());
+                Ok(())
+            },
+        },
+        env: None,
+        group: Group::Packing,
+        help: "File to write (default: MODEL.llamafile; retarget and upgrade change the file \
+               itself), or folder to unpack to (default: here).",
+    },
+    Flag {
+        names: &["--portable"],
+        action: Action::Value {
+            name: "all|unix",
+            set: |s, v| {
+                s.packing.form = Some(match v {
+                    "all" => Form::Portable,
+                    "unix" => Form::Unix,
+                    _ => return Err(Invalid::expected("all or unix", v)),
+                });
+                Ok(())
+            },
+        },
+        env: None,
+        group: Group::Packing,
+        help: "One file for every system, or one for every Unix that also starts without a shell \
+               (default: all).",
+    },
+    Flag {
+        names: &["--os"],
+        action: Action::Value {
+            name: "SYSTEM",
+            set: |s, v| {
+                s.packing.form = Some(system(v)?);
+                Ok(())
+            },
+        },
+        env: None,
+        group: Group::Packing,
+        help: "A true executable of one system: linux-x86_64, linux-aarch64, macos-aarch64, \
+               macos-x86_64, windows-x86_64, freebsd-x86_64.",
+    },
+    Flag {
+        names: &["--engines"],
+        action: Action::Value {
+            name: "DIR",
+            set: |s, v| {
+                s.packing.engines = Some(v.into());
+                Ok(())
+            },
+        },
+        env: None,
+        group: Group::Packing,
+        help: "Folder of executables named llamafile-SYSTEM to pack (default: those of this \
+               program's own file).",
+    },
+    Flag {
+        names: &["--args"],
+        action: Action::Value {
+            name: "FILE",
+            set: |s, v| {
+                s.packing.args = Some(text(v)?);
+                Ok(())
+            },
+        },
+        env: None,
+        group: Group::Packing,
+        help: "Arguments that the file starts with, one a line; a line ... stands for those of the \
+               user. They may also be given behind --.",
+    },
+    Flag {
+        names: &["-h", "--help"],
+        action: Action::Plain(|s| s.command = Command::Help),
+        env: None,
+        group: Group::Packing,
+        help: "Print this help.",
+    },
+];
+
+fn system(name: &str) -> Result<Form, Invalid> {
+    Form::from_name(name).ok_or_else(|| {
+        let names = Target::ALL.map(Target::name).join(", ");
+        Invalid::expected(&format!("one of {names}, portable or unix"), name)
+    })
+}
+
+fn text(path: &str) -> Result<String, Invalid> {
+    fs::read_to_string(path).map_err(|error| Invalid {
+        cause: format!("cannot read \"{path}\": {}", describe(&error)),
+        remedy: Some("give the path of a UTF-8 text file with one argument a line".into()),
+    })
+}
+
+/// The files, and a check that the command has all it needs and nothing else.
+pub fn apply_words(settings: &mut Settings, words: &[String]) -> Result<(), CliError> {
+    settings.packing.files = words.iter().map(Into::into).collect();
+    let Packing { files, output, form, engines, args, arguments } = &settings.packing;
+    let (name, usage) = match settings.command {
+        Command::Pack => ("pack", "llamafile pack model.gguf -o model.llamafile"),
+        Command::Retarget => ("retarget", "llamafile retarget --os linux-x86_64 FILE"),
+        Command::Upgrade => ("upgrade", "llamafile upgrade FILE --engines DIR"),
+        Command::Unpack => ("unpack", "llamafile unpack FILE -o DIR"),
+        Command::Verify => ("verify", "llamafile verify FILE"),
+        _ => ("inspect", "llamafile inspect FILE"),
+    };
+    let refuse = |cause: String| Err(CliError::new(cause).hint(usage));
+    let packs = settings.command == Command::Pack;
+    let changes = matches!(settings.command, Command::Retarget | Command::Upgrade);
+    let superfluous = [
+        ("--args", args.is_some() && !packs),
+        ("--engines", engines.is_some() && !packs && !changes),
+        ("--os or --portable", form.is_some() && !packs && !changes),
+        ("-o", output.is_some() && matches!(settings.command, Command::Inspect | Command::Verify)),
+    ];
+    if let Some((flag, _)) = superfluous.iter().find(|(_, given)| *given) {
+        return refuse(format!("{name} takes no {flag}"));
+    }
+    if args.is_some() && arguments.is_some() {
+        return refuse("pack takes --args or arguments behind --, not both".into());
+    }
+    if packs {
+        if files.is_empty() && output.is_none() {
+            return refuse("pack needs a model, or -o for a file without one".into());
+        }
+        return Ok(());
+    }
+    if files.len() != 1 {
+        return refuse(format!("{name} needs one file"));
+    }
+    if settings.command == Command::Retarget && form.is_none() {
+        return refuse("retarget needs --os or --portable".into());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::parse;
+    use super::*;
+
+    fn parsed(line: &str) -> Result<Settings, CliError> {
+        parse(line.split(' ').map(str::to_owned).collect(), |_| None)
+    }
+
+    fn refused(line: &str) -> String {
+        match parsed(line) {
+            Ok(_) => panic!("accepted {line}"),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn packing() {
+        let settings = parsed("pack a.gguf b.gguf -o x --portable unix -- -c 5 --x --").unwrap();
+        assert_eq!(settings.command, Command::Pack);
+        let packing = settings.packing;
+        assert_eq!(packing.files, ["a.gguf", "b.gguf"].map(std::path::PathBuf::from));
+        assert_eq!(packing.form, Some(Form::Unix));
+        assert_eq!(packing.arguments.unwrap(), ["-c", "5", "--x", "--"]);
+        assert!(refused("pack").contains("needs a model"));
+        assert!(refused("pack a --portable some").contains("all or unix"));
+        assert!(refused("pack a --args /no/such").contains("cannot read"));
+    }
+
+    #[test]
+    fn changing() {
+        let settings = parsed("retarget --os linux-aarch64 f -o g").unwrap();
+        assert_eq!(settings.packing.form.map(Form::name), Some("linux-aarch64"));
+        assert!(refused("retarget f").contains("--os"));
+        assert!(refused("retarget --os beos f").contains("freebsd-x86_64"));
+        assert!(refused("upgrade").contains("one file"));
+        assert!(refused("verify a b").contains("one file"));
+        assert!(refused("verify a -o b").contains("takes no -o"));
+        assert!(refused("inspect a --engines b").contains("takes no --engines"));
+        assert_eq!(parsed("--install").unwrap().command, Command::Install);
+        assert!(refused("-m x verify").contains("must come before"));
+    }
+}

@@ -1,0 +1,54 @@
+//! Things of equal size that several may use.
+
+/// Numbered things, and how many use each.
+#[derive(Debug)]
+pub struct Pool {
+    n: usize,
+    free: Vec<u32>,
+    users: Vec<u32>,
+}
+
+impl Pool {
+    /// `n` things, all free.
+    pub fn new(n: usize) -> Self {
+        Self { n, free: Vec::new(), users: Vec::new() }
+    }
+
+    /// Number of free ones.
+    pub fn n_free(&self) -> usize {
+        self.n - self.users.len() + self.free.len()
+    }
+
+    /// One that was free, such as was used before where there is one.
+    pub fn take(&mut self) -> Option<u32> {
+        let taken = match self.free.pop() {
+            Some(taken) => taken,
+            None if self.users.len() < self.n => {
+                self.users.push(0);
+                u32::try_from(self.users.len() - 1).ok()?
+            }
+            None => return None,
+        };
+        self.users[taken as usize] = 1;
+        Some(taken)
+    }
+
+    /// One more uses it.
+    pub fn share(&mut self, thing: u32) {
+        self.users[thing as usize] += 1;
+    }
+
+    /// Whether more than one use it.
+    pub fn is_shared(&self, thing: u32) -> bool {
+        self.users[thing as usize] > 1
+    }
+
+    /// One less uses it.
+    pub fn give_back(&mut self, thing: u32) {
+        let users = &mut self.users[thing as usize];
+        *users -= 1;
+        if *users == 0 {
+            self.free.push(thing);
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! The shell script at the front of a portable file.
+//!
+//! It picks the engine for this system out of the file, puts it into the user's cache once, and
+//! becomes it (`exec`): process, arguments and standard streams stay the same. It uses POSIX shell
+//! and tools that Linux (also busybox), macOS and FreeBSD have: `uname`, `cksum`, `tail -c`,
+//! `head -c`, `gzip`, `mktemp`, `id`. Names end in `_` to keep clear of exported variables.
+
+use std::fmt::Write;
+
+use crate::pe;
+use crate::target::Target;
+
+/// How the file begins: bytes that Windows takes for an executable's, and a shell for the begin of
+/// a quoted text. The rest of the old header, which holds the offset of the new one, stays within
+/// the quotes.
+pub const PORTABLE_MAGIC: &[u8] = b"MZllama='\n";
+/// How the file for Unix begins.
+pub const UNIX_MAGIC: &[u8] = b"#!/bin/sh\n";
+
+/// An engine in the file, for the script.
+pub struct Place {
+    /// System.
+    pub target: Target,
+    /// Where its gzip data begins.
+    pub offset: u64,
+    /// Bytes of that.
+    pub len: u64,
+    /// Name of the executable in the cache.
+    pub hash: String,
+    /// What `cksum` says of the executable.
+    pub cksum: String,
+}
+
+/// The front of a file for Windows and Unix; the PE headers follow.
+pub fn portable(places: &[Place]) -> Vec<u8> {
+    let mut front = PORTABLE_MAGIC.to_vec();
+    front.resize(pe::OFFSET_FIELD as usize, b'\n');
+    front.extend_from_slice(&[0; 4]);
+    front.extend_from_slice(b"'\n");
+    front.extend_from_slice(body(places).as_bytes());
+    front
+}
+
+/// The front of a file for Unix, which also starts without a shell.
+pub fn unix(places: &[Place]) -> Vec<u8> {
+    [UNIX_MAGIC, body(places).as_bytes()].concat()
+}
+
+fn body(places: &[Place]) -> String {
+    let mut cases = String::new();
+    for Place { target, offset, len, hash, cksum } in places {
+        let names: Vec<String> = target.uname().iter().map(|name| format!("'{name}'")).collect();
+        if !names.is_empty() {
+            // tail counts from 1.
+            let (names, from) = (names.join(" | "), offset + 1);
+            let _ =
+                writeln!(cases, "{names}) from_={from} size_={len} hash_={hash} sum_='{cksum}' ;;");
+        }
+    }
+    format!("{FIND}{cases}{RUN}")
+}
+
+/// Finds the file and the system. A shell that found the file by PATH may tell its name only.
+const FIND: &str = r#"file_=$0
+case $file_ in
+*/*) ;;
+*) if [ -f "$file_" ]; then file_=./$file_; else file_=$(command -v "$file_"); fi ;;
+esac
+: "${PATH:=/usr/local/bin:/usr/bin:/bin}"
+system_=$(uname -sm) caches_=.cache
+case $system_ in Darwin*)
+caches_=Library/Caches
+[ "$(sysctl -n hw.optional.arm64 2>&1)" = 1 ] && system_='Darwin arm64' ;;
+esac
+case $system_ in
+"#;
+
+/// Places the engine and becomes it. A place is good if the engine has its checksum and starts:
+/// not so on a read-only or noexec file system. Shared folders must be the user's own.
+const RUN: &str = r#"*) echo "$file_: no engine for $system_ in this file" >&2; exit 1 ;;
+esac
+good_() {
+[ -x "$1" ] && case $(cksum <"$1") in "$sum_" | "$sum_ "*) ;; *) false ;; esac
+}
+place_() {
+engine_=$1/$hash_
+good_ "$engine_" && return
+mkdir -p "$1" && new_=$(mktemp "$1/.$hash_.XXXXXX") || return
+tail -c +$from_ "$file_" | head -c $size_ | gzip -dc >"$new_"
+chmod 755 "$new_"
+good_ "$new_" && "$new_" --version && mv -f "$new_" "$engine_" && return
+rm -f "$new_"
+false
+}
+shared_() {
+own_=$1/llamafile-$(id -u)
+mkdir -m 700 "$own_"
+[ -O "$own_" ] && [ ! -L "$own_" ] && place_ "$own_"
+}
+cache_=$LLAMAFILE_CACHE
+if [ ! "$cache_" ]; then
+cache_=${XDG_CACHE_HOME:-${HOME:+$HOME/$caches_}}
+cache_=${cache_:+$cache_/llamafile}
+fi
+anywhere_() {
+[ "$cache_" ] && place_ "$cache_/engines" ||
+shared_ "${TMPDIR:-/tmp}" || shared_ /tmp || shared_ /dev/shm
+}
+if anywhere_ </dev/null >/dev/null 2>&1; then
+exec "$engine_" --llamafile "$file_" "$@"
+fi
+echo "$file_: no folder to run the engine from (tried $cache_, ${TMPDIR:-/tmp}, /dev/shm)
+Set LLAMAFILE_CACHE to one where programs may run, or retarget the file elsewhere." >&2
+exit 126
+"#;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn places() -> Vec<Place> {
+        Target::ALL
+            .into_iter()
+            .map(|target| Place {
+                target,
+                offset: 99_999_999,
+                len: 99_999_999,
+                hash: "0123456789abcdef".into(),
+                cksum: "4294967295 999999999".into(),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn the_script_leaves_room_for_pe_headers() {
+        // Signature, file header, optional header and 16 sections.
+        let headers = 4 + 20 + 240 + 16 * 40;
+        assert!(portable(&places()).len() + headers <= pe::HEADERS as usize);
+    }
+
+    #[test]
+    fn shells_see_text() {
+        let front = portable(&places());
+        let first = front.iter().position(|byte| *byte == b'\n').unwrap();
+        assert!(!front[..first].contains(&0), "shells take a file with a NUL there for a binary");
+        assert_eq!(front.iter().position(|byte| *byte == 0), Some(0x3c));
+        assert_eq!(&front[0x40..0x42], b"'\n");
+        assert!(unix(&places()).starts_with(b"#!/bin/sh\n"));
+    }
+}

@@ -1,0 +1,2 @@
+// An executable for macOS that only exits.
+int main(void) { return 7; }

@@ -1,0 +1,3 @@
+#!/bin/sh
+# What build scripts call as archiver.
+exec "$ZIG" ar "$@"

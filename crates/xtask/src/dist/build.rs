@@ -1,0 +1,76 @@
+//! One executable.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::command::run;
+use super::rust::Rust;
+use super::target::{System, Target};
+use super::zig::Zig;
+use crate::error::Error;
+
+/// The time that counts as that of the build, where SOURCE_DATE_EPOCH does not say otherwise: 1980,
+/// the first that archives can hold.
+const EPOCH: &str = "315532800";
+
+/// The folders of a build. None of their names ends up in the executable.
+pub struct Folders {
+    /// The repository, or a copy of it.
+    pub source: PathBuf,
+    /// For what cargo makes.
+    pub target: PathBuf,
+    /// Where cargo keeps what it fetched.
+    pub cargo_home: PathBuf,
+}
+
+/// Builds the executable with the release profile; returns its path.
+pub fn build(target: &Target, rust: &Rust, zig: &Zig, folders: &Folders) -> Result<PathBuf, Error> {
+    let mut cargo = Command::new(&rust.cargo);
+    cargo
+        .current_dir(&folders.source)
+        .args(["build", "--release", "--locked", "--package", "llamafile", "--bin", "llamafile"])
+        .args(["--target", target.triple])
+        .env("RUSTC", &rust.rustc)
+        .env("CARGO_HOME", &folders.cargo_home)
+        .env("CARGO_TARGET_DIR", &folders.target)
+        .env("CARGO_INCREMENTAL", "0")
+        .env("CARGO_ENCODED_RUSTFLAGS", rustflags(target, rust, folders).join("\u{1f}"))
+        .env("SOURCE_DATE_EPOCH", env::var("SOURCE_DATE_EPOCH").unwrap_or(EPOCH.into()));
+    if rust.builds_std {
+        // Cargo's stable versions have this too, but want to be asked twice.
+        cargo.args(["-Z", "build-std=std,panic_abort"]).env("RUSTC_BOOTSTRAP", "1");
+    }
+    if target.system == System::MacOs {
+        // Rustc would strip after linking and so break the signature: the linker does it.
+        cargo.env("CARGO_PROFILE_RELEASE_STRIP", "none");
+        cargo.env("MACOSX_DEPLOYMENT_TARGET", "11.0");
+    }
+    zig.serve(&mut cargo, target);
+    // Settings of the user, and of the cargo that runs this, are not for this build.
+    for name in ["RUSTFLAGS", "CFLAGS", "CARGO_BUILD_TARGET"] {
+        cargo.env_remove(name);
+    }
+    run(&mut cargo)?;
+    let made = folders.target.join(target.triple).join("release");
+    Ok(made.join(format!("llamafile{}", target.extension())))
+}
+
+/// Arguments for rustc, among them new names for all folders.
+fn rustflags(target: &Target, rust: &Rust, folders: &Folders) -> Vec<String> {
+    let mut flags: Vec<String> = target.rustflags.iter().map(|flag| flag.to_string()).collect();
+    if target.system == System::MacOs {
+        flags.extend(["-Clink-arg=-Wl,-s", "-Clink-arg=-Wl,-x"].map(str::to_owned));
+    }
+    let mut rename =
+        |from: &Path, to: &str| flags.push(format!("--remap-path-prefix={}={to}", from.display()));
+    // Of two that match a path, the later counts.
+    rename(&folders.source, "/llamafile");
+    rename(&folders.target, "/target");
+    rename(&folders.cargo_home, "/cargo");
+    let (sources, name) = rust.source_names();
+    for source in sources {
+        rename(&source, &name);
+    }
+    flags
+}

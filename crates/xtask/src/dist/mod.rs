@@ -1,0 +1,116 @@
+//! `cargo xtask dist`: executables for every system, from one Linux machine.
+
+mod build;
+mod command;
+mod inspect;
+mod reproduce;
+mod rust;
+mod table;
+mod target;
+mod zig;
+
+use std::env;
+use std::fs;
+use std::path::PathBuf;
+
+use build::{Folders, build};
+use rust::{Choice, Rust};
+use table::Product;
+use target::{TARGETS, Target};
+use zig::Zig;
+
+use crate::error::Error;
+
+/// How it is called.
+pub const USAGE: &str = "\
+cargo xtask dist [--target NAME]... [--out DIR] [--check-reproducible] [--debian]
+
+Makes executables of llamafile for every system, or for those that are named.
+
+  --target NAME         linux-x86_64, linux-glibc-x86_64, linux-aarch64, windows-x86_64,
+                        macos-aarch64, macos-x86_64, freebsd-x86_64, netbsd-x86_64, openbsd-x86_64
+  --out DIR             folder for llamafile-NAME; by default dist in cargo's target folder
+  --check-reproducible  build a copy of the repository in another folder too, and compare
+  --debian              with Debian's Rust, even where rustup has the target
+";
+
+/// Makes what the arguments ask for.
+pub fn run(args: &[String]) -> Result<(), Error> {
+    let Some(options) = Options::parse(args)? else {
+        print!("{USAGE}");
+        return Ok(());
+    };
+    let folders = folders();
+    let tools = folders.target.join("dist-tools");
+    let out = options.out.unwrap_or_else(|| folders.target.join("dist"));
+    for folder in [&tools, &out] {
+        fs::create_dir_all(folder).map_err(Error::file("create", folder))?;
+    }
+    let zig = Zig::install(&tools)?;
+    let mut products = Vec::new();
+    for (index, target) in options.targets.iter().enumerate() {
+        let rust = Rust::for_target(target, options.choice)?;
+        println!("[{}/{}] {}: {rust}", index + 1, options.targets.len(), target.name);
+        let made = build(target, &rust, &zig, &folders)?;
+        println!("{}: {}", target.name, inspect::inspect(target, &made)?);
+        let path = out.join(target.file_name());
+        fs::copy(&made, &path).map_err(Error::file("copy", &made))?;
+        let product = Product::measure(target.name, &path)?;
+        if options.check_reproducible {
+            reproduce::check(target, &rust, &zig, &folders, &product)?;
+        }
+        products.push(product);
+    }
+    table::print(&products);
+    Ok(())
+}
+
+/// The arguments.
+struct Options {
+    targets: Vec<&'static Target>,
+    out: Option<PathBuf>,
+    check_reproducible: bool,
+    choice: Choice,
+}
+
+impl Options {
+    /// `None` where only help is wanted.
+    fn parse(args: &[String]) -> Result<Option<Self>, Error> {
+        let mut options =
+            Self { targets: Vec::new(), out: None, check_reproducible: false, choice: Choice::Any };
+        let mut args = args.iter();
+        while let Some(arg) = args.next() {
+            let mut value = || {
+                args.next().ok_or_else(|| Error::Usage(format!("{arg} needs a value\n\n{USAGE}")))
+            };
+            match arg.as_str() {
+                "--target" => {
+                    let name = value()?;
+                    options.targets.push(Target::named(name).ok_or_else(|| {
+                        Error::Usage(format!("no target is called {name}\n\n{USAGE}"))
+                    })?);
+                }
+                "--out" => options.out = Some(value()?.into()),
+                "--check-reproducible" => options.check_reproducible = true,
+                "--debian" => options.choice = Choice::Debian,
+                "--help" | "-h" => return Ok(None),
+                _ => return Err(Error::Usage(format!("unknown argument {arg}\n\n{USAGE}"))),
+            }
+        }
+        if options.targets.is_empty() {
+            options.targets.extend(TARGETS);
+        }
+        Ok(Some(options))
+    }
+}
+
+/// The folders that cargo uses here.
+fn folders() -> Folders {
+    let manifest = env::var_os("CARGO_MANIFEST_DIR").unwrap_or(env!("CARGO_MANIFEST_DIR").into());
+    let manifest = PathBuf::from(manifest);
+    let source = manifest.ancestors().nth(2).unwrap_or(&manifest).to_owned();
+    let target = env::var_os("CARGO_TARGET_DIR").map_or(source.join("target"), PathBuf::from);
+    let cargo_home = env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = || env::home_dir().unwrap_or_default().join(".cargo");
+    Folders { source, target, cargo_home: cargo_home.unwrap_or_else(home) }
+}

@@ -1,0 +1,46 @@
+//! The table of what was made.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use flate2::Compression;
+use flate2::read::GzEncoder;
+use sha2::{Digest, Sha256};
+
+use crate::error::Error;
+
+/// An executable that was made.
+pub struct Product {
+    /// Name of its target.
+    pub name: &'static str,
+    /// Its SHA-256, in hexadecimal digits.
+    pub sha256: String,
+    /// Its size.
+    pub bytes: u64,
+    compressed: u64,
+}
+
+impl Product {
+    /// Measures an executable.
+    pub fn measure(name: &'static str, path: &Path) -> Result<Self, Error> {
+        let content = fs::read(path).map_err(Error::file("read", path))?;
+        let mut gzip = GzEncoder::new(&content[..], Compression::best());
+        let compressed =
+            io::copy(&mut gzip, &mut io::sink()).map_err(Error::file("compress", path))?;
+        let digest = Sha256::digest(&content);
+        let sha256 = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok(Self { name, sha256, bytes: content.len() as u64, compressed })
+    }
+}
+
+/// Prints sizes and hashes.
+pub fn print(products: &[Product]) {
+    println!("\n{:20} {:>10} {:>10}  sha256", "target", "bytes", "gzip -9");
+    for product in products {
+        let Product { name, bytes, compressed, sha256 } = product;
+        println!("{name:20} {bytes:10} {compressed:10}  {sha256}");
+    }
+    let sum = |number: fn(&Product) -> u64| products.iter().map(number).sum::<u64>();
+    println!("{:20} {:10} {:10}", "together", sum(|p| p.bytes), sum(|p| p.compressed));
+}
