@@ -102,12 +102,13 @@ fn no_number_in_the_metadata_makes_a_model_panic() {
             .iter()
             .filter(|(key, value)| key.starts_with(&arch) && matches!(value, gguf::Value::U32(_)));
         for (key, _) in numbers {
-            // The key and the type of its value, a 32-bit number.
-            let entry = [key.as_bytes(), &[4, 0, 0, 0]].concat();
-            let at = file.windows(entry.len()).position(|bytes| bytes == entry).expect("the key");
+            // With its length before it, which no longer key that begins so has.
+            let key = [&(key.len() as u64).to_le_bytes()[..], key.as_bytes()].concat();
+            let at = file.windows(key.len()).position(|bytes| bytes == key).expect("the key");
             for value in [0u32, 3, u32::MAX] {
                 let mut file = file.clone();
-                file[at + entry.len()..][..4].copy_from_slice(&value.to_le_bytes());
+                // Between key and value there is the value's type.
+                file[at + key.len() + 4..][..4].copy_from_slice(&value.to_le_bytes());
                 if let Ok(mut context) = context(file, 8) {
                     let _ = context.decode(&[5, 6, 7], Outputs::Last);
                     n_loaded += 1;
