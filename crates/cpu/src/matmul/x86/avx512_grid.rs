@@ -8,13 +8,12 @@ use super::super::formats::grid::{
     self, Iq1M, Iq1S, Iq2S, Iq2Xs, Iq2Xxs, Iq3S, Iq3Xxs, even_signs, join, point,
 };
 use super::super::formats::{Format, Primitives};
-use super::super::kernels::{DIRECT_ROWS, Strip};
-use super::dot::{Dot, follow};
+use super::avx512_blocks::Blocks;
 use super::primitives::Avx2;
 
 /// How blocks of 256 values are taken apart. Functions are inlined where AVX-512 F, BW, DQ and VL are
 /// enabled, and `block` points to a whole block.
-pub(super) trait Blocks: Format {
+pub(super) trait Points: Format {
     /// Whether values have signs apart; if not, they have offsets.
     const SIGNS: bool;
 
@@ -49,7 +48,7 @@ pub(super) trait Blocks: Format {
     }
 }
 
-impl Blocks for Iq2Xxs {
+impl Points for Iq2Xxs {
     const SIGNS: bool = true;
     const FACTOR: f32 = 1.0 / 8.0;
     #[inline(always)]
@@ -82,7 +81,7 @@ impl Blocks for Iq2Xxs {
     }
 }
 
-impl Blocks for Iq2Xs {
+impl Points for Iq2Xs {
     const SIGNS: bool = true;
     const FACTOR: f32 = 1.0 / 8.0;
     #[inline(always)]
@@ -115,7 +114,7 @@ impl Blocks for Iq2Xs {
     }
 }
 
-impl Blocks for Iq2S {
+impl Points for Iq2S {
     const SIGNS: bool = true;
     const FACTOR: f32 = 1.0 / 8.0;
     #[inline(always)]
@@ -143,7 +142,7 @@ impl Blocks for Iq2S {
     }
 }
 
-impl Blocks for Iq3Xxs {
+impl Points for Iq3Xxs {
     const SIGNS: bool = true;
     const FACTOR: f32 = 1.0 / 4.0;
     #[inline(always)]
@@ -177,7 +176,7 @@ impl Blocks for Iq3Xxs {
     }
 }
 
-impl Blocks for Iq3S {
+impl Points for Iq3S {
     const SIGNS: bool = true;
     const FACTOR: f32 = 1.0;
     #[inline(always)]
@@ -210,7 +209,7 @@ impl Blocks for Iq3S {
     }
 }
 
-impl Blocks for Iq1S {
+impl Points for Iq1S {
     const SIGNS: bool = false;
     const FACTOR: f32 = 1.0 / 8.0;
     #[inline(always)]
@@ -251,7 +250,7 @@ impl Blocks for Iq1S {
     }
 }
 
-impl Blocks for Iq1M {
+impl Points for Iq1M {
     const SIGNS: bool = false;
     const FACTOR: f32 = 1.0 / 8.0;
     #[inline(always)]
@@ -358,75 +357,43 @@ unsafe fn nibbles(bytes: __m128i) -> __m128i {
     }
 }
 
-/// `n_rows` rows times `T` columns, whatever `D`: only there are dot products in 512-bit registers.
-///
-/// # Safety
-/// Inlined where AVX2, FMA, F16C and AVX-512 F, BW, DQ, VL and VNNI are enabled.
-#[inline(always)]
-pub(super) unsafe fn direct<F: Blocks, D: Dot, const T: usize>(
-    rows: &[u8],
-    n_rows: usize,
-    x: Codes<'_>,
-    out: &mut Strip,
-) {
-    const { assert!(F::LEN == 256) };
-    let n_blocks = x.cols / 256;
-    assert!(n_rows <= DIRECT_ROWS && rows.len() == n_rows * n_blocks * F::BYTES);
-    assert!(x.codes.len() >= T * n_blocks * 256 && x.sums.len() >= T * n_blocks * 16);
-    assert!(x.pairs.len() >= T * n_blocks * 8);
-    // SAFETY: lengths are checked above.
-    unsafe {
-        for r in 0..n_rows {
-            row::<F, T>(rows, n_blocks, r, x, out);
-        }
-    }
-}
-
-#[inline(always)]
-unsafe fn row<F: Blocks, const T: usize>(
-    rows: &[u8],
-    n_blocks: usize,
-    r: usize,
-    x: Codes<'_>,
-    out: &mut Strip,
-) {
-    // SAFETY: `direct` has checked that rows and columns have `n_blocks` blocks.
-    unsafe {
-        let mut acc = [_mm512_setzero_ps(); T];
-        for b in 0..n_blocks {
-            let block = rows.as_ptr().add((r * n_blocks + b) * F::BYTES);
-            follow(block, F::BYTES);
-            let sums = multiply::<F, T>(block, x, n_blocks, b);
+impl<F: Points> Blocks for F {
+    #[inline(always)]
+    unsafe fn add<const T: usize>(
+        block: *const u8,
+        x: Codes<'_>,
+        first: usize,
+        acc: &mut [__m512; T],
+    ) {
+        const { assert!(F::LEN == 256) };
+        // SAFETY: within the block and the columns.
+        unsafe {
+            let sums = multiply::<F, T>(block, x, first);
             let scale = Avx2::new().half(F::scale(block)) * F::FACTOR;
-            for t in 0..T {
-                let x_scale = x.pairs.get_unchecked((t * n_blocks + b) * 8)[0];
+            for (t, acc) in acc.iter_mut().enumerate() {
+                let x_scale = (*x.pairs.as_ptr().add((t * x.cols + first) / 32))[0];
                 let scale = _mm512_set1_ps(scale * x_scale);
-                acc[t] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sums[t]), scale, acc[t]);
+                *acc = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sums[t]), scale, *acc);
             }
         }
-        for t in 0..T {
-            out[t][r] = _mm512_reduce_add_ps(acc[t]);
-        }
     }
 }
 
-/// The products of a block and block `b` of each column, in lanes yet to be summed. Sums of a column
-/// are independent of the other columns.
+/// The products of a block and the 256 values from `first` of each column, in lanes yet to be summed.
 #[inline(always)]
-unsafe fn multiply<F: Blocks, const T: usize>(
+unsafe fn multiply<F: Points, const T: usize>(
     block: *const u8,
     x: Codes<'_>,
-    n_blocks: usize,
-    b: usize,
+    first: usize,
 ) -> [__m512i; T] {
-    // SAFETY: `direct` has checked that rows and columns have `n_blocks` blocks.
+    // SAFETY: within the block and the columns.
     unsafe {
         let scales = F::group_scales(block);
         let mut sums = [_mm512_setzero_si512(); T];
         if !F::SIGNS {
             let factors = _mm256_mullo_epi16(_mm256_cvtepu8_epi16(scales), F::offsets(block));
             for (t, sums) in sums.iter_mut().enumerate() {
-                let at = x.sums.as_ptr().add((t * n_blocks + b) * 16);
+                let at = x.sums.as_ptr().add((t * x.cols + first) / 16);
                 let products = _mm256_madd_epi16(factors, _mm256_loadu_si256(at.cast()));
                 *sums = _mm512_zextsi256_si512(products);
             }
@@ -443,7 +410,7 @@ unsafe fn multiply<F: Blocks, const T: usize>(
             let which = _mm_add_epi8(which, _mm_set1_epi8(4 * part as i8));
             let scale = _mm512_cvtepu8_epi32(_mm_shuffle_epi8(scales, which));
             for (t, sums) in sums.iter_mut().enumerate() {
-                let at = x.codes.as_ptr().add((t * n_blocks + b) * 256 + 64 * part);
+                let at = x.codes.as_ptr().add(t * x.cols + first + 64 * part);
                 let mut values = _mm512_loadu_si512(at.cast());
                 if F::SIGNS {
                     let zero = _mm512_setzero_si512();

@@ -6,7 +6,7 @@ use std::arch::x86_64::*;
 use super::super::activation::Codes;
 use super::super::formats::Format;
 use super::super::formats::table::{self, Nvfp4};
-use super::avx512_ternary::Blocks;
+use super::avx512_blocks::Blocks;
 use super::primitives::split_nibbles;
 
 impl Blocks for Nvfp4 {

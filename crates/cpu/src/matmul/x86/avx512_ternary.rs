@@ -4,27 +4,10 @@
 use std::arch::x86_64::*;
 
 use super::super::activation::Codes;
+use super::super::formats::Primitives;
 use super::super::formats::ternary::{Q1_0, Q2_0, Tq1_0, Tq2_0};
-use super::super::formats::{Format, Primitives};
-use super::super::kernels::{DIRECT_ROWS, Strip};
-use super::dot::{Dot, follow};
+use super::avx512_blocks::Blocks;
 use super::primitives::Avx2;
-
-/// How a block is multiplied.
-pub(super) trait Blocks: Format {
-    /// Adds the products of the block and of `LEN` values from `first` of each column, in lanes yet to
-    /// be summed. Sums of a column are independent of the other columns.
-    ///
-    /// # Safety
-    /// `block` points to a whole block, and columns have their values; inlined where AVX2, F16C and
-    /// AVX-512 F, BW, DQ, VL and VNNI are enabled.
-    unsafe fn add<const T: usize>(
-        block: *const u8,
-        x: Codes<'_>,
-        first: usize,
-        acc: &mut [__m512; T],
-    );
-}
 
 impl Blocks for Q1_0 {
     #[inline(always)]
@@ -214,37 +197,6 @@ unsafe fn add_scaled<const T: usize>(
             let x_scale = (*x.pairs.as_ptr().add((t * x.cols + first) / 32))[0];
             let scale = _mm512_mul_ps(scale, _mm512_set1_ps(x_scale));
             *acc = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dots[t]), scale, *acc);
-        }
-    }
-}
-
-/// `n_rows` rows times `T` columns, whatever `D`: only there are dot products in 512-bit registers.
-///
-/// # Safety
-/// Inlined where AVX2, FMA, F16C and AVX-512 F, BW, DQ, VL and VNNI are enabled.
-#[inline(always)]
-pub(super) unsafe fn direct<F: Blocks, D: Dot, const T: usize>(
-    rows: &[u8],
-    n_rows: usize,
-    x: Codes<'_>,
-    out: &mut Strip,
-) {
-    const { assert!(F::LEN >= 64) };
-    let row_bytes = x.cols / F::LEN * F::BYTES;
-    assert!(n_rows <= DIRECT_ROWS && rows.len() == n_rows * row_bytes);
-    assert!(x.codes.len() >= T * x.cols && x.pairs.len() >= T * x.cols / 32);
-    assert!(x.sums.len() >= T * x.cols / 16 && x.cols.is_multiple_of(F::LEN));
-    for (r, row) in rows.chunks_exact(row_bytes.max(1)).enumerate() {
-        // SAFETY: lengths are checked above.
-        unsafe {
-            let mut acc = [_mm512_setzero_ps(); T];
-            for (b, block) in row.chunks_exact(F::BYTES).enumerate() {
-                follow(block.as_ptr(), F::BYTES);
-                F::add(block.as_ptr(), x, b * F::LEN, &mut acc);
-            }
-            for t in 0..T {
-                out[t][r] = _mm512_reduce_add_ps(acc[t]);
-            }
         }
     }
 }

@@ -5,6 +5,7 @@
 
 mod avx2_tile;
 mod avx512_bf16;
+mod avx512_blocks;
 mod avx512_grid;
 mod avx512_legacy;
 mod avx512_nvfp4;
@@ -31,7 +32,7 @@ use primitives::Avx2;
 
 /// An instruction set's functions: the bodies compiled with its features.
 macro_rules! instruction_set {
-    ($module:ident, $features:literal, $simd:ty, $dot:ty, $codes_tile:ident, $float_tile:ident, $legacy:ident, $unpacked:ident, $grid:ident) => {
+    ($module:ident, $features:literal, $simd:ty, $dot:ty, $codes_tile:ident, $float_tile:ident, $legacy:ident, $unpacked:ident) => {
         mod $module {
             use super::*;
 
@@ -104,17 +105,6 @@ macro_rules! instruction_set {
             }
 
             #[target_feature(enable = $features)]
-            pub(super) fn grid_points<F: $grid::Blocks, const T: usize>(
-                rows: &[u8],
-                n_rows: usize,
-                x: Codes<'_>,
-                out: &mut Strip,
-            ) {
-                // SAFETY: this function's features are enough.
-                unsafe { $grid::direct::<F, $dot, T>(rows, n_rows, x, out) }
-            }
-
-            #[target_feature(enable = $features)]
             pub(super) fn unpack_floats<F: FloatFormat>(
                 rows: &[u8],
                 n_rows: usize,
@@ -184,15 +174,6 @@ macro_rules! instruction_set {
                 ])
             }
 
-            const fn grid_kernels<F: $grid::Blocks>() -> CodeKernels {
-                code_kernels::<F>([
-                    grid_points::<F, 1>,
-                    grid_points::<F, 2>,
-                    grid_points::<F, 3>,
-                    grid_points::<F, 4>,
-                ])
-            }
-
             pub(super) const fn float_kernels<F: FloatFormat>() -> FloatKernels {
                 FloatKernels {
                     ty: F::TY,
@@ -234,13 +215,13 @@ macro_rules! instruction_set {
                     kquant_kernels::<table::Iq4Xs>(),
                     legacy_kernels::<table::Mxfp4>(),
                     unpacked_kernels::<table::Nvfp4>(),
-                    grid_kernels::<grid::Iq1S>(),
-                    grid_kernels::<grid::Iq1M>(),
-                    grid_kernels::<grid::Iq2Xxs>(),
-                    grid_kernels::<grid::Iq2Xs>(),
-                    grid_kernels::<grid::Iq2S>(),
-                    grid_kernels::<grid::Iq3Xxs>(),
-                    grid_kernels::<grid::Iq3S>(),
+                    unpacked_kernels::<grid::Iq1S>(),
+                    unpacked_kernels::<grid::Iq1M>(),
+                    unpacked_kernels::<grid::Iq2Xxs>(),
+                    unpacked_kernels::<grid::Iq2Xs>(),
+                    unpacked_kernels::<grid::Iq2S>(),
+                    unpacked_kernels::<grid::Iq3Xxs>(),
+                    unpacked_kernels::<grid::Iq3S>(),
                     unpacked_kernels::<ternary::Q1_0>(),
                     unpacked_kernels::<ternary::Q2_0>(),
                     unpacked_kernels::<ternary::Tq1_0>(),
@@ -264,7 +245,6 @@ instruction_set!(
     avx2_tile,
     avx2_tile,
     direct_legacy,
-    direct_unpacked,
     direct_unpacked
 );
 instruction_set!(
@@ -275,7 +255,6 @@ instruction_set!(
     vex_tile,
     avx2_tile,
     direct_legacy,
-    direct_unpacked,
     direct_unpacked
 );
 instruction_set!(
@@ -286,7 +265,6 @@ instruction_set!(
     evex_tile,
     avx2_tile,
     direct_legacy,
-    direct_unpacked,
     direct_unpacked
 );
 instruction_set!(
@@ -297,7 +275,6 @@ instruction_set!(
     avx2_tile,
     avx512_tile,
     direct_legacy,
-    direct_unpacked,
     direct_unpacked
 );
 instruction_set!(
@@ -308,8 +285,7 @@ instruction_set!(
     avx512_tile,
     avx512_tile,
     avx512_legacy,
-    avx512_ternary,
-    avx512_grid
+    avx512_blocks
 );
 
 pub(super) use avx2::KERNELS as AVX2;
