@@ -7,20 +7,25 @@
 //!
 //! Activations are `f32` matrices, one row per token, that live in an arena of the backend and are
 //! freed together ([`Backend::release`]). Weights stay in the mapped model file, in their own
-//! [`TensorType`]. Keys and values live in pages of [`PAGE`] positions, recurrent
-//! states in slots, both owned by the backend.
+//! [`TensorType`]. Keys and values, and other rows kept of what was seen, live in pages of [`PAGE`]
+//! positions, recurrent states in slots, all owned by the backend.
 
 mod aligned;
 mod arena;
+mod cache;
 mod kv;
 mod moe;
 mod ops;
 mod recurrent;
 mod tensor;
+mod top_k;
 mod weight;
 
 pub use aligned::AlignedVec;
 pub use arena::HostArena;
+pub use cache::{
+    BlockPool, CacheAttention, CacheId, CacheSpec, Names, Scoring, Selection, Source, Visible,
+};
 pub use kv::{AttentionParams, KvId, KvSpec, KvType, KvTypes, Mask, PAGE, Span};
 pub use moe::{ExpertGate, ExpertLinear, Experts, Gating, Groups, Routing};
 pub use ops::{Activation, Backend, BackendError, Glu, RopeLayout};
@@ -29,4 +34,5 @@ pub use recurrent::{
     HeadSharing, LinearAttention, SelectiveScan, ShortConv, StateId, StateSpec, Update,
 };
 pub use tensor::{Mark, Tensor};
+pub use top_k::TopK;
 pub use weight::{Linear, Vector, Weight, WeightError};

@@ -2,6 +2,7 @@
 
 use thiserror::Error;
 
+use crate::cache::{BlockPool, CacheAttention, CacheId, CacheSpec, Selection};
 use crate::kv::{AttentionParams, KvId, KvSpec, KvType, Span};
 use crate::moe::{Experts, Routing};
 use crate::recurrent::{LinearAttention, SelectiveScan, ShortConv, StateId, StateSpec};
@@ -149,6 +150,12 @@ pub trait Backend: Send {
     /// Copies page `from` to page `to` of a store.
     fn kv_copy_page(&mut self, kv: KvId, from: u32, to: u32);
 
+    /// Creates a cache of rows, zeroed.
+    fn cache_create(&mut self, spec: CacheSpec) -> Result<CacheId, BackendError>;
+
+    /// Copies page `from` to page `to` of a cache.
+    fn cache_copy_page(&mut self, cache: CacheId, from: u32, to: u32);
+
     /// Creates a store of recurrent states.
     fn state_create(&mut self, spec: StateSpec) -> Result<StateId, BackendError>;
 
@@ -175,6 +182,9 @@ pub trait Backend: Send {
 
     /// `acc *= x`, in place, element by element; one row of `x` serves all rows of `acc`.
     fn mul_assign(&mut self, acc: Tensor, x: Tensor);
+
+    /// `x += value`, in place.
+    fn offset(&mut self, x: Tensor, value: f32);
 
     /// `x *= factor`, in place.
     fn scale(&mut self, x: Tensor, factor: f32);
@@ -236,6 +246,11 @@ pub trait Backend: Send {
         eps: f32,
     ) -> Tensor;
 
+    /// Makes matrices nearly doubly stochastic, in place (Sinkhorn & Knopp 1967). A row of `x` is a
+    /// matrix `[n][n]`, of whose rows it takes the softmax and adds `eps`. Then it divides columns
+    /// by their sum plus `eps`, and `rounds - 1` times rows and columns in turn.
+    fn sinkhorn(&mut self, x: Tensor, n: usize, rounds: usize, eps: f32);
+
     /// `x = clamp(x, -limit, limit)`, in place.
     fn clamp(&mut self, x: Tensor, limit: f32);
 
@@ -275,6 +290,22 @@ pub trait Backend: Send {
         batch: &[Span<'_>],
         params: &AttentionParams,
     ) -> Tensor;
+
+    /// Stores a row of `x` for each block of positions that the batch completes, see
+    /// [`Span::completes`], span after span.
+    fn cache_write(&mut self, cache: CacheId, x: Tensor, batch: &[Span<'_>]);
+
+    /// Pools the blocks of positions that the batch completes: a row for each, span after span, see
+    /// [`BlockPool`].
+    fn pool_blocks(&mut self, pool: &BlockPool<'_>, state: StateId, batch: &[Span<'_>]) -> Tensor;
+
+    /// Chooses cached rows for the rows of the batch, see [`Selection`]:
+    /// `[rows][n_sets * capacity]`. Rows of no span have unspecified contents.
+    fn select(&mut self, selection: &Selection, keys: CacheId, batch: &[Span<'_>]) -> Tensor;
+
+    /// Attention to cached rows, see [`CacheAttention`]: `[rows][n_head * head_dim_v]`. Rows of no
+    /// span have unspecified contents.
+    fn attention_to_cache(&mut self, attention: &CacheAttention<'_>, batch: &[Span<'_>]) -> Tensor;
 
     /// What changed from each row to the one before it in its sequence: `out[i] = x[i - 1] - x[i]`,
     /// with zeros before the first. The state is the last row.

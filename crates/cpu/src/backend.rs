@@ -1,18 +1,20 @@
 //! The backend: shapes are checked, and work is cut and given to the threads.
 
 use backend::{
-    Activation, AttentionParams, Backend, BackendError, ExpertGate, Experts, Glu, HostArena, KvId,
-    KvSpec, Linear, LinearAttention, Mark, RopeLayout, Routing, SelectiveScan, ShortConv, Span,
-    StateId, StateSpec, Tensor, Vector, Weight,
+    Activation, AttentionParams, Backend, BackendError, BlockPool, CacheAttention, CacheId,
+    CacheSpec, ExpertGate, Experts, Glu, HostArena, KvId, KvSpec, Linear, LinearAttention, Mark,
+    RopeLayout, Routing, Scoring, Selection, SelectiveScan, ShortConv, Span, StateId, StateSpec,
+    Tensor, Vector, Visible, Weight,
 };
 
 use crate::attention::Attention;
+use crate::cache::{self, Caches};
 use crate::isa::Isa;
 use crate::limits::Limits;
 use crate::matmul;
 use crate::ops::{
     GatedUnit, GaussianTop, JoinRow, Map, MapOp, MatchLength, MixStreams, Norm, Rope, Rows,
-    RowsMut, Softmax, Zip, ZipOp, deinterleave,
+    RowsMut, Softmax, Zip, ZipOp, deinterleave, sinkhorn,
 };
 use crate::pool::Pool;
 use crate::recurrent::{self, States};
@@ -38,6 +40,7 @@ pub struct CpuOptions {
 pub struct Cpu {
     arena: HostArena,
     attention: Attention,
+    caches: Caches,
     states: States,
     matmul: matmul::Scratch,
     level: Level,
@@ -55,6 +58,7 @@ impl Cpu {
         Self {
             arena: HostArena::default(),
             attention: Attention::new(pool.threads()),
+            caches: Caches::new(pool.threads()),
             states: States::default(),
             matmul: matmul::Scratch::default(),
             level: Level::new(options.isa.unwrap_or_else(Isa::detect)),
@@ -261,6 +265,14 @@ impl Backend for Cpu {
         self.attention.copy_page(kv, from, to);
     }
 
+    fn cache_create(&mut self, spec: CacheSpec) -> Result<CacheId, BackendError> {
+        self.caches.create(spec)
+    }
+
+    fn cache_copy_page(&mut self, cache: CacheId, from: u32, to: u32) {
+        self.caches.copy_page(cache, from, to);
+    }
+
     fn state_create(&mut self, spec: StateSpec) -> Result<StateId, BackendError> {
         self.states.create(spec)
     }
@@ -317,6 +329,10 @@ impl Backend for Cpu {
             return self.map(acc, MapOp::Square);
         }
         self.zip(acc, x, ZipOp::Mul);
+    }
+
+    fn offset(&mut self, x: Tensor, value: f32) {
+        self.map(x, MapOp::Offset(value));
     }
 
     fn scale(&mut self, x: Tensor, factor: f32) {
@@ -429,6 +445,12 @@ impl Backend for Cpu {
         self.norm(x, group, true, weight, bias, eps)
     }
 
+    fn sinkhorn(&mut self, x: Tensor, n: usize, rounds: usize, eps: f32) {
+        assert_eq!(x.cols(), n * n, "{n}x{n} matrices");
+        let data = &mut self.arena.data_mut()[x.offset()..x.end()];
+        for_row_chunks(&self.pool, data, x, |_, x| sinkhorn(x, n, rounds, eps));
+    }
+
     fn clamp(&mut self, x: Tensor, limit: f32) {
         self.map(x, MapOp::Clamp(limit));
     }
@@ -511,6 +533,51 @@ impl Backend for Cpu {
         let (below, data) = self.arena.split(out);
         let q = rows_of(below, q);
         self.attention.attend(&self.pool, self.level, kv, q, batch, params, data);
+        out
+    }
+
+    fn cache_write(&mut self, cache: CacheId, x: Tensor, batch: &[Span<'_>]) {
+        let rows = rows_of(self.arena.data(), x);
+        self.caches.write(&self.pool, self.level, cache, rows, x.rows(), batch);
+    }
+
+    fn pool_blocks(&mut self, pool: &BlockPool<'_>, state: StateId, batch: &[Span<'_>]) -> Tensor {
+        let n_rows = batch.iter().map(|span| span.completes(pool.block).len()).sum();
+        let out = self.arena.alloc(n_rows, pool.width());
+        let (below, data) = self.arena.split(out);
+        let rows = |t| rows_of(below, t);
+        let (values, scores) = (rows(pool.values), pool.scores.map(rows));
+        let inputs = cache::PoolInputs { pool, values, scores };
+        let states = self.states.values(state, pool.state_rows() * pool.state_cols());
+        cache::pool_blocks(&self.pool, self.level, inputs, states, batch, data);
+        out
+    }
+
+    fn select(&mut self, selection: &Selection, keys: CacheId, batch: &[Span<'_>]) -> Tensor {
+        let capacity = selection.capacity(self.caches.stride(keys), batch);
+        let out = self.arena.alloc(selection.q.rows(), selection.n_sets() * capacity);
+        let (below, data) = self.arena.split(out);
+        let weights = match selection.scoring {
+            Scoring::Rectified(weights) => Some(rows_of(below, weights)),
+            Scoring::Blocks { .. } => None,
+        };
+        let q = rows_of(below, selection.q);
+        let inputs = cache::SelectionInputs { selection, q, weights };
+        self.caches.select(&self.pool, self.level, inputs, keys, batch, capacity, data);
+        out
+    }
+
+    fn attention_to_cache(&mut self, attention: &CacheAttention<'_>, batch: &[Span<'_>]) -> Tensor {
+        let cols = attention.n_head * attention.head_dim_v;
+        let out = self.arena.alloc(attention.q.rows(), cols);
+        let (below, data) = self.arena.split(out);
+        let names = attention.sources.iter().map(|source| match source.rows {
+            Visible::Chosen { names, .. } => Some(rows_of(below, names)),
+            Visible::Last(_) => None,
+        });
+        let (names, q) = (names.collect(), rows_of(below, attention.q));
+        let inputs = cache::AttentionInputs { attention, q, names };
+        self.caches.attend(&self.pool, self.level, &inputs, batch, data);
         out
     }
 

@@ -2,6 +2,7 @@
 
 mod attention;
 mod backend;
+mod cache;
 pub mod host;
 pub mod isa;
 pub mod limits;

@@ -1,78 +1,16 @@
 //! Every operation against the `reference` backend, on every instruction set of this machine and
 //! several numbers of threads.
 
+mod common;
+
 use backend::{
     Activation, AttentionParams, Backend, ExpertGate, ExpertLinear, Experts, Glu, KvSpec, KvType,
-    KvTypes, Linear, Mask, PAGE, RopeLayout, Routing, Span, Tensor, TensorType, Vector, Weight,
+    KvTypes, Linear, Mask, PAGE, RopeLayout, Routing, Span, TensorType, Vector, Weight,
 };
+use common::{Random, compare, download};
 use cpu::isa::Isa;
 use cpu::{Cpu, CpuOptions};
 use reference::Reference;
-
-/// A small generator: xorshift64*.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 16
-    }
-
-    fn below(&mut self, n: usize) -> usize {
-        (self.next() % n as u64) as usize
-    }
-
-    /// Roughly normal values.
-    fn values(&mut self, n: usize) -> Vec<f32> {
-        let mut uniform = || (self.next() & 0xffff) as f32 / 32768.0 - 1.0;
-        (0..n).map(|_| (uniform() + uniform() + uniform()) * 1.2).collect()
-    }
-}
-
-fn download(b: &mut dyn Backend, t: Tensor) -> Vec<f32> {
-    let mut out = vec![0.0; t.rows() * t.cols()];
-    b.download(t, &mut out);
-    out
-}
-
-/// Runs `case` on the judge and on all others. Results may differ by `relative` times the
-/// greatest expected value of a vector of `group`, and by `absolute`; numbers of threads make no difference at all.
-fn compare(
-    name: &str,
-    group: usize,
-    [relative, absolute]: [f32; 2],
-    case: impl Fn(&mut dyn Backend) -> Vec<f32>,
-) {
-    let expected = case(&mut Reference::new());
-    assert!(!expected.is_empty());
-    for isa in Isa::available() {
-        let mut first: Option<Vec<f32>> = None;
-        for threads in 1..=3 {
-            let options = CpuOptions { threads: Some(threads), isa: Some(isa), ..<_>::default() };
-            let found = case(&mut Cpu::new(options));
-            let bits = |v: &[f32]| v.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
-            match &first {
-                Some(first) => {
-                    assert!(bits(first) == bits(&found), "{name}, {isa}: {threads} threads differ");
-                }
-                None => {
-                    assert_eq!(found.len(), expected.len());
-                    let groups = expected.chunks(group).zip(found.chunks(group)).enumerate();
-                    for (i, (expected, found)) in groups {
-                        let most = expected.iter().fold(0f32, |m, v| m.max(v.abs()));
-                        for (e, f) in expected.iter().zip(found) {
-                            let bound = relative * most + absolute;
-                            assert!((e - f).abs() <= bound, "{name}, {isa}: {f} for {e} in {i}");
-                        }
-                    }
-                    first = Some(found);
-                }
-            }
-        }
-    }
-}
 
 /// Odd shapes, and one that is given to several threads.
 const SHAPES: [(usize, usize); 6] = [(1, 1), (1, 576), (3, 17), (5, 64), (2, 100), (67, 1031)];
@@ -80,7 +18,7 @@ const SHAPES: [(usize, usize); 6] = [(1, 1), (1, 576), (3, 17), (5, 64), (2, 100
 #[test]
 fn elementwise_of_dense_and_strided_operands() {
     for (rows, cols) in SHAPES {
-        let mut random = Random(7 + cols as u64);
+        let mut random = Random::new(7 + cols as u64);
         let a = random.values(rows * (cols + 3));
         let b = random.values(rows * (cols + 5));
         let factors = random.values(rows);
@@ -134,7 +72,7 @@ fn activations_and_gated_units() {
         Glu::Situ { beta: 0.5, up_beta: 0.0 },
     ];
     for (rows, cols) in SHAPES {
-        let mut random = Random(cols as u64 + 1);
+        let mut random = Random::new(cols as u64 + 1);
         let x: Vec<f32> = random.values(rows * 2 * cols).iter().map(|v| v * v * v).collect();
         let largest = x.iter().fold(0f32, |largest, v| largest.max(v.abs()));
         for kind in kinds {
@@ -177,7 +115,7 @@ fn rms_norm_of_rows_and_groups() {
     for (rows, groups, group) in
         [(1, 1, 576), (1, 9, 64), (3, 5, 17), (2, 2, 1), (4, 3, 80), (130, 3, 128)]
     {
-        let mut random = Random(group as u64);
+        let mut random = Random::new(group as u64);
         let x = random.values(rows * (groups * group + 2));
         let weight = Vector::new(random.values(group));
         for weight in [None, Some(&weight)] {
@@ -193,7 +131,7 @@ fn rms_norm_of_rows_and_groups() {
 #[test]
 fn layer_norm_with_parameters_of_one_or_all_groups() {
     for (rows, groups, group) in [(1, 1, 576), (3, 5, 17), (4, 3, 80), (130, 3, 128)] {
-        let mut random = Random(group as u64);
+        let mut random = Random::new(group as u64);
         let x: Vec<f32> = random.values(rows * groups * group).iter().map(|v| v + 5.0).collect();
         let one = Vector::new(random.values(group));
         let all = Vector::new(random.values(groups * group));
@@ -212,7 +150,7 @@ fn layer_norm_with_parameters_of_one_or_all_groups() {
 #[test]
 fn products_of_heads() {
     for (rows, n_head, n_in, n_out) in [(1, 1, 64, 32), (5, 4, 32, 24), (40, 3, 64, 130)] {
-        let mut random = Random(rows as u64 + 41);
+        let mut random = Random::new(rows as u64 + 41);
         let x = random.values(rows * (n_head * n_in + 3));
         let weight = weight(&mut random, TensorType::F32, [n_in, n_out, n_head]);
         let name = format!("products of {n_head} heads, {rows} rows");
@@ -227,7 +165,7 @@ fn products_of_heads() {
 #[test]
 fn softmax_of_rows() {
     for (rows, cols) in SHAPES {
-        let x = Random(31 + cols as u64).values(rows * (cols + 1));
+        let x = Random::new(31 + cols as u64).values(rows * (cols + 1));
         compare(&format!("softmax {rows}x{cols}"), cols, [2e-6, 1e-9], |backend| {
             let x = backend.upload(&x, cols + 1).columns(1..cols + 1);
             backend.scale(x, 30.0);
@@ -241,7 +179,7 @@ fn softmax_of_rows() {
 #[test]
 fn scaled_addition() {
     for (rows, cols) in SHAPES {
-        let mut random = Random(19 + cols as u64);
+        let mut random = Random::new(19 + cols as u64);
         let x = random.values(rows * (2 * cols + 1));
         compare(&format!("scaled addition {rows}x{cols}"), cols, [1e-6, 1e-6], |backend| {
             let x = backend.upload(&x, 2 * cols + 1);
@@ -259,7 +197,7 @@ fn scaled_addition() {
 #[test]
 fn products_with_parameters_and_concatenation() {
     for (rows, cols) in SHAPES {
-        let mut random = Random(21 + cols as u64);
+        let mut random = Random::new(21 + cols as u64);
         let a = random.values(rows * (cols + 3));
         let b = random.values(rows * 2);
         let weight = Vector::new(random.values(cols));
@@ -277,7 +215,7 @@ fn products_with_parameters_and_concatenation() {
 fn streams_mixed_by_rows() {
     for (rows, width) in SHAPES {
         for (m, n) in [(4, 4), (1, 4), (4, 1), (3, 2)] {
-            let mut random = Random((23 + width * m + n) as u64);
+            let mut random = Random::new((23 + width * m + n) as u64);
             let x = random.values(rows * (m * width + 1));
             let coefs = random.values(rows * (n * m + 2));
             let name = format!("{m} to {n} streams {rows}x{width}");
@@ -294,7 +232,7 @@ fn streams_mixed_by_rows() {
 #[test]
 fn lengths_of_groups_and_sparsity_of_rows() {
     for (rows, cols) in SHAPES {
-        let mut random = Random(29 + cols as u64);
+        let mut random = Random::new(29 + cols as u64);
         let mut x = random.values(rows * (3 * cols + 1));
         x[1..cols + 1].fill(0.0);
         let target = random.values(rows * (cols + 2));
@@ -323,7 +261,7 @@ fn rope_of_parts_of_heads() {
         (2, 1, 320, 300),
         (70, 4, 128, 128),
     ] {
-        let mut random = Random(head_dim as u64);
+        let mut random = Random::new(head_dim as u64);
         let x = random.values(rows * (heads * head_dim + 1));
         let angles: Vec<f32> = random
             .values(rows * turned / 2)
@@ -344,7 +282,7 @@ fn rope_of_parts_of_heads() {
 
 #[test]
 fn embed_and_gather() {
-    let mut random = Random(3);
+    let mut random = Random::new(3);
     let (rows, cols) = (50, 96);
     let table = weight(&mut random, TensorType::Q8_0, [cols, rows, 1]);
     for n in [1, 7, 400] {
@@ -373,7 +311,7 @@ fn linear_side_by_side() {
     // Integer types also round the input, to 8 bits.
     for (ty, tolerance) in [(TensorType::F32, 1e-6), (TensorType::Q8_0, 1e-2)] {
         for (rows, cols) in [(1, 576), (3, 64), (70, 96)] {
-            let mut random = Random(rows as u64);
+            let mut random = Random::new(rows as u64);
             let x = random.values(rows * (cols + 1));
             let first = Linear::plain(weight(&mut random, ty, [cols, 130, 1]));
             let second = Linear {
@@ -396,7 +334,7 @@ fn mixtures_of_experts() {
     for (rows, gated, weigh_input) in
         [(1, true, false), (1, true, true), (5, false, false), (40, true, true), (40, true, false)]
     {
-        let mut random = Random(rows as u64);
+        let mut random = Random::new(rows as u64);
         let x = random.values(rows * n_embd);
         let logits = random.values(rows * n_expert);
         let mut linear = |n_in, n_out| {
@@ -454,7 +392,7 @@ impl AttentionCase {
             params.softcap,
             params.sinks.is_some()
         );
-        let mut random = Random(seed);
+        let mut random = Random::new(seed);
         let mut pages: Vec<u32> = (0..64).collect();
         (0..pages.len()).for_each(|i| pages.swap(i, i + random.below(64 - i)));
         let mut pages = pages.chunks(12);
@@ -564,7 +502,7 @@ fn attention_over_shapes_masks_and_lengths() {
 
 #[test]
 fn attention_with_caps_slopes_and_sinks() {
-    let mut random = Random(5);
+    let mut random = Random::new(5);
     for (n_head, n_head_kv, head_dim) in [(4, 2, 256), (3, 3, 1), (16, 1, 16), (64, 1, 20)] {
         for rows in [1, 40] {
             let sinks = Some(Vector::new(random.values(n_head)));
@@ -608,7 +546,7 @@ fn attention_with_caps_slopes_and_sinks() {
 #[test]
 fn attention_is_the_same_in_any_batch() {
     let (n_head, n_head_kv, head_dim, len) = (6, 2, 64, 333);
-    let mut random = Random(11);
+    let mut random = Random::new(11);
     let k = random.values(len * n_head_kv * head_dim);
     let v = random.values(len * n_head_kv * head_dim);
     let q = random.values(len * n_head * head_dim);

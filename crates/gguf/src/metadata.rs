@@ -199,6 +199,11 @@ impl Metadata {
         self.items(key, "array of u32", |value| as_integer(key, "u32", value))
     }
 
+    /// An array of integers that are not negative, if present.
+    pub fn u64s(&self, key: &str) -> Result<Option<Vec<u64>>, Error> {
+        self.items(key, "array of u64", |value| as_integer(key, "u64", value))
+    }
+
     /// An array of integers that fit in `i32`, if present.
     pub fn i32s(&self, key: &str) -> Result<Option<Vec<i32>>, Error> {
         self.items(key, "array of i32", |value| as_integer(key, "i32", value))

@@ -39,6 +39,8 @@ pub struct Context {
     backend: Box<dyn Backend>,
     memory: Memory,
     sequences: Vec<Sequence>,
+    /// Of the rows of the next batch.
+    features: Vec<f32>,
     output: Vec<f32>,
 }
 
@@ -64,7 +66,7 @@ impl Context {
         let n_sequences = n_sequences.max(1);
         let mut memory = Memory::new(&*model, &mut *backend, n_ctx, n_sequences, types.into())?;
         let sequences = (0..n_sequences).filter_map(|_| memory.begin()).collect();
-        Ok(Self { model, backend, memory, sequences, output: Vec::new() })
+        Ok(Self { model, backend, memory, sequences, features: Vec::new(), output: Vec::new() })
     }
 
     /// Positions in memory.
@@ -138,6 +140,41 @@ impl Context {
         self.decode_batch(&[Part { sequence: 0, tokens, outputs }])
     }
 
+    /// As [`Context::decode`], with features for each token: what a draft model has made of its
+    /// target's ([`Context::fuse`]), or the part that a token has in a decision (see `arch::clef`).
+    ///
+    /// # Errors
+    /// As [`Context::decode`], and features of another width than the model's.
+    pub fn decode_with(
+        &mut self,
+        tokens: &[u32],
+        features: &[f32],
+        outputs: Outputs,
+    ) -> Result<&mut [f32], Error> {
+        check_width(features.len(), tokens.len(), self.model.feature_width())?;
+        self.features = features.to_vec();
+        self.decode(tokens, outputs)
+    }
+
+    /// What a draft model makes of its target's features, row after row; `None` for others.
+    ///
+    /// # Errors
+    /// Features that are not whole rows.
+    pub fn fuse(&mut self, features: &[f32]) -> Result<Option<Vec<f32>>, Error> {
+        let model = self.model.clone();
+        let Some(fusion) = model.fusion() else { return Ok(None) };
+        let width = fusion.width();
+        check_width(features.len(), features.len() / width, width)?;
+        let mark = self.backend.mark();
+        let features = self.backend.upload(features, width);
+        let mut cx = Forward::new(&mut *self.backend, &self.memory, &[], &[], &[]);
+        let fused = fusion.forward(&mut cx, features);
+        let mut out = vec![0.0; fused.rows() * fused.cols()];
+        self.backend.download(fused, &mut out);
+        self.backend.release(mark);
+        Ok(Some(out))
+    }
+
     /// Evaluates the parts of different sequences as one batch and returns the outputs asked for,
     /// part after part.
     ///
@@ -145,6 +182,7 @@ impl Context {
     /// Where a sequence has several parts, or doesn't exist.
     pub fn decode_batch(&mut self, parts: &[Part<'_>]) -> Result<&mut [f32], Error> {
         let tokens: Vec<u32> = parts.iter().flat_map(|part| part.tokens).copied().collect();
+        let features = std::mem::take(&mut self.features);
         let shape = self.model.shape();
         if let Some(&id) = tokens.iter().find(|&&id| id as usize >= shape.n_vocab) {
             return Err(Error::Token { id, n_vocab: shape.n_vocab });
@@ -171,7 +209,10 @@ impl Context {
             spans.push(Span { rows, pos, pages: sequence.pages(), slot });
         }
         let mark = self.backend.mark();
-        let mut cx = Forward::new(&mut *self.backend, &self.memory, &tokens, &spans, &wanted);
+        let width = features.len().checked_div(tokens.len()).filter(|&width| width > 0);
+        let features = width.map(|width| self.backend.upload(&features, width));
+        let mut cx = Forward::new(&mut *self.backend, &self.memory, &tokens, &spans, &wanted)
+            .with_features(features);
         let result = self.model.forward(&mut cx);
         self.output.resize(wanted.len() * shape.output_width(), 0.0);
         self.backend.download(result, &mut self.output);
@@ -196,4 +237,11 @@ impl Context {
         self.clear();
         Ok(Some(pooled))
     }
+}
+
+fn check_width(n: usize, rows: usize, width: usize) -> Result<(), Error> {
+    if n == rows * width && width > 0 {
+        return Ok(());
+    }
+    Err(Error::Features { n, rows, width })
 }

@@ -65,6 +65,16 @@ pub enum Error {
         /// Size of the vocabulary.
         n_vocab: usize,
     },
+    /// Features that don't fit the model.
+    #[error("{n} values of features for {rows} rows; the model takes {width} for each")]
+    Features {
+        /// Values given.
+        n: usize,
+        /// Rows that they are for.
+        rows: usize,
+        /// Values that the model takes for each; 0 for models without features.
+        width: usize,
+    },
     /// The model produced NaN or infinity.
     #[error(
         "the model produced NaN or infinite values; the file's weights are damaged or overflow"

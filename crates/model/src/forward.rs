@@ -4,8 +4,8 @@ use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use backend::{
-    AttentionParams, Backend, Linear, LinearAttention, SelectiveScan, ShortConv, Span, Tensor,
-    Weight,
+    AttentionParams, Backend, BlockPool, CacheAttention, Linear, LinearAttention, Selection,
+    SelectiveScan, ShortConv, Source, Span, Tensor, Visible, Weight,
 };
 
 use crate::blocks::rope::{Rope, RopeTable};
@@ -20,6 +20,7 @@ pub struct Forward<'a> {
     spans: &'a [Span<'a>],
     outputs: &'a [usize],
     ropes: Vec<(Arc<Rope>, RopeTable)>,
+    features: Option<Tensor>,
     /// A tensor that one layer leaves for later ones.
     pub shared: Option<Tensor>,
 }
@@ -35,12 +36,47 @@ impl<'a> Forward<'a> {
         outputs: &'a [usize],
     ) -> Self {
         debug_assert_eq!(spans.iter().map(|span| span.rows.len()).sum::<usize>(), tokens.len());
-        Self { backend, memory, tokens, spans, outputs, ropes: Vec::new(), shared: None }
+        Self {
+            backend,
+            memory,
+            tokens,
+            spans,
+            outputs,
+            ropes: Vec::new(),
+            features: None,
+            shared: None,
+        }
+    }
+
+    /// The same with features of each row.
+    pub fn with_features(self, features: Option<Tensor>) -> Self {
+        Self { features, ..self }
+    }
+
+    /// Whether rows have features.
+    pub fn has_features(&self) -> bool {
+        self.features.is_some()
+    }
+
+    /// The rows' features, `[rows][width]`; zeros where there are none.
+    pub fn features(&mut self, width: usize) -> Tensor {
+        match self.features {
+            Some(features) => features,
+            None => self.backend.upload(&vec![0.0; self.tokens.len() * width], width),
+        }
     }
 
     /// The batch's tokens.
     pub fn tokens(&self) -> &'a [u32] {
         self.tokens
+    }
+
+    /// The tokens of the batch's rows, or where there are fewer rows of those whose output is wanted.
+    pub fn tokens_of(&self, n_rows: usize) -> Vec<u32> {
+        match n_rows == self.tokens.len() {
+            true => self.tokens.to_vec(),
+            false => self.outputs.iter().map(|&row| self.tokens[row]).collect(),
+        }
     }
 
     /// Embeddings of the batch's tokens, `[rows][n_embd]`.
@@ -104,6 +140,11 @@ impl<'a> Forward<'a> {
         self.backend.attention(q, kv, self.spans, params)
     }
 
+    /// Stores the batch's keys and values in layer `il`.
+    pub fn remember(&mut self, il: usize, k: Tensor, v: Tensor) {
+        self.backend.kv_write(self.memory.layer(il), k, v, self.spans);
+    }
+
     /// Attends to what layer `il` has stored; `q` has all rows of the batch or only those whose
     /// output is wanted.
     pub fn attend_shared(&mut self, il: usize, q: Tensor, params: &AttentionParams) -> Tensor {
@@ -148,6 +189,90 @@ impl<'a> Forward<'a> {
             Some(Span { rows: to..to + 1, pos, ..span.clone() })
         })
         .collect()
+    }
+
+    /// Stores a row of `x` for each block that the batch completes in cache `index` of layer `il`.
+    pub fn cache_write(&mut self, x: Tensor, [il, index]: [usize; 2]) {
+        self.backend.cache_write(self.memory.cache(il, index), x, self.spans);
+    }
+
+    /// Pools the blocks that the batch completes, with state `index` of layer `il`.
+    pub fn pool_blocks(&mut self, pool: &BlockPool<'_>, [il, index]: [usize; 2]) -> Tensor {
+        self.backend.pool_blocks(pool, self.memory.state(il, index), self.spans)
+    }
+
+    /// The rotations of the first positions of the blocks that the batch completes.
+    pub fn block_rope_table(&mut self, rope: &Rope, stride: usize) -> RopeTable {
+        let blocks = self.spans.iter().flat_map(|span| span.completes(stride));
+        let positions = blocks.map(|block| (block * stride) as f64);
+        rope.table_at(self.backend, positions, self.memory.n_ctx())
+    }
+
+    /// The rotations that turn the batch's positions back.
+    pub fn reverse_rope_table(&mut self, rope: &Rope) -> RopeTable {
+        let positions = self.spans.iter().flat_map(|span| span.pos..span.len());
+        rope.table_at(self.backend, positions.map(|pos| -(pos as f64)), self.memory.n_ctx())
+    }
+
+    /// Names cached rows of cache `index` of layer `il` for the rows of the batch from position
+    /// `first` on; `None` where there are none.
+    pub fn select(
+        &mut self,
+        selection: &Selection,
+        [il, index]: [usize; 2],
+        first: usize,
+    ) -> Option<Tensor> {
+        let [_, spans] = self.split_spans(first);
+        let keys = self.memory.cache(il, index);
+        (!spans.is_empty()).then(|| self.backend.select(selection, keys, &spans))
+    }
+
+    /// Caches of layer `il` to attend to, those of keys and of values.
+    pub fn source(&self, il: usize, [keys, values]: [usize; 2], rows: Visible) -> Source {
+        let [keys, values] = [keys, values].map(|index| self.memory.cache(il, index));
+        Source { keys, values, rows }
+    }
+
+    /// Attends to cached rows.
+    pub fn attend_to_cache(&mut self, attention: &CacheAttention<'_>) -> Tensor {
+        self.backend.attention_to_cache(attention, self.spans)
+    }
+
+    /// Attends to cached rows, from position `first` on only to those `chosen` of the first source.
+    pub fn attend_to_chosen(
+        &mut self,
+        attention: &CacheAttention<'_>,
+        first: usize,
+        chosen: Visible,
+    ) -> Tensor {
+        let [before, after] = self.split_spans(first);
+        let mut sources = attention.sources.to_vec();
+        sources.iter_mut().take(1).for_each(|source| source.rows = chosen);
+        let sparse = CacheAttention { sources: &sources, ..*attention };
+        let of_chosen = self.backend.attention_to_cache(&sparse, &after);
+        if before.is_empty() {
+            return of_chosen;
+        }
+        let out = self.backend.attention_to_cache(attention, &before);
+        for rows in after.into_iter().map(|span| span.rows) {
+            self.backend.assign(out.row_range(rows.clone()), of_chosen.row_range(rows));
+        }
+        out
+    }
+
+    /// The parts of spans before position `first` and from there on.
+    fn split_spans(&self, first: usize) -> [Vec<Span<'a>>; 2] {
+        let cut =
+            |span: &Span<'a>| span.rows.start + first.saturating_sub(span.pos).min(span.rows.len());
+        let before =
+            self.spans.iter().map(|span| Span { rows: span.rows.start..cut(span), ..span.clone() });
+        let after = self.spans.iter().map(|span| {
+            let rows = cut(span)..span.rows.end;
+            Span { pos: span.pos + rows.start - span.rows.start, rows, ..span.clone() }
+        });
+        let some =
+            |spans: Vec<Span<'a>>| spans.into_iter().filter(|span| !span.rows.is_empty()).collect();
+        [some(before.collect()), some(after.collect())]
     }
 
     /// Only the rows whose output is wanted.

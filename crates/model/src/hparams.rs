@@ -87,6 +87,11 @@ impl<'a> Keys<'a> {
         Ok(self.metadata.u32s(&key)?.ok_or_else(missing)?)
     }
 
+    /// An optional array of numbers.
+    pub fn numbers(&self, key: &str) -> Result<Option<Vec<u64>>, Error> {
+        Ok(self.metadata.u64s(&self.full(key))?)
+    }
+
     /// A value per layer: one number for all, or an array with one for each.
     pub fn per_layer(&self, key: &str, n_layer: usize) -> Result<Option<Vec<usize>>, Error> {
         let full = self.full(key);

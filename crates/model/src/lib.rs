@@ -16,11 +16,12 @@ mod source;
 mod weights;
 
 pub use arch::{load, supported};
+pub use blocks::draft::Fusion;
 pub use blocks::pooling::Pooling;
 pub use context::{Context, Outputs, Part};
 pub use error::Error;
 pub use forward::Forward;
-pub use memory::{KvShape, Memory, Sequence};
+pub use memory::{CacheShape, KvShape, Memory, Sequence};
 
 use backend::Tensor;
 
@@ -44,6 +45,8 @@ pub struct Shape {
     pub n_ctx_train: usize,
     /// Keys and values that each layer stores.
     pub kv: Vec<KvShape>,
+    /// What else each layer caches of positions.
+    pub caches: Vec<Vec<CacheShape>>,
     /// Sizes of each layer's recurrent states, in values.
     pub states: Vec<Vec<usize>>,
     /// What the forward pass yields.
@@ -70,6 +73,16 @@ impl Shape {
 pub trait Model: Send + Sync {
     /// Its sizes.
     fn shape(&self) -> &Shape;
+
+    /// Values that tokens may come with besides their ids, see [`Context::decode_with`].
+    fn feature_width(&self) -> usize {
+        0
+    }
+
+    /// How a draft model reads its target's features.
+    fn fusion(&self) -> Option<&Fusion> {
+        None
+    }
 
     /// Evaluates the batch in `cx` and returns one row per output asked for,
     /// `[outputs][Shape::output_width]`.

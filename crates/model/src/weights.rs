@@ -1,6 +1,6 @@
 //! Weights by name, with their shapes checked.
 
-use backend::{ExpertLinear, Linear, Vector, Weight};
+use backend::{ExpertLinear, Linear, TensorType, Vector, Weight, WeightError};
 use gguf::{Gguf, TensorInfo};
 
 use crate::error::Error;
@@ -20,7 +20,12 @@ impl<'a> Weights<'a> {
 
     /// The tensors of layer `il`.
     pub fn layer(&self, il: usize) -> Self {
-        Self { gguf: self.gguf, prefix: format!("blk.{il}.") }
+        self.named(format!("blk.{il}."))
+    }
+
+    /// The tensors whose names begin so.
+    pub fn named(&self, prefix: String) -> Self {
+        Self { gguf: self.gguf, prefix }
     }
 
     /// Whether the file has a tensor.
@@ -66,6 +71,58 @@ impl<'a> Weights<'a> {
     /// An optional stack of matrices, `shape` `[cols, rows, count]`.
     pub fn opt_stack(&self, name: &str, shape: [usize; 3]) -> Result<Option<Weight>, Error> {
         self.load(name, shape)
+    }
+
+    /// A required stack of `count` matrices, `shape` `[cols, rows, count]`, which the file may have as
+    /// one matrix of all their rows.
+    pub fn joined_stack(&self, name: &str, shape: [usize; 3]) -> Result<Weight, Error> {
+        let info = self.find(name).ok_or_else(|| self.missing(name))?;
+        let [cols, rows, count] = shape;
+        if !self.has_shape(name, &[cols, rows * count]) {
+            check_shape(info, &shape)?;
+        }
+        Ok(Weight::new(&info.name, info.ty, shape, self.gguf.data(info))?)
+    }
+
+    /// The weights of a convolution, `shape` `[kernel, channels in, channels out]`, as a matrix that
+    /// takes `[channels in][kernel]`.
+    pub fn kernel(&self, name: &str, shape: [usize; 3]) -> Result<Weight, Error> {
+        let info = self.find(name).ok_or_else(|| self.missing(name))?;
+        check_shape(info, &shape)?;
+        let [kernel, n_in, n_out] = shape;
+        let shape = [kernel * n_in, n_out, 1];
+        Ok(Weight::new(&info.name, info.ty, shape, self.gguf.data(info))?)
+    }
+
+    /// A required table of 32-bit integers of `shape` `[cols, rows]`.
+    pub fn integers(&self, name: &str, shape: [usize; 2]) -> Result<Vec<i32>, Error> {
+        let info = self.find(name).ok_or_else(|| self.missing(name))?;
+        check_shape(info, &shape)?;
+        if info.ty != TensorType::I32 {
+            let (name, ty) = (info.name.clone(), info.ty);
+            return Err(WeightError::Type { name, ty }.into());
+        }
+        let data = self.gguf.data(info);
+        Ok(data.as_chunks().0.iter().map(|bytes| i32::from_le_bytes(*bytes)).collect())
+    }
+
+    /// An optional list of indices below `n`, stored as 64-bit integers.
+    pub fn opt_indices(&self, name: &str, n: usize) -> Result<Option<Vec<usize>>, Error> {
+        let Some(info) = self.find(name) else { return Ok(None) };
+        if info.ty != TensorType::I64 {
+            let (name, ty) = (info.name.clone(), info.ty);
+            return Err(WeightError::Type { name, ty }.into());
+        }
+        let data = self.gguf.data(info);
+        let index = |bytes: &[u8; 8]| {
+            let value = i64::from_le_bytes(*bytes);
+            let fits = usize::try_from(value).ok().filter(|&index| index < n);
+            fits.ok_or_else(|| {
+                let (key, value) = (info.name.clone(), value.to_string());
+                Error::Value { key, value, expected: format!("below {n}") }
+            })
+        };
+        data.as_chunks().0.iter().map(index).collect::<Result<_, _>>().map(Some)
     }
 
     /// A stack of `count` matrices that the file has one by one; they are copied.

@@ -6,8 +6,20 @@ use fixtures::{Fixture, nmse};
 use model::{Context, Outputs, Part};
 use reference::Reference;
 
-/// Models with attention alone, with states alone, and with both.
-const MODELS: [&str; 5] = ["llama", "mamba2", "rwkv7", "jamba", "qwen3next"];
+/// Models with attention alone, with caches of chosen positions, with states alone, and with both.
+const MODELS: [&str; 9] = [
+    "llama",
+    "deepseek32",
+    "minimax-m3",
+    "mamba2",
+    "rwkv7",
+    "jamba",
+    "qwen3next",
+    "glm5-next",
+    "deepseek4-topk",
+];
+/// Those of them that have no states.
+const STATELESS: [&str; 3] = ["llama", "deepseek32", "minimax-m3"];
 
 /// Outputs may differ by the order of sums.
 const LIMIT: f64 = 1e-9;
@@ -117,7 +129,7 @@ fn cut_sequences_go_on_from_what_is_left() {
             done += n;
         }
         let left = context.truncate(keep);
-        let is_recurrent = !name.starts_with("llama");
+        let is_recurrent = !STATELESS.iter().any(|stateless| name.starts_with(stateless));
         assert_eq!(left, if is_recurrent { 0 } else { keep }, "{name}: one batch, no snapshot");
         run(context, 0, &tokens[left..keep]);
         assert_near(name, &expected, &run(context, 0, other));

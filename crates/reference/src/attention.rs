@@ -87,18 +87,11 @@ impl Store {
                 })
                 .collect();
             let sink = params.sinks.as_ref().map(|sinks| f64::from(sinks[head]));
-            let max = scores.iter().copied().chain(sink).fold(f64::NEG_INFINITY, f64::max);
-            let mut total = sink.map_or(0.0, |sink| (sink - max).exp());
-            let mut sum = vec![0.0; head_dim_v];
-            for (j, score) in visible.clone().zip(scores) {
-                let p = (score - max).exp();
-                total += p;
-                let at = self.cell(span.pages, j, kv_head) * head_dim_v;
-                for (sum, &v) in sum.iter_mut().zip(&self.v[at..]) {
-                    *sum += p * f64::from(v);
-                }
-            }
-            out.extend(sum.into_iter().map(|v| (v / total) as f32));
+            let values: Vec<&[f32]> = visible
+                .clone()
+                .map(|j| &self.v[self.cell(span.pages, j, kv_head) * head_dim_v..][..head_dim_v])
+                .collect();
+            out.extend(weighted_mean(&scores, sink, &values, head_dim_v));
         }
         out
     }
@@ -110,8 +103,26 @@ impl Store {
     }
 }
 
+/// The mean of vectors of `width` values by the softmax of their scores and that of a sink.
+pub fn weighted_mean(
+    scores: &[f64],
+    sink: Option<f64>,
+    values: &[&[f32]],
+    width: usize,
+) -> Vec<f32> {
+    let max = scores.iter().copied().chain(sink).fold(f64::NEG_INFINITY, f64::max);
+    let mut total = sink.map_or(0.0, |sink| (sink - max).exp());
+    let mut sum = vec![0.0; width];
+    for (score, values) in scores.iter().zip(values) {
+        let p = (score - max).exp();
+        total += p;
+        sum.iter_mut().zip(*values).for_each(|(sum, &v)| *sum += p * f64::from(v));
+    }
+    sum.into_iter().map(|v| (v / total) as f32).collect()
+}
+
 /// What is left of a vector that is stored.
-fn round(ty: KvType, values: &[f32], out: &mut [f32]) {
+pub fn round(ty: KvType, values: &[f32], out: &mut [f32]) {
     let ty = ty.tensor_type();
     let (encode, decode) = (ty.info().encode, ty.info().decode);
     let mut bytes = vec![0; ty.row_bytes(values.len()).expect("whole blocks, as was checked")];

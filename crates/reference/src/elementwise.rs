@@ -132,3 +132,28 @@ pub fn rope(head: &mut [f32], table: &[f32], layout: RopeLayout) {
         head[j] = (a * sin + b * cos) as f32;
     }
 }
+
+/// See [`backend::Backend::sinkhorn`], for one matrix.
+pub fn sinkhorn(x: &mut [f32], n: usize, rounds: usize, eps: f32) {
+    let eps = f64::from(eps);
+    let mut m: Vec<f64> = Vec::with_capacity(n * n);
+    for row in x.chunks_exact_mut(n) {
+        let max = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let exp: Vec<f64> = row.iter().map(|&v| f64::from(v - max).exp()).collect();
+        let total: f64 = exp.iter().sum();
+        m.extend(exp.iter().map(|v| v / total + eps));
+    }
+    let mut divide = |by_rows: bool| {
+        for line in 0..n {
+            let at = |i| if by_rows { line * n + i } else { i * n + line };
+            let total = (0..n).map(|i| m[at(i)]).sum::<f64>() + eps;
+            (0..n).for_each(|i| m[at(i)] /= total);
+        }
+    };
+    divide(false);
+    for _ in 1..rounds {
+        divide(true);
+        divide(false);
+    }
+    x.iter_mut().zip(m).for_each(|(x, m)| *x = m as f32);
+}

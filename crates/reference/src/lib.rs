@@ -5,16 +5,18 @@
 #![forbid(unsafe_code)]
 
 mod attention;
+mod cache;
 mod elementwise;
 mod linear;
 mod recurrent;
 
 use attention::Store;
 use backend::{
-    Activation, AttentionParams, Backend, BackendError, Experts, Glu, HostArena, KvId, KvSpec,
-    Linear, LinearAttention, Mark, RopeLayout, Routing, SelectiveScan, ShortConv, Span, StateId,
-    StateSpec, Tensor, Vector, Weight,
+    Activation, AttentionParams, Backend, BackendError, BlockPool, CacheAttention, CacheId,
+    CacheSpec, Experts, Glu, HostArena, KvId, KvSpec, Linear, LinearAttention, Mark, RopeLayout,
+    Routing, Selection, SelectiveScan, ShortConv, Span, StateId, StateSpec, Tensor, Vector, Weight,
 };
+use cache::Cache;
 use recurrent::States;
 
 /// The scalar backend.
@@ -22,6 +24,7 @@ use recurrent::States;
 pub struct Reference {
     arena: HostArena,
     stores: Vec<Store>,
+    caches: Vec<Cache>,
     states: Vec<States>,
 }
 
@@ -98,6 +101,15 @@ impl Backend for Reference {
         self.stores[kv.0].copy_page(from as usize, to as usize);
     }
 
+    fn cache_create(&mut self, spec: CacheSpec) -> Result<CacheId, BackendError> {
+        self.caches.push(Cache::new(spec)?);
+        Ok(CacheId(self.caches.len() - 1))
+    }
+
+    fn cache_copy_page(&mut self, cache: CacheId, from: u32, to: u32) {
+        self.caches[cache.0].copy_page(from as usize, to as usize);
+    }
+
     fn state_create(&mut self, spec: StateSpec) -> Result<StateId, BackendError> {
         self.states.push(States::new(spec)?);
         Ok(StateId(self.states.len() - 1))
@@ -153,6 +165,10 @@ impl Backend for Reference {
         assert!(x.rows() == acc.rows() || x.rows() == 1, "{x:?} for {acc:?}");
         let values = self.values(x);
         self.map(acc, |row, col, a| a * values[row % x.rows() * x.cols() + col]);
+    }
+
+    fn offset(&mut self, x: Tensor, value: f32) {
+        self.map(x, |_, _, v| v + value);
     }
 
     fn scale(&mut self, x: Tensor, factor: f32) {
@@ -272,6 +288,13 @@ impl Backend for Reference {
         })
     }
 
+    fn sinkhorn(&mut self, x: Tensor, n: usize, rounds: usize, eps: f32) {
+        assert_eq!(x.cols(), n * n, "{n}x{n} matrices");
+        for row in 0..x.rows() {
+            elementwise::sinkhorn(self.arena.row_mut(x, row), n, rounds, eps);
+        }
+    }
+
     fn clamp(&mut self, x: Tensor, limit: f32) {
         self.map(x, |_, _, v| v.clamp(-limit, limit));
     }
@@ -360,6 +383,41 @@ impl Backend for Reference {
         for span in batch {
             for (row, pos) in std::iter::zip(span.rows.clone(), span.pos..) {
                 let attended = store.attend(self.arena.row(q, row), span, pos, params);
+                self.arena.row_mut(out, row).copy_from_slice(&attended);
+            }
+        }
+        out
+    }
+
+    fn cache_write(&mut self, cache: CacheId, x: Tensor, batch: &[Span<'_>]) {
+        let rows = (0..x.rows()).map(|row| self.arena.row(x, row));
+        self.caches[cache.0].write(rows, batch);
+    }
+
+    fn pool_blocks(&mut self, pool: &BlockPool<'_>, state: StateId, batch: &[Span<'_>]) -> Tensor {
+        let out = cache::pool_blocks(&self.arena, pool, &mut self.states[state.0], batch);
+        self.upload(&out, pool.width())
+    }
+
+    fn select(&mut self, selection: &Selection, keys: CacheId, batch: &[Span<'_>]) -> Tensor {
+        let cache = &self.caches[keys.0];
+        let capacity = selection.capacity(cache.stride(), batch);
+        let out = self.arena.alloc(selection.q.rows(), selection.n_sets() * capacity);
+        for span in batch {
+            for row in span.rows.clone() {
+                let chosen = cache.select(&self.arena, selection, span, row, capacity);
+                self.arena.row_mut(out, row).copy_from_slice(&chosen);
+            }
+        }
+        out
+    }
+
+    fn attention_to_cache(&mut self, attention: &CacheAttention<'_>, batch: &[Span<'_>]) -> Tensor {
+        let cols = attention.n_head * attention.head_dim_v;
+        let out = self.arena.alloc(attention.q.rows(), cols);
+        for span in batch {
+            for row in span.rows.clone() {
+                let attended = cache::attend(&self.arena, &self.caches, attention, span, row);
                 self.arena.row_mut(out, row).copy_from_slice(&attended);
             }
         }

@@ -32,7 +32,7 @@ impl States {
     }
 
     /// The state that a span goes on from.
-    fn begin(&mut self, span: &Span<'_>, len: usize) -> &mut [f32] {
+    pub fn begin(&mut self, span: &Span<'_>, len: usize) -> &mut [f32] {
         assert_eq!(self.len, len, "values of a state");
         let state = &mut self.values[span.slot as usize * len..][..len];
         if span.pos == 0 {

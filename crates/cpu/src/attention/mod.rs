@@ -9,9 +9,9 @@
 mod block;
 mod format;
 mod plan;
-mod product;
+pub mod product;
 mod scores;
-mod softmax;
+pub mod softmax;
 mod store;
 mod write;
 

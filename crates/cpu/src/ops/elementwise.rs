@@ -8,6 +8,8 @@ use crate::simd::{Kernel, Simd, exp, expm1, sigmoid, softplus, tanh};
 /// A function of one element.
 #[derive(Clone, Copy)]
 pub enum MapOp {
+    /// Plus a number.
+    Offset(f32),
     /// Times a factor.
     Scale(f32),
     /// `cap · tanh(x / cap)`.
@@ -24,6 +26,7 @@ impl MapOp {
     #[inline(always)]
     fn apply<S: Simd>(self, s: S, x: S::V) -> S::V {
         match self {
+            MapOp::Offset(value) => s.add(x, s.splat(value)),
             MapOp::Scale(factor) => s.mul(x, s.splat(factor)),
             MapOp::Softcap(cap) => softcap(s, x, cap),
             MapOp::Activate(activation) => activate(s, x, activation),

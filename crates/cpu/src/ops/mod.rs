@@ -4,6 +4,7 @@ mod elementwise;
 mod gaussian;
 mod norm;
 mod rope;
+mod sinkhorn;
 mod softmax;
 mod streams;
 
@@ -11,6 +12,7 @@ pub use elementwise::{GatedUnit, JoinRow, Map, MapOp, Zip, ZipOp, softcap};
 pub use gaussian::GaussianTop;
 pub use norm::{MatchLength, Norm};
 pub use rope::Rope;
+pub use sinkhorn::sinkhorn;
 pub use softmax::Softmax;
 pub use streams::{MixStreams, deinterleave};
 

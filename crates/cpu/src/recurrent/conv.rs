@@ -38,6 +38,7 @@ pub fn short_conv(
         state_len: inputs.conv.state_len(),
     };
     for_each_chunk(pool, batch, channels.div_ceil(CHUNK), work, |span, chunk| {
+        let span = &batch[span];
         let channels = part(chunk, CHUNK, channels);
         level.run(Channels { inputs, span, channels, target });
     });

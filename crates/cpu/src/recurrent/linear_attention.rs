@@ -86,6 +86,7 @@ pub fn linear_attention(
         state_len: inputs.v.cols * dim,
     };
     for_each_chunk(pool, batch, inputs.n_head * per_head, work, |span, chunk| {
+        let span = &batch[span];
         let head = chunk / per_head;
         let values = part(chunk % per_head, CHUNK, dim_v);
         level.run(Values { inputs, span, head, dim, dim_v, values, target });

@@ -74,26 +74,25 @@ impl<'a> Target<'a> {
     }
 }
 
-/// Runs `task(span, chunk)` for all chunks of all spans that have rows, on several threads where
+/// Runs `task(index of the span, chunk)` for all chunks of all spans that have rows, on several threads where
 /// the work is worth it.
 ///
 /// # Panics
 /// Where spans share rows or slots, which tasks rely on.
-fn for_each_chunk(
+pub fn for_each_chunk(
     pool: &Pool,
     batch: &[Span<'_>],
     n_chunks: usize,
     work: usize,
-    task: impl Fn(&Span<'_>, usize) + Sync,
+    task: impl Fn(usize, usize) + Sync,
 ) {
     assert!(batch.is_sorted_by(|a, b| a.rows.end <= b.rows.start), "rows of {batch:?}");
     for (i, span) in batch.iter().enumerate() {
         assert!(batch[..i].iter().all(|other| other.slot != span.slot), "slots of {batch:?}");
     }
     let run = |item: usize| {
-        let span = &batch[item / n_chunks];
-        if !span.rows.is_empty() {
-            task(span, item % n_chunks);
+        if !batch[item / n_chunks].rows.is_empty() {
+            task(item / n_chunks, item % n_chunks);
         }
     };
     let n_items = batch.len() * n_chunks;
@@ -105,18 +104,18 @@ fn for_each_chunk(
 }
 
 /// Part `chunk` of `len` things, `size` at a time.
-fn part(chunk: usize, size: usize, len: usize) -> Range<usize> {
+pub fn part(chunk: usize, size: usize, len: usize) -> Range<usize> {
     chunk * size..((chunk + 1) * size).min(len)
 }
 
 /// A whole vector or the rest of a row.
 #[inline(always)]
-fn load<S: Simd>(s: S, x: &[f32]) -> S::V {
+pub fn load<S: Simd>(s: S, x: &[f32]) -> S::V {
     if x.len() == S::LANES { s.load(x) } else { s.load_partial(x) }
 }
 
 /// As [`load`].
 #[inline(always)]
-fn store<S: Simd>(s: S, v: S::V, x: &mut [f32]) {
+pub fn store<S: Simd>(s: S, v: S::V, x: &mut [f32]) {
     if x.len() == S::LANES { s.store(v, x) } else { s.store_partial(v, x) }
 }

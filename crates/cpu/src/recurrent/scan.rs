@@ -42,6 +42,7 @@ pub fn selective_scan(
         state_len: channels * n,
     };
     for_each_chunk(pool, batch, channels.div_ceil(CHUNK), work, |span, chunk| {
+        let span = &batch[span];
         let channels = part(chunk, CHUNK, channels);
         level.run(Channels { scan, span, channels, target });
     });

@@ -22,14 +22,37 @@ pub(super) fn load_mistral(source: &Source<'_>) -> Result<Arc<dyn Model>, Error>
     load_grown(source, |usual, own| usual / own)
 }
 
-/// With a multiplier of their own, scores grow by it instead of rotations; `rotations` is what
-/// remains for these, given YaRN's usual growth and that of the scores.
 fn load_grown(
     source: &Source<'_>,
     rotations: impl Fn(f32, f32) -> f32,
 ) -> Result<Arc<dyn Model>, Error> {
-    let Source { keys, hp, weights } = source;
+    let Source { keys, hp, .. } = source;
     let (norm, sizes) = (source.rms_norm()?, MlaSizes::load(keys, hp)?);
+    let Scaled { rope, scale } = scaled(source, sizes, rotations)?;
+    let temperature = Temperature::load(keys, rope.n_ctx_orig)?;
+    let (rope, experts) = (Arc::new(rope), routing(source)?);
+    let model = Decoder::load(source, norm, |_, w| {
+        let mut attention = Mla::load(w, sizes, norm, &rope, scale)?;
+        attention.temperature = temperature;
+        Layer::pre_norm(w, norm, hp.n_embd, attention, silu_ffn(w, hp, &experts)?)
+    })?;
+    Ok(Arc::new(model))
+}
+
+/// Rotations and the factor of scores.
+pub(super) struct Scaled {
+    pub rope: Rope,
+    pub scale: f32,
+}
+
+/// With a multiplier of their own, scores grow by it instead of rotations; `rotations` is what
+/// remains for these, given YaRN's usual growth and that of the scores.
+pub(super) fn scaled(
+    source: &Source<'_>,
+    sizes: MlaSizes,
+    rotations: impl Fn(f32, f32) -> f32,
+) -> Result<Scaled, Error> {
+    let Source { keys, hp, weights } = source;
     let mut rope = Rope::load_for(keys, weights, hp, sizes.rope, RopeLayout::Norm)?;
     let growth = |multiplier: f32| 1.0 + 0.1 * multiplier * (1.0 / rope.freq_scale).ln();
     let multiplier = keys.opt_f32("rope.scaling.yarn_log_multiplier")?.unwrap_or(0.0) / LOG_UNIT;
@@ -40,14 +63,7 @@ fn load_grown(
     }
     let grown = own * rope.magnitude * if rope.yarn.is_some() { 1.0 } else { usual };
     let scale = grown * grown / ((sizes.nope + sizes.rope) as f32).sqrt();
-    let temperature = Temperature::load(keys, rope.n_ctx_orig)?;
-    let (rope, experts) = (Arc::new(rope), routing(source)?);
-    let model = Decoder::load(source, norm, |_, w| {
-        let mut attention = Mla::load(w, sizes, norm, &rope, scale)?;
-        attention.temperature = temperature;
-        Layer::pre_norm(w, norm, hp.n_embd, attention, silu_ffn(w, hp, &experts)?)
-    })?;
-    Ok(Arc::new(model))
+    Ok(Scaled { rope, scale })
 }
 
 fn routing(source: &Source<'_>) -> Result<Routing, Error> {

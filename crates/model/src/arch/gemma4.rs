@@ -104,6 +104,7 @@ pub(super) fn load(source: &Source<'_>) -> Result<Arc<dyn Model>, Error> {
             n_vocab,
             n_ctx_train: hp.n_ctx_train,
             kv: (0..n_kv).map(|il| Ok(heads(il)?.kv())).collect::<Result<_, Error>>()?,
+            caches: vec![],
             states: vec![],
             output: OutputKind::Logits,
         },

@@ -61,6 +61,7 @@ pub(super) fn load(source: &Source<'_>) -> Result<Arc<dyn Model>, Error> {
             n_vocab: embedding.table.rows(),
             n_ctx_train: hp.n_ctx_train,
             kv: cycle.repeat(slow_cycles),
+            caches: vec![],
             states: vec![],
             output: OutputKind::Logits,
         },

@@ -82,6 +82,7 @@ pub(super) fn load(source: &Source<'_>) -> Result<Arc<dyn Model>, Error> {
             n_vocab: embedding.table.rows(),
             n_ctx_train: hp.n_ctx_train,
             kv: layers.iter().map(|layer| layer.mixer.kv()).collect(),
+            caches: layers.iter().map(|layer| layer.mixer.caches()).collect(),
             states: layers.iter().map(|layer| layer.mixer.states()).collect(),
             output: crate::OutputKind::Logits,
         },

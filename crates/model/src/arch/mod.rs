@@ -12,10 +12,16 @@ mod bailing3;
 mod bitnet;
 mod bloom;
 mod chameleon;
+mod clef;
 mod cohere;
 mod dbrx;
 mod deci;
 mod deepseek2;
+mod deepseek32;
+mod deepseek4;
+mod dflash;
+mod dots3note;
+mod eagle3;
 mod exaone4;
 mod falcon;
 mod falcon_h1;
@@ -23,6 +29,7 @@ mod gemma;
 mod gemma3n;
 mod gemma4;
 mod glm4;
+mod glm5_next;
 mod gpt2;
 mod gpt_oss;
 mod gptneox;
@@ -33,6 +40,7 @@ mod grok;
 mod grovemoe;
 mod hrm;
 mod hunyuan;
+mod hy_v4;
 mod jais;
 mod jamba;
 mod kimi;
@@ -48,6 +56,7 @@ mod mimo2;
 mod minicpm3;
 mod minimax;
 mod minimax_01;
+mod minimax_m3;
 mod mpt;
 mod muse_glimmer;
 mod nanbeige;
@@ -62,6 +71,7 @@ mod plamo3;
 mod pockettts;
 mod qrwkv;
 mod qwen;
+mod qwen4exp;
 mod qwen_next;
 mod refact;
 mod rwkv;
@@ -72,6 +82,7 @@ mod spark;
 mod stablelm;
 mod step35;
 mod talkie;
+mod wavtokenizer;
 
 use std::sync::Arc;
 
@@ -98,6 +109,7 @@ const ARCHITECTURES: &[(&str, Load)] = &[
     ("bloom", bloom::load),
     ("chameleon", chameleon::load),
     ("chatglm", glm4::load_chatglm),
+    ("clef", clef::load),
     ("codeshell", gptneox::load_in_a_row),
     ("cogvlm", qwen::load_cogvlm),
     ("cohere2", cohere::load_2),
@@ -108,7 +120,12 @@ const ARCHITECTURES: &[(&str, Load)] = &[
     ("deepseek", llama::load_deepseek),
     ("deepseek2", deepseek2::load),
     ("deepseek2-ocr", qwen::load_deepseek_ocr),
+    ("deepseek32", deepseek32::load),
+    ("deepseek4", deepseek4::load),
+    ("dflash", dflash::load),
     ("dots1", qwen::load_3_routed),
+    ("dots3note", dots3note::load),
+    ("eagle3", eagle3::load),
     ("ernie4_5", llama::load),
     ("ernie4_5-moe", llama::load),
     ("exaone", qwen::load_2),
@@ -121,8 +138,10 @@ const ARCHITECTURES: &[(&str, Load)] = &[
     ("gemma3", gemma::load_3),
     ("gemma3n", gemma3n::load),
     ("gemma4", gemma4::load),
+    ("glm-dsa", deepseek32::load_glm),
     ("glm4", glm4::load),
     ("glm4moe", glm4::load_moe),
+    ("glm5-next", glm5_next::load),
     ("gpt-oss", gpt_oss::load),
     ("gpt2", gpt2::load),
     ("gptneox", gptneox::load),
@@ -138,6 +157,7 @@ const ARCHITECTURES: &[(&str, Load)] = &[
     ("hunyuan-moe", hunyuan::load_moe),
     ("hunyuan_vl", hunyuan::load),
     ("hy_v3", qwen::load_3_routed),
+    ("hy_v4", hy_v4::load),
     ("internlm2", llama::load),
     ("jais", jais::load),
     ("jais2", nemotron::load),
@@ -160,6 +180,7 @@ const ARCHITECTURES: &[(&str, Load)] = &[
     ("minicpm3", minicpm3::load),
     ("minimax-01", minimax_01::load),
     ("minimax-m2", minimax::load),
+    ("minimax-m3", minimax_m3::load),
     ("mistral3", llama::load),
     ("mistral4", deepseek2::load_mistral),
     ("mpt", mpt::load),
@@ -195,6 +216,7 @@ const ARCHITECTURES: &[(&str, Load)] = &[
     ("qwen3tts", qwen::load_3_vl),
     ("qwen3vl", qwen::load_3_vl),
     ("qwen3vlmoe", qwen::load_3_vl),
+    ("qwen4exp", qwen4exp::load),
     ("refact", refact::load),
     ("rwkv6", rwkv::load_6),
     ("rwkv6qwen2", qrwkv::load_6),
@@ -208,6 +230,7 @@ const ARCHITECTURES: &[(&str, Load)] = &[
     ("starcoder2", gptneox::load_in_a_row),
     ("step35", step35::load),
     ("talkie", talkie::load),
+    ("wavtokenizer-dec", wavtokenizer::load),
     ("xverse", llama::load),
 ];
 

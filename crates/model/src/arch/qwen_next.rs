@@ -24,7 +24,16 @@ pub(super) fn load_3_5_moe(source: &Source<'_>) -> Result<Arc<dyn Model>, Error>
     load(source, HeadSharing::InTurns)
 }
 
+/// Qwen3.5 without its head.
+pub(super) fn load_backbone(source: &Source<'_>) -> Result<Decoder, Error> {
+    load_decoder(source, HeadSharing::InTurns)
+}
+
 fn load(source: &Source<'_>, sharing: HeadSharing) -> Result<Arc<dyn Model>, Error> {
+    Ok(Arc::new(load_decoder(source, sharing)?))
+}
+
+fn load_decoder(source: &Source<'_>, sharing: HeadSharing) -> Result<Decoder, Error> {
     let Source { keys, hp, .. } = source;
     let eps = keys.f32("attention.layer_norm_rms_epsilon")?;
     let (norm, rope) = (NormKind::Rms(eps), source.mrope(RopeLayout::Neox, true)?);
@@ -32,7 +41,7 @@ fn load(source: &Source<'_>, sharing: HeadSharing) -> Result<Arc<dyn Model>, Err
     let recurrent = keys.recurrent_layers(hp.n_layer, FULL_ATTENTION_INTERVAL)?;
     let scale = keys.opt_f32("attention.scale")?.filter(|&scale| scale != 0.0);
     let experts = source.normalized_routing()?;
-    Ok(Arc::new(Decoder::load(source, norm, |il, w| {
+    Decoder::load(source, norm, |il, w| {
         let mixer: Box<dyn Mixer> = if recurrent[il] {
             Box::new(GatedDeltaNet::load(w, shape, eps, sharing)?)
         } else {
@@ -48,5 +57,5 @@ fn load(source: &Source<'_>, sharing: HeadSharing) -> Result<Arc<dyn Model>, Err
             ffn_norm: Some(norm.load(w, "post_attention_norm", hp.n_embd)?),
             ..Layer::bare(mixer, ffn)
         })
-    })?))
+    })
 }

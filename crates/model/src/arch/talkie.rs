@@ -42,6 +42,7 @@ pub(super) fn load(source: &Source<'_>) -> Result<Arc<dyn Model>, Error> {
             n_vocab: embedding.table.rows(),
             n_ctx_train: hp.n_ctx_train,
             kv: layers.iter().map(|(layer, _)| layer.kv()).collect(),
+            caches: vec![],
             states: vec![],
             output: OutputKind::Logits,
         },

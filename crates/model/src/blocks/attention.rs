@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use backend::{Activation, AttentionParams, Linear, Mask, Tensor, Vector};
+use backend::{Activation, AttentionParams, CacheAttention, Linear, Mask, Tensor, Vector, Visible};
 
 use crate::blocks::layer::Mixer;
 use crate::blocks::norm::{Norm, NormKind, normed};
@@ -10,7 +10,7 @@ use crate::blocks::rope::Rope;
 use crate::error::Error;
 use crate::forward::Forward;
 use crate::hparams::{Heads, Hparams, Keys};
-use crate::memory::KvShape;
+use crate::memory::{CacheShape, KvShape};
 use crate::weights::Weights;
 
 /// Multi-head attention with shared key/value heads (GQA, Ainslie et al. 2023, arXiv:2305.13245).
@@ -28,10 +28,37 @@ pub struct Attention {
     /// Growth of queries with their position.
     pub temperature: Option<Temperature>,
     params: AttentionParams,
+    choice: Option<Box<dyn KeyChoice>>,
     gate: Option<(Linear, Activation)>,
     /// Before the last product.
     pub sub_norm: Option<Norm>,
     output: Linear,
+}
+
+/// Chooses the positions that an attention looks at.
+pub trait KeyChoice: Send + Sync {
+    /// What it caches, after keys and values.
+    fn caches(&self) -> Vec<CacheShape>;
+
+    /// Sizes of its recurrent states.
+    fn states(&self) -> Vec<usize> {
+        Vec::new()
+    }
+
+    /// Makes what layers share.
+    fn prepare(&self, cx: &mut Forward<'_>);
+
+    /// The first position from which not everything is seen.
+    fn first(&self) -> usize;
+
+    /// Choices per row: one, or one for each key/value head.
+    fn n_sets(&self) -> usize {
+        1
+    }
+
+    /// Leaves in [`Forward::shared`] the names of chosen positions for the rows of `x`, with caches
+    /// from this one on.
+    fn choose(&self, cx: &mut Forward<'_>, x: Tensor, cache: [usize; 2]);
 }
 
 /// Norms of queries and keys.
@@ -78,9 +105,18 @@ impl Attention {
 
     /// The same for other heads.
     pub fn with_heads(w: &Weights<'_>, n_embd: usize, heads: Heads) -> Result<Self, Error> {
+        Self::with_input(w, [n_embd, n_embd], heads)
+    }
+
+    /// The same for an input of another width than the output.
+    pub fn with_input(
+        w: &Weights<'_>,
+        [n_in, n_out]: [usize; 2],
+        heads: Heads,
+    ) -> Result<Self, Error> {
         let scale = 1.0 / (heads.head_dim as f32).sqrt();
-        let output = w.linear("attn_output", [heads.n_head * heads.head_dim_v, n_embd])?;
-        Ok(Self::with_parts(heads, Qkv::load(w, heads, n_embd)?, output, scale))
+        let output = w.linear("attn_output", [heads.n_head * heads.head_dim_v, n_out])?;
+        Ok(Self::with_parts(heads, Qkv::load(w, heads, n_in)?, output, scale))
     }
 
     fn with_parts(heads: Heads, qkv: Qkv, output: Linear, scale: f32) -> Self {
@@ -93,6 +129,7 @@ impl Attention {
             rope: None,
             temperature: None,
             params: AttentionParams::causal(heads.n_head, scale),
+            choice: None,
             gate: None,
             sub_norm: None,
             output,
@@ -194,6 +231,11 @@ impl Attention {
         self
     }
 
+    /// Sees only the positions that are chosen; neither masks nor caps nor slopes apply.
+    pub fn with_choice(self, choice: impl KeyChoice + 'static) -> Self {
+        Self { choice: Some(Box::new(choice)), ..self }
+    }
+
     /// What was attended to counts by `act(attn_gate(x))`, per head or per value.
     pub fn with_gate(self, w: &Weights<'_>, n_embd: usize, act: Activation) -> Result<Self, Error> {
         let Heads { n_head, head_dim_v, .. } = self.heads;
@@ -209,6 +251,50 @@ impl Attention {
         self
     }
 
+    /// Attends to the positions chosen for the layer's input `x`.
+    fn attend_to_chosen(
+        &self,
+        cx: &mut Forward<'_>,
+        choice: &dyn KeyChoice,
+        il: usize,
+        x: Tensor,
+        [q, k, v]: [Tensor; 3],
+    ) -> Tensor {
+        let Heads { n_head, n_head_kv, head_dim_v, .. } = self.heads;
+        cx.cache_write(k, [il, 0]);
+        cx.cache_write(v, [il, 1]);
+        choice.choose(cx, x, [il, 2]);
+        let attention = CacheAttention {
+            q,
+            n_head,
+            n_head_kv,
+            head_dim_v,
+            scale: self.params.scale,
+            sinks: self.params.sinks.as_ref(),
+            sources: &[cx.source(il, [0, 1], Visible::ALL)],
+        };
+        match cx.shared {
+            None => cx.attend_to_cache(&attention),
+            Some(names) => {
+                let chosen = Visible::Chosen { names, n_sets: choice.n_sets() };
+                cx.attend_to_chosen(&attention, choice.first(), chosen)
+            }
+        }
+    }
+
+    /// Stores the keys and values of `x` for others to attend to. Norms must come before rotations.
+    pub fn remember(&self, cx: &mut Forward<'_>, il: usize, x: Tensor) {
+        let [_, mut k, v] = self.qkv.forward(cx, x);
+        if let Some(norms) = &self.qk_norm {
+            k = norms.k.forward(cx, k);
+        }
+        if let Some(rope) = &self.rope {
+            let table = cx.prepared_rope(rope);
+            cx.rotate(k, &table);
+        }
+        cx.remember(il, k, v);
+    }
+
     fn norm_queries_and_keys(&self, cx: &mut Forward<'_>, q: &mut Tensor, k: &mut Tensor) {
         if let Some(norms) = &self.qk_norm {
             *q = norms.q.forward(cx, *q);
@@ -219,12 +305,26 @@ impl Attention {
 
 impl Mixer for Attention {
     fn kv(&self) -> KvShape {
-        self.heads.kv()
+        if self.choice.is_some() { KvShape::NONE } else { self.heads.kv() }
+    }
+
+    fn caches(&self) -> Vec<CacheShape> {
+        let Some(choice) = &self.choice else { return Vec::new() };
+        let KvShape { n_head_kv, head_dim, head_dim_v } = self.heads.kv();
+        let widths = [n_head_kv * head_dim, n_head_kv * head_dim_v];
+        widths.map(CacheShape::of_positions).into_iter().chain(choice.caches()).collect()
+    }
+
+    fn states(&self) -> Vec<usize> {
+        self.choice.as_ref().map(|choice| choice.states()).unwrap_or_default()
     }
 
     fn prepare(&self, cx: &mut Forward<'_>) {
         if let Some(rope) = &self.rope {
             cx.prepare_rope(rope);
+        }
+        if let Some(choice) = &self.choice {
+            choice.prepare(cx);
         }
     }
 
@@ -257,7 +357,10 @@ impl Mixer for Attention {
             let factors = temperature.factors(cx);
             cx.scale_rows(q, &factors);
         }
-        let mut a = cx.attend(il, [q, k, v], &self.params);
+        let mut a = match &self.choice {
+            None => cx.attend(il, [q, k, v], &self.params),
+            Some(choice) => self.attend_to_chosen(cx, &**choice, il, x, [q, k, v]),
+        };
         if let Some(gate) = query_gate {
             a = cx.glu(gate, a, Activation::Sigmoid.into());
         }

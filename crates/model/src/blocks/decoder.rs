@@ -50,6 +50,7 @@ impl Decoder {
             n_vocab: embedding.table.rows(),
             n_ctx_train: hp.n_ctx_train,
             kv: layers.iter().map(|layer| layer.kv()).collect(),
+            caches: layers.iter().map(|layer| layer.caches()).collect(),
             states: layers.iter().map(|layer| layer.states()).collect(),
             output: OutputKind::Logits,
         };
@@ -81,6 +82,7 @@ impl Decoder {
             }
         }
         self.shape.kv = self.layers.iter().map(|layer| layer.kv()).collect();
+        self.shape.caches = self.layers.iter().map(|layer| layer.caches()).collect();
         self.shape.states = self.layers.iter().map(|layer| layer.states()).collect();
         self
     }

@@ -34,6 +34,7 @@ pub struct GatedDeltaNet {
     norm: Norm,
     output: Linear,
     sharing: HeadSharing,
+    gate: Activation,
     eps: f32,
 }
 
@@ -93,8 +94,14 @@ impl GatedDeltaNet {
             norm: NormKind::Rms(eps).load(w, "ssm_norm", state)?,
             output: w.linear("ssm_out", [inner, n_embd])?,
             sharing,
+            gate: Activation::Silu,
             eps,
         })
+    }
+
+    /// With another function of gates than SiLU.
+    pub fn with_gate(self, gate: Activation) -> Self {
+        Self { gate, ..self }
     }
 
     /// Queries, keys and values as columns of one tensor, and gates.
@@ -150,7 +157,7 @@ impl Mixer for GatedDeltaNet {
         };
         let y = cx.linear_attention(&attention, [il, 1]);
         let y = self.norm.forward(cx, y);
-        let y = cx.glu(z, y, Activation::Silu.into());
+        let y = cx.glu(z, y, self.gate.into());
         cx.linear1(y, &self.output)
     }
 }
@@ -192,6 +199,8 @@ pub struct KdaShape {
     pub kernel: usize,
     /// Of norms.
     pub eps: f32,
+    /// Of the lengths of queries and keys.
+    pub length_eps: f32,
 }
 
 impl KdaShape {
@@ -201,13 +210,9 @@ impl KdaShape {
         let n_head = hp.n_head.iter().copied().find(|&n| n > 0).unwrap_or(0);
         let heads = Heads { n_head, n_head_kv: n_head, head_dim, head_dim_v: head_dim };
         heads.check()?;
-        Ok(Self {
-            n_embd: hp.n_embd,
-            n_head,
-            head_dim,
-            kernel: keys.count("ssm.conv_kernel")?,
-            eps: keys.f32("attention.layer_norm_rms_epsilon")?,
-        })
+        let eps = keys.f32("attention.layer_norm_rms_epsilon")?;
+        let kernel = keys.count("ssm.conv_kernel")?;
+        Ok(Self { n_embd: hp.n_embd, n_head, head_dim, kernel, eps, length_eps: eps })
     }
 }
 
@@ -230,7 +235,7 @@ impl Kda {
     /// or without `ssm_f_b`, `ssm_dt`, `ssm_a`, `ssm_beta`, `ssm_g`, or `ssm_g_a` with or without
     /// `ssm_g_b`, `ssm_norm` and `attn_output`.
     pub fn load(w: &Weights<'_>, shape: KdaShape, bound: DecayBound) -> Result<Self, Error> {
-        let KdaShape { n_embd, n_head, head_dim, kernel, eps } = shape;
+        let KdaShape { n_embd, n_head, head_dim, kernel, eps, .. } = shape;
         let inner = n_head * head_dim;
         let part = |name| w.linear(name, [n_embd, inner]);
         let qkv = match w.opt_linear("attn_qkv", [n_embd, 3 * inner])? {
@@ -312,12 +317,12 @@ impl Mixer for Kda {
     }
 
     fn forward(&self, cx: &mut Forward<'_>, il: usize, x: Tensor) -> Tensor {
-        let KdaShape { n_head, head_dim, eps, .. } = self.shape;
+        let KdaShape { n_head, head_dim, length_eps, .. } = self.shape;
         let inner = n_head * head_dim;
         let parts: Vec<&Linear> = self.qkv.iter().collect();
         let qkv = cx.linear(x, &parts);
         let qkv = silu_conv(cx, qkv, &self.conv, [il, 0]);
-        let qk = unit_heads(cx, qkv.columns(0..2 * inner), head_dim, eps);
+        let qk = unit_heads(cx, qkv.columns(0..2 * inner), head_dim, length_eps);
         let log_decay = self.log_decay(cx, x);
         let beta = cx.linear1(x, &self.beta);
         cx.activate(beta, Activation::Sigmoid);

@@ -8,7 +8,7 @@ use crate::blocks::ffn::FeedForward;
 use crate::blocks::norm::{Norm, NormKind, normed};
 use crate::error::Error;
 use crate::forward::Forward;
-use crate::memory::KvShape;
+use crate::memory::{CacheShape, KvShape};
 use crate::weights::Weights;
 
 /// The part of a layer that looks at other positions.
@@ -16,6 +16,11 @@ pub trait Mixer: Send + Sync {
     /// What it stores per position.
     fn kv(&self) -> KvShape {
         KvShape::NONE
+    }
+
+    /// What else it caches of positions.
+    fn caches(&self) -> Vec<CacheShape> {
+        Vec::new()
     }
 
     /// Sizes of its recurrent states.
@@ -35,6 +40,11 @@ pub trait Block: Send + Sync {
     /// What it stores per position.
     fn kv(&self) -> KvShape {
         KvShape::NONE
+    }
+
+    /// What else it caches of positions.
+    fn caches(&self) -> Vec<CacheShape> {
+        Vec::new()
     }
 
     /// Sizes of its recurrent states.
@@ -74,6 +84,10 @@ pub struct Layer {
 impl Mixer for Box<dyn Mixer> {
     fn kv(&self) -> KvShape {
         (**self).kv()
+    }
+
+    fn caches(&self) -> Vec<CacheShape> {
+        (**self).caches()
     }
 
     fn states(&self) -> Vec<usize> {
@@ -162,6 +176,10 @@ impl Block for Layer {
         self.mixer.kv()
     }
 
+    fn caches(&self) -> Vec<CacheShape> {
+        self.mixer.caches()
+    }
+
     fn states(&self) -> Vec<usize> {
         self.mixer.states()
     }
@@ -218,6 +236,10 @@ impl Block for MixerLayer {
         self.mixer.kv()
     }
 
+    fn caches(&self) -> Vec<CacheShape> {
+        self.mixer.caches()
+    }
+
     fn states(&self) -> Vec<usize> {
         self.mixer.states()
     }
@@ -240,6 +262,10 @@ impl Block for MixerLayer {
 impl Block for Arc<dyn Block> {
     fn kv(&self) -> KvShape {
         (**self).kv()
+    }
+
+    fn caches(&self) -> Vec<CacheShape> {
+        (**self).caches()
     }
 
     fn states(&self) -> Vec<usize> {

@@ -25,6 +25,38 @@ pub fn silu_ffn(
     Ok(Box::new(Ffn::gated(w, hp.n_embd, Activation::Silu)?))
 }
 
+/// The same with other gates: of experts, and of the expert that serves every token or the dense
+/// feed-forward.
+pub fn gated_ffn(
+    w: &Weights<'_>,
+    hp: &Hparams,
+    routing: &Routing,
+    [of_experts, of_shared]: [Glu; 2],
+) -> Result<Box<dyn FeedForward>, Error> {
+    if !w.has("ffn_gate_inp.weight") {
+        return Ok(Box::new(Ffn::gated(w, hp.n_embd, of_shared)?));
+    }
+    let mut moe = Moe::routed(w, hp, hp.n_embd, routing.clone(), of_experts)?;
+    moe.shared = Some((Ffn::gated_named(w, "_shexp", hp.n_embd, of_shared)?, None));
+    Ok(Box::new(moe))
+}
+
+/// SiLU's gates with the limits in these keys, each with one per layer: of experts, and of what
+/// [`gated_ffn`] has beside them, which may be missing.
+pub fn silu_limits(
+    keys: &Keys<'_>,
+    hp: &Hparams,
+    limited: fn(f32) -> Glu,
+) -> Result<impl Fn(usize) -> [Glu; 2] + use<>, Error> {
+    let limits = |key: &str| keys.floats(key, hp.n_layer);
+    let (experts, shared) = (limits("swiglu_clamp_exp")?, limits("swiglu_clamp_shexp")?);
+    let glu = move |limits: &Option<Vec<f32>>, il: usize| match limits {
+        Some(limits) if limits[il] > 1e-6 => limited(limits[il]),
+        _ => Activation::Silu.into(),
+    };
+    Ok(move |il| [glu(&experts, il), glu(&shared, il)])
+}
+
 /// How the file says that experts are chosen, by `default` probabilities unless it says so.
 pub fn routing(keys: &Keys<'_>, hp: &Hparams, default: Gating) -> Result<Routing, Error> {
     let groups = keys.opt_usize("expert_group_count")?.filter(|&n| n > 1);

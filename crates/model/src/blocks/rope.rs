@@ -60,6 +60,20 @@ pub struct RopeTable {
     pub layout: RopeLayout,
 }
 
+impl RopeTable {
+    /// A copy of `x` with the last values of each head of `width` rotated; the table is for heads of
+    /// as many values as are rotated.
+    pub fn rotate_tails(&self, backend: &mut dyn Backend, x: Tensor, width: usize) -> Tensor {
+        let (rows, n_rot) = (x.rows(), self.angles.cols());
+        let n = rows * x.cols() / width;
+        let x = if x.is_dense() { x } else { backend.concat(&[x]) }.reshape(n, width);
+        let tails = backend.concat(&[x.columns(width - n_rot..width)]);
+        let by_row = tails.reshape(rows, n / rows.max(1) * n_rot);
+        backend.rope(by_row, n_rot, self.angles, self.layout);
+        backend.concat(&[x.columns(0..width - n_rot), tails]).reshape(rows, n / rows.max(1) * width)
+    }
+}
+
 impl Rope {
     /// Reads the scaling keys and frequency factors of the file.
     pub fn load(
@@ -125,6 +139,12 @@ impl Rope {
         })
     }
 
+    /// The same for heads of another width.
+    pub fn for_heads(&self, head_dim: usize, layout: RopeLayout) -> Result<Self, Error> {
+        check_width(self.n_rot, head_dim)?;
+        Ok(Self { head_dim, layout, ..self.clone() })
+    }
+
     /// Multimodal rotations (Qwen2-VL, Wang et al. 2024, arXiv:2409.12191), whose pairs are cut into
     /// sections of time, height, width and another; `interleaved` ones take turns. In text all
     /// positions are the same but the last, which is 0.
@@ -178,12 +198,21 @@ impl Rope {
 
     /// The rotations of a batch, for a context of `n_ctx` positions.
     pub fn table(&self, backend: &mut dyn Backend, spans: &[Span<'_>], n_ctx: usize) -> RopeTable {
+        let positions = spans.iter().flat_map(|span| span.pos..span.len());
+        self.table_at(backend, positions.map(|pos| pos as f64), n_ctx)
+    }
+
+    /// The rotations of any positions; those of negative ones turn back.
+    pub fn table_at(
+        &self,
+        backend: &mut dyn Backend,
+        positions: impl Iterator<Item = f64>,
+        n_ctx: usize,
+    ) -> RopeTable {
         let rates = self.rates(n_ctx);
         let magnitude = f64::from(self.magnitude);
-        let angles: Vec<f32> = spans
-            .iter()
-            .flat_map(|span| span.pos..span.len())
-            .flat_map(|pos| rates.iter().map(move |rate| pos as f64 * rate))
+        let angles: Vec<f32> = positions
+            .flat_map(|pos| rates.iter().map(move |rate| pos * rate))
             .flat_map(|angle| [(angle.cos() * magnitude) as f32, (angle.sin() * magnitude) as f32])
             .collect();
         let angles = backend.upload(&angles, self.n_rot);

@@ -1,13 +1,14 @@
-//! Memory of the positions already seen: keys and values in pages, recurrent states in slots.
+//! Memory of the positions already seen: keys and values and cached rows in pages, recurrent states
+//! in slots.
 //!
-//! A layer may have either, both or several states. Sequences share pages and snapshots that they
+//! A layer may have any of them, and several caches and states. Sequences share pages and snapshots that they
 //! have in common. Layers that attend to a sliding window keep all keys and values; a mask hides
 //! them.
 
 mod pool;
 mod sequence;
 
-use backend::{Backend, KvId, KvSpec, KvTypes, PAGE, StateId, StateSpec};
+use backend::{Backend, CacheId, CacheSpec, KvId, KvSpec, KvTypes, PAGE, StateId, StateSpec};
 
 use crate::error::Error;
 use crate::{Model, Shape};
@@ -34,10 +35,27 @@ impl KvShape {
     pub const NONE: Self = Self { n_head_kv: 0, head_dim: 0, head_dim_v: 0 };
 }
 
-/// Stores for keys, values and states of all layers, and what of them is free.
+/// What one layer caches: a row for each block of positions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CacheShape {
+    /// Values per row.
+    pub width: usize,
+    /// Positions per row.
+    pub stride: usize,
+}
+
+impl CacheShape {
+    /// A row for each position.
+    pub fn of_positions(width: usize) -> Self {
+        Self { width, stride: 1 }
+    }
+}
+
+/// Stores for keys, values, rows and states of all layers, and what of them is free.
 #[derive(Debug)]
 pub struct Memory {
     layers: Vec<Option<KvId>>,
+    caches: Vec<Vec<CacheId>>,
     states: Vec<Vec<StateId>>,
     pages: Pool,
     slots: Pool,
@@ -72,11 +90,17 @@ impl Memory {
             (n_head_kv > 0).then(|| backend.kv_create(spec)).transpose()
         });
         let layers = layers.collect::<Result<_, _>>()?;
+        let mut create = |&CacheShape { width, stride }: &_| {
+            backend.cache_create(CacheSpec { width, stride, n_pages, ty: types.k })
+        };
+        let caches = shape.caches.iter().map(|caches| caches.iter().map(&mut create).collect());
+        let caches = caches.collect::<Result<_, _>>()?;
         let n_slots = n_slots(n_sequences);
         let mut create = |&len: &usize| backend.state_create(StateSpec { len, n_slots });
         let states = shape.states.iter().map(|states| states.iter().map(&mut create).collect());
         let states = states.collect::<Result<_, _>>()?;
-        Ok(Self { layers, states, pages: Pool::new(n_pages), slots: Pool::new(n_slots), n_ctx })
+        let (pages, slots) = (Pool::new(n_pages), Pool::new(n_slots));
+        Ok(Self { layers, caches, states, pages, slots, n_ctx })
     }
 
     /// Positions there is memory for, in whole.
@@ -90,6 +114,11 @@ impl Memory {
     /// Where the model's shape says that it has none.
     pub fn layer(&self, il: usize) -> KvId {
         self.layers[il].expect("a layer with attention")
+    }
+
+    /// Cache `index` of layer `il`, as [`Shape::caches`] lists them.
+    pub fn cache(&self, il: usize, index: usize) -> CacheId {
+        self.caches[il][index]
     }
 
     /// State `index` of layer `il`, as [`Shape::states`] lists them.
@@ -144,6 +173,9 @@ impl Memory {
             let own = self.pages.take().expect("as was checked");
             for &layer in self.layers.iter().flatten() {
                 backend.kv_copy_page(layer, page, own);
+            }
+            for &cache in self.caches.iter().flatten() {
+                backend.cache_copy_page(cache, page, own);
             }
             self.pages.give_back(page);
             sequence.pages[first] = own;

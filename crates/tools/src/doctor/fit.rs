@@ -1,8 +1,8 @@
 //! Whether a model fits into memory.
 
-use backend::{KvSpec, KvTypes, PAGE};
+use backend::{CacheSpec, KvSpec, KvTypes, PAGE};
 use gguf::Location;
-use model::{KvShape, Shape};
+use model::{CacheShape, KvShape, Shape};
 use serde::Serialize;
 
 use crate::Error;
@@ -79,7 +79,12 @@ fn kv_bytes(shape: &Shape, n_pages: usize) -> Option<u64> {
         let bytes = KvSpec { n_head_kv, head_dim, head_dim_v, n_pages, types }.bytes();
         u64::try_from(bytes.ok()?).ok()
     });
-    layers.sum()
+    let kv: u64 = layers.sum::<Option<u64>>()?;
+    let caches = shape.caches.iter().flatten().map(|&CacheShape { width, stride }| {
+        let bytes = CacheSpec { width, stride, n_pages, ty: types.k }.bytes();
+        u64::try_from(bytes.ok()?).ok()
+    });
+    kv.checked_add(caches.sum::<Option<u64>>()?)
 }
 
 #[cfg(test)]
@@ -101,7 +106,8 @@ mod tests {
     ) -> Fit {
         let kv = vec![KvShape { n_head_kv: 4, head_dim: 32, head_dim_v: 32 }; 2];
         let output = OutputKind::Logits;
-        let shape = Shape { n_embd: 1, n_vocab: 1, n_ctx_train: 1, kv, states, output };
+        let shape =
+            Shape { n_embd: 1, n_vocab: 1, n_ctx_train: 1, kv, caches: vec![], states, output };
         Fit::of_sizes(weights, &shape, context, available)
     }
 
