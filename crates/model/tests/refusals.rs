@@ -93,7 +93,7 @@ fn weights_that_are_not_numbers_give_an_error_not_an_answer() {
 #[test]
 fn no_number_in_the_metadata_makes_a_model_panic() {
     let mut n_loaded = 0;
-    for fixture in Fixture::all() {
+    for fixture in Fixture::every() {
         let file = fixture.file();
         let gguf = Gguf::parse(Bytes::from(file.clone())).expect("a valid file");
         let arch = gguf.metadata().str("general.architecture").expect("a name").to_owned();

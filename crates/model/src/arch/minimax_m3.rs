@@ -12,6 +12,9 @@ use crate::memory::CacheShape;
 
 const SWISH: Glu = Glu::ClampedSwish { alpha: 1.702, limit: 7.0 };
 
+/// More blocks than there are.
+const MOST_LOCAL: usize = 1 << 24;
+
 pub(super) fn load(source: &Source<'_>) -> Result<Arc<dyn Model>, Error> {
     let Source { keys, hp, .. } = source;
     let (norm, rope) = (source.rms_norm()?, source.rope(RopeLayout::Neox)?);
@@ -19,7 +22,7 @@ pub(super) fn load(source: &Source<'_>) -> Result<Arc<dyn Model>, Error> {
     let sizes = IndexSizes::load(keys)?;
     let index_rope = Arc::new(rope.for_heads(sizes.head_dim, RopeLayout::Neox)?);
     let block = keys.width("attention.indexer.block_size")?;
-    let local = keys.opt_usize("attention.indexer.local_blocks")?.unwrap_or(0);
+    let local = keys.opt_usize("attention.indexer.local_blocks")?.unwrap_or(0).min(MOST_LOCAL);
     let model = Decoder::load(source, norm, |il, w| {
         let mut attention = Attention::load(w, hp, il)?.with_head_norms(w, norm)?.with_rope(&rope);
         if w.has("ffn_gate_inp.weight") {

@@ -34,7 +34,8 @@ pub(super) fn load(source: &Source<'_>) -> Result<Arc<dyn Model>, Error> {
         (source.normalized_routing()?, keys.count("hyper_connection.low_rank")?);
     let hyper = [hp.n_embd, n_streams, low_rank];
     let ngrams = NgramMemory::load_table(source)?;
-    let collapse = Collapse::LowRank(LowRank::load(weights, "output_hc", hyper, norm)?);
+    let last = LowRank::load(weights, "output_hc", hyper, norm)?;
+    let collapse = Collapse::LowRank(Box::new(last));
     let model = HyperDecoder::load(source, n_streams, collapse, None, |il, w| {
         let mixer: Box<dyn Mixer> = if recurrent[il] {
             let sharing = HeadSharing::InTurns;

@@ -45,9 +45,17 @@ struct GroupNorm {
 }
 
 enum Part {
-    Residual([(GroupNorm, Conv); 2]),
-    Attention { norm: GroupNorm, qkv: [Linear; 3], output: Linear, params: AttentionParams },
+    Residual(Box<[(GroupNorm, Conv); 2]>),
+    Attention(Box<PositionAttention>),
     Norm(GroupNorm),
+}
+
+/// One head that attends to all positions.
+struct PositionAttention {
+    norm: GroupNorm,
+    qkv: [Linear; 3],
+    output: Linear,
+    params: AttentionParams,
 }
 
 /// ConvNeXt's block (Liu et al. 2022, arXiv:2201.03545).
@@ -218,7 +226,7 @@ impl Part {
             ATTENDING => {
                 let product =
                     |name| Ok::<_, Error>(Conv::load(w, name, [1, width, width])?.product);
-                Part::Attention {
+                Part::Attention(Box::new(PositionAttention {
                     norm: GroupNorm::load(w, "attn_norm", groups)?,
                     qkv: [product("attn_q")?, product("attn_k")?, product("attn_v")?],
                     output: product("attn_output")?,
@@ -226,13 +234,16 @@ impl Part {
                         mask: Mask::Full,
                         ..AttentionParams::causal(1, 1.0 / (width as f32).sqrt())
                     },
-                }
+                }))
             }
             i if i + 1 == N_PARTS => Part::Norm(GroupNorm::load(w, "attn_norm", groups)?),
             _ => {
                 let conv = |name| Conv::load(w, name, [NARROW, width, width]);
                 let norm = |name| GroupNorm::load(w, name, groups);
-                Part::Residual([(norm("norm1")?, conv("conv1")?), (norm("norm2")?, conv("conv2")?)])
+                Part::Residual(Box::new([
+                    (norm("norm1")?, conv("conv1")?),
+                    (norm("norm2")?, conv("conv2")?),
+                ]))
             }
         })
     }
@@ -242,7 +253,7 @@ impl Part {
             Part::Norm(norm) => norm.forward(cx, x),
             Part::Residual(convs) => {
                 let mut h = x;
-                for (norm, conv) in convs {
+                for (norm, conv) in convs.iter() {
                     h = norm.forward(cx, h);
                     cx.activate(h, Activation::Silu);
                     h = conv.forward(cx, h);
@@ -250,7 +261,8 @@ impl Part {
                 cx.add_assign(h, x);
                 h
             }
-            Part::Attention { norm, qkv: [q, k, v], output, params } => {
+            Part::Attention(attention) => {
+                let PositionAttention { norm, qkv: [q, k, v], output, params } = &**attention;
                 let h = norm.forward(cx, x);
                 let h = rounded(cx, h);
                 let qkv = cx.linear(h, &[q, k, v]);

@@ -229,9 +229,9 @@ pub enum Collapse {
     /// Their mean.
     Mean,
     /// Their sum with weights as those of a block's input.
-    Dynamic(HyperSizes, Norm, Linear),
+    Dynamic(Box<(HyperSizes, Norm, Linear)>),
     /// As a block's input.
-    LowRank(LowRank),
+    LowRank(Box<LowRank>),
 }
 
 impl Collapse {
@@ -240,13 +240,14 @@ impl Collapse {
         let linears = load_parts(w, "output_hc", sizes, &[sizes.n])?;
         let missing = || Error::MissingTensor { name: "output_hc_fn.weight".into() };
         let linear = linears.into_iter().next().ok_or_else(missing)?;
-        Ok(Self::Dynamic(sizes, norm.plain(), linear))
+        Ok(Self::Dynamic(Box::new((sizes, norm.plain(), linear))))
     }
 
     fn forward(&self, cx: &mut Forward<'_>, streams: Tensor, n_embd: usize) -> Tensor {
         match self {
             Collapse::Mean => mean(cx, streams, n_embd),
-            Collapse::Dynamic(sizes, norm, linear) => {
+            Collapse::Dynamic(parts) => {
+                let (sizes, norm, linear) = &**parts;
                 let h = norm.forward(cx, streams);
                 let weights = cx.linear1(h, linear);
                 sum(cx, streams, weights, sizes.eps, n_embd)
