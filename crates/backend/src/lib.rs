@@ -21,7 +21,7 @@ mod weight;
 
 pub use aligned::AlignedVec;
 pub use arena::HostArena;
-pub use kv::{AttentionParams, KvId, KvSpec, KvType, KvTypes, Mask, PAGE, Span};
+pub use kv::{AttentionParams, DistanceBias, KvId, KvSpec, KvType, KvTypes, Mask, PAGE, Span};
 pub use moe::{ExpertGate, ExpertLinear, Experts, Gating, Groups, Routing};
 pub use ops::{Activation, Backend, BackendError, Glu, RopeLayout};
 pub use quant::TensorType;

@@ -20,7 +20,12 @@ impl<'a> Weights<'a> {
 
     /// The tensors of layer `il`.
     pub fn layer(&self, il: usize) -> Self {
-        Self { gguf: self.gguf, prefix: format!("blk.{il}.") }
+        self.named(format!("blk.{il}."))
+    }
+
+    /// The tensors whose names begin so.
+    pub fn named(&self, prefix: String) -> Self {
+        Self { gguf: self.gguf, prefix }
     }
 
     /// Whether the file has a tensor.
@@ -119,6 +124,13 @@ impl<'a> Weights<'a> {
         let bias = self.opt_vector(&format!("{name}.bias"), shape[1])?;
         let scale = self.opt_vector(&format!("{name}.scale"), 1)?.map_or(1.0, |scale| scale[0]);
         Ok(Some(Linear { weight, bias, scale }))
+    }
+
+    /// A required product with any number of rows, `NAME.weight` with its optional `NAME.scale` and
+    /// `NAME.bias`.
+    pub fn linear_of_any_rows(&self, name: &str, cols: usize) -> Result<Linear, Error> {
+        let rows = self.table(&format!("{name}.weight"), cols)?.rows();
+        self.linear(name, [cols, rows])
     }
 
     /// A required vector of `n` groups of `len` values, decoded.

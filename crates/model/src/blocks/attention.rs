@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use backend::{Activation, AttentionParams, Linear, Mask, Tensor, Vector};
+use backend::{Activation, AttentionParams, DistanceBias, Linear, Mask, Tensor, Vector};
 
 use crate::blocks::layer::Mixer;
 use crate::blocks::norm::{Norm, NormKind, normed};
@@ -71,15 +71,19 @@ impl Temperature {
 
 impl Attention {
     /// Loads `attn_qkv`, or `attn_q`, `attn_k` and `attn_v`, and `attn_output`, of layer `il`:
-    /// causal, without positions, scores scaled by the root of the head's width.
+    /// causal unless the file says otherwise, without positions, scores scaled by the root of the
+    /// head's width.
     pub fn load(w: &Weights<'_>, hp: &Hparams, il: usize) -> Result<Self, Error> {
-        Self::with_heads(w, hp.n_embd, hp.heads(il)?)
+        let attention = Self::with_heads(w, hp.n_embd, hp.heads(il)?)?;
+        Ok(if hp.causal { attention } else { attention.with_mask(Mask::Full) })
     }
 
-    /// The same for other heads.
+    /// The same for other heads, causal.
     pub fn with_heads(w: &Weights<'_>, n_embd: usize, heads: Heads) -> Result<Self, Error> {
         let scale = 1.0 / (heads.head_dim as f32).sqrt();
-        let output = w.linear("attn_output", [heads.n_head * heads.head_dim_v, n_embd])?;
+        // T5's name is the shorter one.
+        let name = if w.has("attn_o.weight") { "attn_o" } else { "attn_output" };
+        let output = w.linear(name, [heads.n_head * heads.head_dim_v, n_embd])?;
         Ok(Self::with_parts(heads, Qkv::load(w, heads, n_embd)?, output, scale))
     }
 
@@ -145,6 +149,12 @@ impl Attention {
     /// Linear biases instead of positions, if `max_bias` is not 0.
     pub fn with_alibi(mut self, max_bias: f32) -> Self {
         self.params.slopes = (max_bias > 0.0).then(|| slopes(self.params.n_head, max_bias));
+        self
+    }
+
+    /// Scores depend on distance.
+    pub fn with_distance_bias(mut self, bias: DistanceBias) -> Self {
+        self.params.distance_bias = Some(bias);
         self
     }
 
@@ -220,6 +230,10 @@ impl Attention {
 impl Mixer for Attention {
     fn kv(&self) -> KvShape {
         self.heads.kv()
+    }
+
+    fn is_causal(&self) -> bool {
+        !matches!(self.params.mask, Mask::Full | Mask::Around(_))
     }
 
     fn prepare(&self, cx: &mut Forward<'_>) {
@@ -432,6 +446,11 @@ impl Window {
     /// Whether layer `il` does.
     pub fn slides(&self, il: usize) -> bool {
         self.layers[il]
+    }
+
+    /// What queries of layer `il` see in both directions: half of the window in each.
+    pub fn mask_both_ways(&self, il: usize) -> Mask {
+        if self.slides(il) { Mask::Around(self.size / 2) } else { Mask::Full }
     }
 
     /// What queries of layer `il` see.
