@@ -181,6 +181,8 @@ pub enum Mask {
     Chunked(usize),
     /// All of the sequence, later ones too.
     Full,
+    /// Those at most `n` from its own, later ones too.
+    Around(usize),
 }
 
 impl Mask {
@@ -191,6 +193,9 @@ impl Mask {
             Mask::Sliding(n) => (pos + 1).saturating_sub(n)..pos + 1,
             Mask::Chunked(n) => pos - pos % n..pos + 1,
             Mask::Full => 0..len,
+            Mask::Around(n) => {
+                pos.saturating_sub(n)..pos.saturating_add(n).saturating_add(1).min(len)
+            }
         }
     }
 }
@@ -198,8 +203,8 @@ impl Mask {
 /// Everything about an attention but its inputs.
 ///
 /// For query head `h` (which reads key/value head `h / (n_head / n_head_kv)`) at position `i`:
-/// `s[j] = cap(scale · q·k[j]) - slope[h] · |j - i|` over the visible positions `j`, with
-/// `cap(s) = softcap · tanh(s / softcap)` where `softcap > 0`; then
+/// `s[j] = cap(scale · q·k[j]) - slope[h] · |j - i| + bias[h](j - i)` over the visible positions `j`,
+/// with `cap(s) = softcap · tanh(s / softcap)` where `softcap > 0`; then
 /// `out = Σ_j exp(s[j] - m) v[j] / (Σ_j exp(s[j] - m) + exp(sink[h] - m))`, the last term only with
 /// sinks, and `m` the greatest of all scores.
 #[derive(Debug, Clone)]
@@ -214,6 +219,8 @@ pub struct AttentionParams {
     pub mask: Mask,
     /// What a step of distance costs each query head (ALiBi, Press et al. 2021, arXiv:2108.12409).
     pub slopes: Option<Vector>,
+    /// What each distance adds to each query head's scores.
+    pub distance_bias: Option<DistanceBias>,
     /// One logit per query head that takes part in the softmax without a value.
     pub sinks: Option<Vector>,
 }
@@ -221,6 +228,40 @@ pub struct AttentionParams {
 impl AttentionParams {
     /// Causal, with nothing else.
     pub fn causal(n_head: usize, scale: f32) -> Self {
-        Self { n_head, scale, softcap: 0.0, mask: Mask::Causal, slopes: None, sinks: None }
+        Self {
+            n_head,
+            scale,
+            softcap: 0.0,
+            mask: Mask::Causal,
+            slopes: None,
+            distance_bias: None,
+            sinks: None,
+        }
+    }
+}
+
+/// Learned biases of scores by distance, the same from some distance on in either direction (T5,
+/// Raffel et al. 2020, arXiv:1910.10683).
+#[derive(Debug, Clone)]
+pub struct DistanceBias {
+    radius: usize,
+    values: Vector,
+}
+
+impl DistanceBias {
+    /// `values` are `[n_head][2 · radius + 1]`, for keys from `radius` positions before the query to
+    /// `radius` after it; those beyond have the bias of the outermost.
+    ///
+    /// # Panics
+    /// Where they are not whole heads.
+    pub fn new(radius: usize, values: Vector) -> Self {
+        assert!(values.len().is_multiple_of(2 * radius + 1), "{} biases", values.len());
+        Self { radius, values }
+    }
+
+    /// The bias of a head's query at position `query` for the key at `key`.
+    pub fn get(&self, head: usize, query: usize, key: usize) -> f32 {
+        let at = (key + self.radius).saturating_sub(query).min(2 * self.radius);
+        self.values[head * (2 * self.radius + 1) + at]
     }
 }

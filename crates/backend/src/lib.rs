@@ -26,7 +26,7 @@ pub use arena::HostArena;
 pub use cache::{
     BlockPool, CacheAttention, CacheId, CacheSpec, Names, Scoring, Selection, Source, Visible,
 };
-pub use kv::{AttentionParams, KvId, KvSpec, KvType, KvTypes, Mask, PAGE, Span};
+pub use kv::{AttentionParams, DistanceBias, KvId, KvSpec, KvType, KvTypes, Mask, PAGE, Span};
 pub use moe::{ExpertGate, ExpertLinear, Experts, Gating, Groups, Routing};
 pub use ops::{Activation, Backend, BackendError, Glu, RopeLayout};
 pub use quant::TensorType;

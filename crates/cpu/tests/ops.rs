@@ -4,8 +4,9 @@
 mod common;
 
 use backend::{
-    Activation, AttentionParams, Backend, ExpertGate, ExpertLinear, Experts, Glu, KvSpec, KvType,
-    KvTypes, Linear, Mask, PAGE, RopeLayout, Routing, Span, TensorType, Vector, Weight,
+    Activation, AttentionParams, Backend, DistanceBias, ExpertGate, ExpertLinear, Experts, Glu,
+    KvSpec, KvType, KvTypes, Linear, Mask, PAGE, RopeLayout, Routing, Span, Tensor, TensorType,
+    Vector, Weight,
 };
 use common::{Random, compare, download};
 use cpu::isa::Isa;
@@ -465,7 +466,7 @@ const TYPES: [(KvType, KvType); 8] = [
 #[test]
 fn attention_over_shapes_masks_and_lengths() {
     let heads = [(1, 1, 64, 64), (9, 3, 64, 64), (8, 2, 128, 128), (4, 4, 48, 48), (7, 1, 96, 32)];
-    let masks = [Mask::Causal, Mask::Sliding(70), Mask::Chunked(96), Mask::Full];
+    let masks = [Mask::Causal, Mask::Sliding(70), Mask::Chunked(96), Mask::Full, Mask::Around(40)];
     let mut seed = 1;
     for (n_head, n_head_kv, head_dim, head_dim_v) in heads {
         for (k, v) in TYPES {
@@ -531,6 +532,7 @@ fn attention_with_caps_slopes_and_sinks() {
                             softcap,
                             mask: Mask::Sliding(100),
                             slopes: slopes.clone(),
+                            distance_bias: None,
                             sinks: sinks.clone(),
                         },
                         batch: 150,
@@ -539,6 +541,31 @@ fn attention_with_caps_slopes_and_sinks() {
                 }
             }
         }
+    }
+}
+
+#[test]
+fn attention_with_biases_by_distance() {
+    let mut random = Random(6);
+    for (mask, rows) in [(Mask::Full, 150), (Mask::Causal, 1), (Mask::Around(20), 70)] {
+        let (n_head, head_dim) = (4, 32);
+        let bias = DistanceBias::new(30, Vector::new(random.values(n_head * 61)));
+        AttentionCase {
+            lengths: vec![(150, rows), (70, rows.min(70))],
+            n_head,
+            n_head_kv: 2,
+            head_dim,
+            head_dim_v: head_dim,
+            types: KvType::F16.into(),
+            params: AttentionParams {
+                mask,
+                slopes: Some(Vector::new(vec![0.1, 0.0, 0.01, 0.0])),
+                distance_bias: Some(bias),
+                ..AttentionParams::causal(n_head, 1.0 / (head_dim as f32).sqrt())
+            },
+            batch: 150,
+        }
+        .check(random.next());
     }
 }
 

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use backend::{Backend, KvTypes, PAGE, Span};
+use backend::{Backend, KvTypes, PAGE, Span, Tensor};
 
 use crate::error::Error;
 use crate::forward::Forward;
 use crate::memory::{Memory, Sequence};
-use crate::{Model, OutputKind};
+use crate::{Model, OutputKind, Pooling};
 
 /// Which rows of a batch to compute outputs for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,7 +107,7 @@ impl Context {
         self.memory.truncate(&mut *self.backend, &mut self.sequences[sequence], len)
     }
 
-    /// Forgets everything.
+    /// Forgets everything but what an encoder has read.
     pub fn clear(&mut self) {
         for sequence in &mut self.sequences {
             self.memory.truncate(&mut *self.backend, sequence, 0);
@@ -181,20 +181,62 @@ impl Context {
     /// # Panics
     /// Where a sequence has several parts, or doesn't exist.
     pub fn decode_batch(&mut self, parts: &[Part<'_>]) -> Result<&mut [f32], Error> {
+        self.evaluate(parts, |_, _, outputs| Ok(outputs))
+    }
+
+    /// Has the model's encoder read a text, which the sequence then answers to from its beginning.
+    ///
+    /// # Errors
+    /// Models without an encoder, an empty text, one that is too long, and unknown tokens.
+    ///
+    /// # Panics
+    /// Where the sequence doesn't exist.
+    pub fn encode(&mut self, sequence: usize, tokens: &[u32]) -> Result<(), Error> {
+        let Some(model) = self.model.encoder() else { return Err(Error::NoEncoder) };
+        if tokens.is_empty() {
+            return Err(Error::EmptyText);
+        }
+        check_tokens(tokens, model.shape().n_vocab)?;
+        let (backend, sequence) = (&mut *self.backend, &mut self.sequences[sequence]);
+        self.memory.truncate(backend, sequence, 0);
+        let (memory, sequence) =
+            self.memory.encoder_of(sequence).expect("memory is made for the model");
+        memory.truncate(backend, sequence, 0);
+        memory.reserve(backend, sequence, tokens.len())?;
+        let rows = 0..tokens.len();
+        let span = Span { rows, pos: 0, pages: sequence.pages(), slot: sequence.slot() };
+        let mark = backend.mark();
+        model.forward(&mut Forward::new(backend, memory, tokens, &[span], &[]));
+        backend.release(mark);
+        memory.advance(backend, sequence, tokens.len());
+        Ok(())
+    }
+
+    /// Evaluates the batch, and `then` something of its outputs.
+    fn evaluate(
+        &mut self,
+        parts: &[Part<'_>],
+        then: impl FnOnce(&dyn Model, &mut Forward<'_>, Tensor) -> Result<Tensor, Error>,
+    ) -> Result<&mut [f32], Error> {
         let tokens: Vec<u32> = parts.iter().flat_map(|part| part.tokens).copied().collect();
         let features = std::mem::take(&mut self.features);
         let shape = self.model.shape();
-        if let Some(&id) = tokens.iter().find(|&&id| id as usize >= shape.n_vocab) {
-            return Err(Error::Token { id, n_vocab: shape.n_vocab });
-        }
+        check_tokens(&tokens, shape.n_vocab)?;
         for (i, part) in parts.iter().enumerate() {
             let before = &parts[..i];
             assert!(before.iter().all(|p| p.sequence != part.sequence), "parts of one sequence");
             let sequence = &mut self.sequences[part.sequence];
+            if !sequence.is_empty() && !self.model.is_causal() {
+                return Err(Error::NotCausal { len: sequence.len() });
+            }
+            if sequence.encoded().is_some_and(Sequence::is_empty) {
+                return Err(Error::NothingEncoded);
+            }
             self.memory.reserve(&mut *self.backend, sequence, part.tokens.len())?;
         }
         let mut wanted = Vec::new();
         let mut spans = Vec::with_capacity(parts.len());
+        let mut encoded = Vec::new();
         let mut row = 0;
         for part in parts {
             let rows = row..row + part.tokens.len();
@@ -206,36 +248,71 @@ impl Context {
             }
             let sequence = &self.sequences[part.sequence];
             let (pos, slot) = (sequence.len(), sequence.slot());
+            if let Some(text) = sequence.encoded() {
+                let (pos, pages, slot) = (text.len() - 1, text.pages(), text.slot());
+                encoded.extend(rows.clone().map(|row| Span {
+                    rows: row..row + 1,
+                    pos,
+                    pages,
+                    slot,
+                }));
+            }
             spans.push(Span { rows, pos, pages: sequence.pages(), slot });
         }
         let mark = self.backend.mark();
         let width = features.len().checked_div(tokens.len()).filter(|&width| width > 0);
         let features = width.map(|width| self.backend.upload(&features, width));
         let mut cx = Forward::new(&mut *self.backend, &self.memory, &tokens, &spans, &wanted)
-            .with_features(features);
+            .with_features(features)
+            .with_encoded(&encoded);
         let result = self.model.forward(&mut cx);
-        self.output.resize(wanted.len() * shape.output_width(), 0.0);
-        self.backend.download(result, &mut self.output);
+        let result = then(&*self.model, &mut cx, result);
+        if let Ok(result) = result {
+            self.output.resize(result.rows() * result.cols(), 0.0);
+            self.backend.download(result, &mut self.output);
+        }
         self.backend.release(mark);
         for part in parts {
             let sequence = &mut self.sequences[part.sequence];
             self.memory.advance(&mut *self.backend, sequence, part.tokens.len());
         }
+        result?;
         if !self.output.iter().all(|value| value.is_finite()) {
             return Err(Error::NotFinite);
         }
         Ok(&mut self.output)
     }
 
-    /// Embeds a whole text at once and pools its tokens' embeddings into one vector; memory is
-    /// empty before and after. `None` for models that don't embed.
-    pub fn embed(&mut self, tokens: &[u32]) -> Result<Option<Vec<f32>>, Error> {
-        let OutputKind::Embeddings(pooling) = self.model.shape().output else { return Ok(None) };
-        let n_embd = self.model.shape().n_embd;
+    /// Embeds a whole text at once and pools the embeddings of its tokens as the file says, or
+    /// otherwise, see [`Pooling`]: one vector, or without pooling one for each token; scores from a
+    /// model that ranks. Memory is empty before and after. `None` for models that don't embed.
+    ///
+    /// # Errors
+    /// A text without tokens, ranking without a classifier, and what [`Context::decode`] refuses.
+    pub fn embed(
+        &mut self,
+        tokens: &[u32],
+        pooling: Option<Pooling>,
+    ) -> Result<Option<Vec<f32>>, Error> {
+        if self.model.shape().output == OutputKind::Logits {
+            return Ok(None);
+        }
+        if tokens.is_empty() {
+            return Err(Error::EmptyText);
+        }
         self.clear();
-        let pooled = pooling.pool(self.decode(tokens, Outputs::All)?, n_embd);
+        let text = Part { sequence: 0, tokens, outputs: Outputs::All };
+        let pooled = self.evaluate(&[text], |model, cx, rows| model.pool(cx, rows, pooling));
+        let pooled = pooled.map(|pooled| pooled.to_vec());
         self.clear();
-        Ok(Some(pooled))
+        pooled.map(Some)
+    }
+}
+
+fn check_tokens(tokens: &[u32], n_vocab: usize) -> Result<(), Error> {
+    match tokens.iter().find(|&&id| id as usize >= n_vocab) {
+        Some(&id) => Err(Error::Token { id, n_vocab }),
+        None => Ok(()),
     }
 }
 

@@ -75,6 +75,26 @@ pub enum Error {
         /// Values that the model takes for each; 0 for models without features.
         width: usize,
     },
+    /// A second batch of a sequence, for a model whose positions see later ones too.
+    #[error(
+        "each position sees the whole text, so that it must come in one batch; {len} tokens came before"
+    )]
+    NotCausal {
+        /// Positions that the sequence has.
+        len: usize,
+    },
+    /// An answer to no text, of a model with an encoder.
+    #[error("the model answers to a text, but its encoder has read none")]
+    NothingEncoded,
+    /// A text for an encoder that the model doesn't have.
+    #[error("the model has no encoder")]
+    NoEncoder,
+    /// Scores asked of a model that only embeds.
+    #[error("the model has no classifier to rank with")]
+    NoClassifier,
+    /// Nothing to embed.
+    #[error("a text without tokens has no embedding")]
+    EmptyText,
     /// The model produced NaN or infinity.
     #[error(
         "the model produced NaN or infinite values; the file's weights are damaged or overflow"

@@ -19,6 +19,7 @@ pub struct Forward<'a> {
     tokens: &'a [u32],
     spans: &'a [Span<'a>],
     outputs: &'a [usize],
+    encoded: &'a [Span<'a>],
     ropes: Vec<(Arc<Rope>, RopeTable)>,
     features: Option<Tensor>,
     /// A tensor that one layer leaves for later ones.
@@ -42,10 +43,17 @@ impl<'a> Forward<'a> {
             tokens,
             spans,
             outputs,
+            encoded: &[],
             ropes: Vec::new(),
             features: None,
             shared: None,
         }
+    }
+
+    /// The same for a model with an encoder: for each row a span whose last position is that of the
+    /// text that the encoder has read.
+    pub fn with_encoded(self, encoded: &'a [Span<'a>]) -> Self {
+        Self { encoded, ..self }
     }
 
     /// The same with features of each row.
@@ -153,6 +161,20 @@ impl<'a> Forward<'a> {
             return self.backend.attention(q, kv, self.spans, params);
         }
         self.backend.attention(q, kv, &self.output_spans(), params)
+    }
+
+    /// Stores the batch's keys and values in layer `il`, for others to attend to.
+    pub fn store(&mut self, il: usize, k: Tensor, v: Tensor) {
+        self.backend.kv_write(self.memory.layer(il), k, v, self.spans);
+    }
+
+    /// Attends to all that the encoder has stored in its layer `il`.
+    ///
+    /// # Panics
+    /// For models without an encoder.
+    pub fn attend_encoded(&mut self, il: usize, q: Tensor, params: &AttentionParams) -> Tensor {
+        let memory = self.memory.encoder().expect("a model with an encoder");
+        self.backend.attention(q, memory.layer(il), self.encoded, params)
     }
 
     /// What changed from each row to the one before it, with state `index` of layer `il`.

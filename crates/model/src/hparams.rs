@@ -39,6 +39,12 @@ impl<'a> Keys<'a> {
         self.bounded(key, self.metadata.usize(&self.full(key))?, MAX_COUNT)
     }
 
+    /// An optional count of layers, heads or experts.
+    pub fn opt_count(&self, key: &str) -> Result<Option<usize>, Error> {
+        let value = self.metadata.opt_usize(&self.full(key))?;
+        value.map(|value| self.bounded(key, value, MAX_COUNT)).transpose()
+    }
+
     /// A required width of a vector.
     pub fn width(&self, key: &str) -> Result<usize, Error> {
         self.bounded(key, self.metadata.usize(&self.full(key))?, MAX_WIDTH)
@@ -227,6 +233,8 @@ pub struct Hparams {
     pub head_dim_v: usize,
     /// Rotated values of a head.
     pub n_rot: usize,
+    /// Whether positions see only earlier ones, unless the architecture knows better.
+    pub causal: bool,
     /// Number of experts; 0 for dense models.
     pub n_expert: usize,
     /// Experts per token.
@@ -266,6 +274,7 @@ impl Hparams {
             head_dim,
             head_dim_v: keys.opt_width("attention.value_length")?.unwrap_or(usual),
             n_rot,
+            causal: keys.opt_bool("attention.causal")?.unwrap_or(true),
             n_expert,
             n_expert_used,
         })

@@ -30,7 +30,7 @@ use backend::Tensor;
 pub enum OutputKind {
     /// One logit per vocabulary entry.
     Logits,
-    /// An embedding of `n_embd` values, to be pooled over the sequence.
+    /// An embedding of `n_embd` values; those of a text may be pooled.
     Embeddings(Pooling),
 }
 
@@ -84,7 +84,38 @@ pub trait Model: Send + Sync {
         None
     }
 
+    /// Whether the output for a position depends on that and earlier ones alone. Else a batch must
+    /// have all of a sequence.
+    fn is_causal(&self) -> bool {
+        true
+    }
+
     /// Evaluates the batch in `cx` and returns one row per output asked for,
     /// `[outputs][Shape::output_width]`.
     fn forward(&self, cx: &mut Forward<'_>) -> Tensor;
+
+    /// The part that reads a text before the model answers to it, which leaves what the model attends
+    /// to in a memory of its own.
+    fn encoder(&self) -> Option<&dyn Model> {
+        None
+    }
+
+    /// The token that an answer begins with, where the file says so and there is an encoder.
+    fn answer_start(&self) -> Option<u32> {
+        None
+    }
+
+    /// What stands for a text, of the embeddings of all its tokens, which are at least one row:
+    /// pooled as the file says, or otherwise. Models of logits leave them.
+    ///
+    /// # Errors
+    /// [`Pooling::Rank`] without a classifier.
+    fn pool(
+        &self,
+        _cx: &mut Forward<'_>,
+        embeddings: Tensor,
+        _pooling: Option<Pooling>,
+    ) -> Result<Tensor, Error> {
+        Ok(embeddings)
+    }
 }

@@ -178,6 +178,13 @@ impl<'a> Weights<'a> {
         Ok(Some(Linear { weight, bias, scale }))
     }
 
+    /// A required product with any number of rows, `NAME.weight` with its optional `NAME.scale` and
+    /// `NAME.bias`.
+    pub fn linear_of_any_rows(&self, name: &str, cols: usize) -> Result<Linear, Error> {
+        let rows = self.table(&format!("{name}.weight"), cols)?.rows();
+        self.linear(name, [cols, rows])
+    }
+
     /// A required vector of `n` groups of `len` values, decoded.
     pub fn groups(&self, name: &str, shape: [usize; 2]) -> Result<Vector, Error> {
         self.opt_groups(name, shape)?.ok_or_else(|| self.missing(name))

@@ -110,6 +110,8 @@ fn no_number_in_the_metadata_makes_a_model_panic() {
                 // Between key and value there is the value's type.
                 file[at + key.len() + 4..][..4].copy_from_slice(&value.to_le_bytes());
                 if let Ok(mut context) = context(file, 8) {
+                    let _ = context.encode(0, &[5, 6]);
+                    let _ = context.embed(&[5, 6, 7], None);
                     let _ = context.decode(&[5, 6, 7], Outputs::Last);
                     n_loaded += 1;
                 }

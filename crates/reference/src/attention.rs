@@ -83,7 +83,9 @@ impl Store {
                     };
                     let slope =
                         params.slopes.as_ref().map_or(0.0, |slopes| f64::from(slopes[head]));
-                    score - slope * pos.abs_diff(j) as f64
+                    let bias = params.distance_bias.as_ref();
+                    let bias = bias.map_or(0.0, |bias| f64::from(bias.get(head, pos, j)));
+                    score - slope * pos.abs_diff(j) as f64 + bias
                 })
                 .collect();
             let sink = params.sinks.as_ref().map(|sinks| f64::from(sinks[head]));

@@ -1,7 +1,8 @@
 //! Each operation on values computed by hand.
 
 use backend::{
-    ExpertGate, ExpertLinear, Gating, HeadSharing, KvType, KvTypes, Mask, TensorType, Update,
+    DistanceBias, ExpertGate, ExpertLinear, Gating, HeadSharing, KvType, KvTypes, Mask, TensorType,
+    Update,
 };
 
 use super::*;
@@ -252,6 +253,27 @@ fn attention_weighs_what_the_mask_shows() {
     assert_close(&sliding, &rows([first(1.0, 1.0), two, first(13.0 / 5.0, 2.5)]));
     let chunked = three_positions(&mut b, &[3], &params(Mask::Chunked(2)));
     assert_close(&chunked, &rows([first(1.0, 1.0), two, first(3.0, 3.0)]));
+    let around = three_positions(&mut b, &[3], &params(Mask::Around(1)));
+    assert_close(&around, &rows([two, three, first(13.0 / 5.0, 2.5)]));
+}
+
+#[test]
+fn biases_depend_on_distance_and_end_at_the_radius() {
+    let mut b = Reference::new();
+    // Head 0: a key before the query counts double, one after it triple. Head 1: none but the own.
+    let hidden = f32::NEG_INFINITY;
+    let values = [2f32.ln(), 0.0, 3f32.ln(), hidden, 0.0, hidden];
+    let distance_bias = Some(DistanceBias::new(1, vector(&values)));
+    let params = AttentionParams { distance_bias, ..params(Mask::Full) };
+    let out = three_positions(&mut b, &[0], &params);
+    let weighed = |w: [f32; 3]| (w[0] + 2.0 * w[1] + 3.0 * w[2]) / w.iter().sum::<f32>();
+    let expected = [[1.0, 6.0, 9.0], [2.0, 2.0, 9.0], [2.0, 4.0, 3.0]];
+    for (i, (row, weights)) in out.chunks(4).zip(expected).enumerate() {
+        assert_close(
+            row,
+            &[weighed(weights), 10.0 * weighed(weights), i as f32 + 1.0, 10.0 * (i as f32 + 1.0)],
+        );
+    }
 }
 
 #[test]

@@ -1,11 +1,13 @@
-//! Measuring models, making some to measure, and examining the machine.
+//! Measuring models, making some to measure, converting them, and examining the machine.
 //!
 //! [`bench`] times a model file as llama.cpp's `llama-bench` does. [`synth`] writes a model file of
 //! a real model's shape with random weights, so that anyone can measure without a download.
+//! [`convert`] makes a model file of the folder that Hugging Face has of a model.
 //! [`doctor`] tells what the machine has, what is used of it, and whether a model fits.
 #![forbid(unsafe_code)]
 
 pub mod bench;
+pub mod convert;
 pub mod doctor;
 mod error;
 mod file_type;

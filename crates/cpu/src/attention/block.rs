@@ -208,9 +208,13 @@ impl Kernel for Part<'_> {
                 let visible =
                     visible.start.clamp(first, end) - first..visible.end.clamp(first, end) - first;
                 let scores = &mut scratch.scores[i * PAGE..][..cols];
-                let distance = params.slopes.as_ref().map(|slopes| Distance {
-                    slope: slopes[queries.head(i)],
-                    first: queries.position(i) as isize - first as isize,
+                let (slopes, bias) = (params.slopes.as_ref(), params.distance_bias.as_ref());
+                let distance = (slopes.is_some() || bias.is_some()).then(|| Distance {
+                    slope: slopes.map_or(0.0, |slopes| slopes[queries.head(i)]),
+                    bias,
+                    head: queries.head(i),
+                    query: queries.position(i),
+                    first_key: first,
                 });
                 scratch.max[i] = score(s, scores, visible, params.softcap, distance, out.max[i]);
             }

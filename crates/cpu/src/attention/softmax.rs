@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use backend::DistanceBias;
+
 use crate::ops::softcap;
 use crate::simd::{Kernel, Simd, exp};
 
@@ -114,16 +116,34 @@ fn store<S: Simd>(s: S, v: S::V, x: &mut [f32]) {
     if x.len() == S::LANES { s.store(v, x) } else { s.store_partial(v, x) }
 }
 
-/// What distance costs a query's scores of a tile.
+/// What distance changes in a query's scores of a tile.
 #[derive(Clone, Copy)]
-pub struct Distance {
+pub struct Distance<'a> {
     /// Cost of a step.
     pub slope: f32,
-    /// From the tile's first key to the query.
-    pub first: isize,
+    pub bias: Option<&'a DistanceBias>,
+    pub head: usize,
+    /// Position of the query.
+    pub query: usize,
+    /// Position of the tile's first key.
+    pub first_key: usize,
 }
 
-/// Caps one query's scores of a tile, takes off what distance costs, and hides what it doesn't see.
+impl Distance<'_> {
+    #[inline(always)]
+    fn apply(&self, scores: &mut [f32]) {
+        for (key, score) in (self.first_key..).zip(&mut *scores) {
+            *score -= self.slope * self.query.abs_diff(key) as f32;
+        }
+        if let Some(bias) = self.bias {
+            for (key, score) in (self.first_key..).zip(scores) {
+                *score += bias.get(self.head, self.query, key);
+            }
+        }
+    }
+}
+
+/// Caps one query's scores of a tile, changes them by distance, and hides what it doesn't see.
 /// Returns the greatest of them and `max`.
 #[inline(always)]
 pub fn score<S: Simd>(
@@ -131,7 +151,7 @@ pub fn score<S: Simd>(
     scores: &mut [f32],
     visible: Range<usize>,
     cap: f32,
-    distance: Option<Distance>,
+    distance: Option<Distance<'_>>,
     max: f32,
 ) -> f32 {
     if cap > 0.0 {
@@ -139,10 +159,8 @@ pub fn score<S: Simd>(
             s.store(softcap(s, s.load(scores), cap), scores);
         }
     }
-    if let Some(Distance { slope, first }) = distance {
-        for (key, score) in scores.iter_mut().enumerate() {
-            *score -= slope * (first - key as isize).unsigned_abs() as f32;
-        }
+    if let Some(distance) = distance {
+        distance.apply(scores);
     }
     scores[..visible.start].fill(f32::NEG_INFINITY);
     scores[visible.end..].fill(f32::NEG_INFINITY);

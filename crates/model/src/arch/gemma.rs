@@ -3,6 +3,7 @@
 //! a sliding window; the third replaces the limits of scores by norms of queries and keys.
 
 use super::prelude::*;
+use crate::blocks::pooling::Pooler;
 use crate::blocks::rope::Rope;
 
 /// Every second layer of Gemma 2 attends to everything, unless the file says otherwise.
@@ -55,6 +56,31 @@ pub(super) fn load_3(source: &Source<'_>) -> Result<Arc<dyn Model>, Error> {
     model.embedding.scale = (hp.n_embd as f32).sqrt();
     model.head.softcap = keys.opt_f32("final_logit_softcapping")?.unwrap_or(0.0);
     Ok(Arc::new(model))
+}
+
+/// EmbeddingGemma (Vera et al. 2025, arXiv:2509.20354), an encoder of the third's form, with two
+/// products after pooling.
+pub(super) fn load_embedding(source: &Source<'_>) -> Result<Arc<dyn Model>, Error> {
+    let Source { keys, hp, weights } = source;
+    let norm = source.rms_norm()?;
+    let window = Window::with_size(keys, hp, keys.width("attention.sliding_window")?, PATTERN_3)?;
+    let rope = source.rope(RopeLayout::Neox)?;
+    let ropes = [&rope, &rope.unscaled_sliding(keys, 10_000.0)?];
+    let mut model = Decoder::load(source, norm, |il, w| {
+        let attention = attention(source, il, w, &window, ropes)?.with_head_norms(w, norm)?;
+        sandwiched(source, norm, w, attention.with_mask(window.mask_both_ways(il)))
+    })?;
+    model.embedding.scale = (hp.n_embd as f32).sqrt();
+    let mut pooler = Pooler::load(source)?;
+    let mut width = hp.n_embd;
+    for name in ["dense_2", "dense_3"] {
+        if weights.has(&format!("{name}.weight")) {
+            let product = weights.linear_of_any_rows(name, width)?;
+            width = product.weight.rows();
+            pooler = pooler.with_product(product);
+        }
+    }
+    Ok(Arc::new(model.with_pooler(pooler)))
 }
 
 /// Layers that slide take the second of the ropes.

@@ -3,37 +3,38 @@
 //! same without causality.
 
 use super::prelude::*;
-use crate::OutputKind;
 use crate::blocks::attention::Temperature;
-use crate::blocks::pooling::Pooling;
+use crate::blocks::pooling::Pooler;
 
 pub(super) fn load(source: &Source<'_>) -> Result<Arc<dyn Model>, Error> {
-    load_as(source, source.normalized_routing()?, Mask::Causal, OutputKind::Logits)
+    Ok(Arc::new(load_as(source, source.normalized_routing()?, None)?))
 }
 
 /// Experts' weights are divided by their sum only if the file says so.
 pub(super) fn load_deepseek(source: &Source<'_>) -> Result<Arc<dyn Model>, Error> {
-    load_as(source, source.routing()?, Mask::Causal, OutputKind::Logits)
+    Ok(Arc::new(load_as(source, source.routing()?, None)?))
 }
 
 pub(super) fn load_embedding(source: &Source<'_>) -> Result<Arc<dyn Model>, Error> {
-    let output = OutputKind::Embeddings(Pooling::load(&source.keys)?);
-    load_as(source, source.normalized_routing()?, Mask::Full, output)
+    let model = load_as(source, source.normalized_routing()?, Some(Mask::Full))?;
+    Ok(Arc::new(model.with_pooler(Pooler::load(source)?)))
 }
 
-fn load_as(
-    source: &Source<'_>,
-    experts: Routing,
-    mask: Mask,
-    output: OutputKind,
-) -> Result<Arc<dyn Model>, Error> {
+/// LLaDA (Nie et al. 2025, arXiv:2502.09992), which fills in masked tokens in any order.
+pub(super) fn load_diffusion(source: &Source<'_>) -> Result<Arc<dyn Model>, Error> {
+    Ok(Arc::new(load_as(source, source.normalized_routing()?, Some(Mask::Full))?))
+}
+
+fn load_as(source: &Source<'_>, experts: Routing, mask: Option<Mask>) -> Result<Decoder, Error> {
     let hp = &source.hp;
     let (norm, rope) = (source.rms_norm()?, source.rope(RopeLayout::Norm)?);
     let temperature = Temperature::load(&source.keys, rope.n_ctx_orig)?;
-    let model = Decoder::load(source, norm, |il, w| {
-        let mut attention = Attention::load(w, hp, il)?.with_rope(&rope).with_mask(mask);
+    Decoder::load(source, norm, |il, w| {
+        let mut attention = Attention::load(w, hp, il)?.with_rope(&rope);
+        if let Some(mask) = mask {
+            attention = attention.with_mask(mask);
+        }
         attention.temperature = temperature;
         Layer::pre_norm(w, norm, hp.n_embd, attention, silu_ffn(w, hp, &experts)?)
-    })?;
-    Ok(Arc::new(model.with_output(output)))
+    })
 }

@@ -9,6 +9,7 @@ mod arctic;
 mod baichuan;
 mod bailing;
 mod bailing3;
+mod bert;
 mod bitnet;
 mod bloom;
 mod chameleon;
@@ -57,11 +58,13 @@ mod minicpm3;
 mod minimax;
 mod minimax_01;
 mod minimax_m3;
+mod modern_bert;
 mod mpt;
 mod muse_glimmer;
 mod nanbeige;
 mod nemotron;
 mod nemotron_h;
+mod neo_bert;
 mod olmo;
 mod phi2;
 mod phi3;
@@ -81,6 +84,7 @@ mod smollm3;
 mod spark;
 mod stablelm;
 mod step35;
+mod t5;
 mod talkie;
 mod wavtokenizer;
 
@@ -105,6 +109,7 @@ const ARCHITECTURES: &[(&str, Load)] = &[
     ("bailingmoe", bailing::load),
     ("bailingmoe2", qwen::load_3_routed),
     ("bailingmoe3", bailing3::load),
+    ("bert", bert::load),
     ("bitnet", bitnet::load),
     ("bloom", bloom::load),
     ("chameleon", chameleon::load),
@@ -125,15 +130,18 @@ const ARCHITECTURES: &[(&str, Load)] = &[
     ("dflash", dflash::load),
     ("dots1", qwen::load_3_routed),
     ("dots3note", dots3note::load),
+    ("dream", qwen::load_dream),
     ("eagle3", eagle3::load),
     ("ernie4_5", llama::load),
     ("ernie4_5-moe", llama::load),
+    ("eurobert", qwen::load_eurobert),
     ("exaone", qwen::load_2),
     ("exaone-moe", exaone4::load_moe),
     ("exaone4", exaone4::load),
     ("falcon", falcon::load),
     ("falcon-h1", falcon_h1::load),
     ("gemma", gemma::load),
+    ("gemma-embedding", gemma::load_embedding),
     ("gemma2", gemma::load_2),
     ("gemma3", gemma::load_3),
     ("gemma3n", gemma3n::load),
@@ -162,11 +170,15 @@ const ARCHITECTURES: &[(&str, Load)] = &[
     ("jais", jais::load),
     ("jais2", nemotron::load),
     ("jamba", jamba::load),
+    ("jina-bert-v2", bert::load_alibi),
+    ("jina-bert-v3", bert::load_rotary),
     ("kimi-k3", kimi_k3::load),
     ("kimi-linear", kimi::load),
     ("laguna", laguna::load),
     ("lfm2", lfm2::load),
     ("lfm2moe", lfm2::load),
+    ("llada", llama::load_diffusion),
+    ("llada-moe", qwen::load_llada_moe),
     ("llama", llama::load),
     ("llama-embed", llama::load_embedding),
     ("llama4", llama4::load),
@@ -183,12 +195,16 @@ const ARCHITECTURES: &[(&str, Load)] = &[
     ("minimax-m3", minimax_m3::load),
     ("mistral3", llama::load),
     ("mistral4", deepseek2::load_mistral),
+    ("modern-bert", modern_bert::load),
     ("mpt", mpt::load),
     ("muse-glimmer", muse_glimmer::load),
     ("nanbeige", nanbeige::load),
     ("nemotron", nemotron::load),
     ("nemotron_h", nemotron_h::load),
     ("nemotron_h_moe", nemotron_h::load),
+    ("neo-bert", neo_bert::load),
+    ("nomic-bert", bert::load_rotary),
+    ("nomic-bert-moe", bert::load_rotary),
     ("olmo", olmo::load),
     ("olmo2", olmo::load_2),
     ("olmoe", olmo::load_moe),
@@ -218,6 +234,7 @@ const ARCHITECTURES: &[(&str, Load)] = &[
     ("qwen3vlmoe", qwen::load_3_vl),
     ("qwen4exp", qwen4exp::load),
     ("refact", refact::load),
+    ("rnd1", qwen::load_rnd1),
     ("rwkv6", rwkv::load_6),
     ("rwkv6qwen2", qrwkv::load_6),
     ("rwkv7", rwkv::load_7),
@@ -229,6 +246,8 @@ const ARCHITECTURES: &[(&str, Load)] = &[
     ("starcoder", gpt2::load),
     ("starcoder2", gptneox::load_in_a_row),
     ("step35", step35::load),
+    ("t5", t5::load),
+    ("t5encoder", t5::load_encoder),
     ("talkie", talkie::load),
     ("wavtokenizer-dec", wavtokenizer::load),
     ("xverse", llama::load),

@@ -4,8 +4,7 @@
 //! gate of its own.
 
 use super::prelude::*;
-use crate::OutputKind;
-use crate::blocks::pooling::Pooling;
+use crate::blocks::pooling::{Pooler, Pooling};
 use crate::blocks::rope::Rope;
 
 pub(super) fn load_2(source: &Source<'_>) -> Result<Arc<dyn Model>, Error> {
@@ -59,8 +58,35 @@ pub(super) fn load_3_vl(source: &Source<'_>) -> Result<Arc<dyn Model>, Error> {
     Qwen { rope, head_norms: true, ..Qwen::new(source)? }.load(source)
 }
 
+/// Dream (Ye et al. 2025, arXiv:2508.15487), which fills in masked tokens in any order, as the next
+/// two do.
+pub(super) fn load_dream(source: &Source<'_>) -> Result<Arc<dyn Model>, Error> {
+    Qwen { mask: Some(Mask::Full), ..Qwen::new(source)? }.load(source)
+}
+
+/// LLaDA-MoE (Zhu et al. 2025, arXiv:2509.24389).
+pub(super) fn load_llada_moe(source: &Source<'_>) -> Result<Arc<dyn Model>, Error> {
+    source.keys.count("expert_count")?;
+    let (mask, experts) = (Some(Mask::Full), source.routing()?);
+    Qwen { mask, head_norms: true, experts, ..Qwen::new(source)? }.load(source)
+}
+
+/// RND1 (Radical Numerics 2025).
+pub(super) fn load_rnd1(source: &Source<'_>) -> Result<Arc<dyn Model>, Error> {
+    source.keys.count("expert_count")?;
+    Qwen { mask: Some(Mask::Full), head_norms: true, ..Qwen::new(source)? }.load(source)
+}
+
+/// EuroBERT (Boizard et al. 2025, arXiv:2503.05500), an encoder.
+pub(super) fn load_eurobert(source: &Source<'_>) -> Result<Arc<dyn Model>, Error> {
+    let model = Qwen { mask: Some(Mask::Full), ..Qwen::new(source)? }.decoder(source)?;
+    Ok(Arc::new(model.with_pooler(Pooler::load(source)?)))
+}
+
 /// What sets the models apart.
 struct Qwen {
+    /// Who sees whom, where that is not the file's to say.
+    mask: Option<Mask>,
     norm: NormKind,
     rope: Arc<Rope>,
     head_norms: bool,
@@ -74,22 +100,32 @@ impl Qwen {
 
     fn with_norm(source: &Source<'_>, norm: NormKind) -> Result<Self, Error> {
         let rope = source.rope(RopeLayout::Neox)?;
-        Ok(Self { norm, rope, head_norms: false, experts: source.normalized_routing()? })
+        let experts = source.normalized_routing()?;
+        Ok(Self { mask: None, norm, rope, head_norms: false, experts })
     }
 
     fn load(&self, source: &Source<'_>) -> Result<Arc<dyn Model>, Error> {
-        let (Source { keys, hp, .. }, norm) = (source, self.norm);
-        let model = Decoder::load(source, norm, |il, w| {
+        let model = self.decoder(source)?;
+        let pooler = Pooler::load(source)?;
+        if pooler.kind == Pooling::None {
+            return Ok(Arc::new(model));
+        }
+        let scored = if model.is_causal() { Pooling::Last } else { Pooling::First };
+        let pooler = pooler.with_classifier(source, scored, Activation::Tanh)?;
+        Ok(Arc::new(model.with_pooler(pooler.with_softmax())))
+    }
+
+    fn decoder(&self, source: &Source<'_>) -> Result<Decoder, Error> {
+        let (hp, norm) = (&source.hp, self.norm);
+        Decoder::load(source, norm, |il, w| {
             let mut attention = Attention::load(w, hp, il)?.with_rope(&self.rope);
+            if let Some(mask) = self.mask {
+                attention = attention.with_mask(mask);
+            }
             if self.head_norms {
                 attention = attention.with_head_norms(w, norm)?;
             }
             Layer::pre_norm(w, norm, hp.n_embd, attention, silu_ffn(w, hp, &self.experts)?)
-        })?;
-        let output = match keys.opt_usize("pooling_type")? {
-            None | Some(0) => OutputKind::Logits,
-            Some(_) => OutputKind::Embeddings(Pooling::load(keys)?),
-        };
-        Ok(Arc::new(model.with_output(output)))
+        })
     }
 }

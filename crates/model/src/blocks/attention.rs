@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use backend::{Activation, AttentionParams, CacheAttention, Linear, Mask, Tensor, Vector, Visible};
+use backend::{
+    Activation, AttentionParams, CacheAttention, DistanceBias, Linear, Mask, Tensor, Vector,
+    Visible,
+};
 
 use crate::blocks::layer::Mixer;
 use crate::blocks::norm::{Norm, NormKind, normed};
@@ -98,12 +101,14 @@ impl Temperature {
 
 impl Attention {
     /// Loads `attn_qkv`, or `attn_q`, `attn_k` and `attn_v`, and `attn_output`, of layer `il`:
-    /// causal, without positions, scores scaled by the root of the head's width.
+    /// causal unless the file says otherwise, without positions, scores scaled by the root of the
+    /// head's width.
     pub fn load(w: &Weights<'_>, hp: &Hparams, il: usize) -> Result<Self, Error> {
-        Self::with_heads(w, hp.n_embd, hp.heads(il)?)
+        let attention = Self::with_heads(w, hp.n_embd, hp.heads(il)?)?;
+        Ok(if hp.causal { attention } else { attention.with_mask(Mask::Full) })
     }
 
-    /// The same for other heads.
+    /// The same for other heads, causal.
     pub fn with_heads(w: &Weights<'_>, n_embd: usize, heads: Heads) -> Result<Self, Error> {
         Self::with_input(w, [n_embd, n_embd], heads)
     }
@@ -115,7 +120,9 @@ impl Attention {
         heads: Heads,
     ) -> Result<Self, Error> {
         let scale = 1.0 / (heads.head_dim as f32).sqrt();
-        let output = w.linear("attn_output", [heads.n_head * heads.head_dim_v, n_out])?;
+        // T5's name is the shorter one.
+        let name = if w.has("attn_o.weight") { "attn_o" } else { "attn_output" };
+        let output = w.linear(name, [heads.n_head * heads.head_dim_v, n_out])?;
         Ok(Self::with_parts(heads, Qkv::load(w, heads, n_in)?, output, scale))
     }
 
@@ -182,6 +189,12 @@ impl Attention {
     /// Linear biases instead of positions, if `max_bias` is not 0.
     pub fn with_alibi(mut self, max_bias: f32) -> Self {
         self.params.slopes = (max_bias > 0.0).then(|| slopes(self.params.n_head, max_bias));
+        self
+    }
+
+    /// Scores depend on distance.
+    pub fn with_distance_bias(mut self, bias: DistanceBias) -> Self {
+        self.params.distance_bias = Some(bias);
         self
     }
 
@@ -317,6 +330,10 @@ impl Mixer for Attention {
 
     fn states(&self) -> Vec<usize> {
         self.choice.as_ref().map(|choice| choice.states()).unwrap_or_default()
+    }
+
+    fn is_causal(&self) -> bool {
+        !matches!(self.params.mask, Mask::Full | Mask::Around(_))
     }
 
     fn prepare(&self, cx: &mut Forward<'_>) {
@@ -535,6 +552,11 @@ impl Window {
     /// Whether layer `il` does.
     pub fn slides(&self, il: usize) -> bool {
         self.layers[il]
+    }
+
+    /// What queries of layer `il` see in both directions: half of the window in each.
+    pub fn mask_both_ways(&self, il: usize) -> Mask {
+        if self.slides(il) { Mask::Around(self.size / 2) } else { Mask::Full }
     }
 
     /// What queries of layer `il` see.

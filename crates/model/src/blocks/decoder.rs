@@ -7,6 +7,7 @@ use backend::Tensor;
 use crate::blocks::head::{Embedding, Head};
 use crate::blocks::layer::Block;
 use crate::blocks::norm::{Norm, NormKind};
+use crate::blocks::pooling::{Pooler, Pooling};
 use crate::error::Error;
 use crate::forward::Forward;
 use crate::source::Source;
@@ -21,6 +22,7 @@ pub struct Decoder {
     layers: Vec<Arc<dyn Block>>,
     /// The residual stream to logits.
     pub head: Head,
+    pooler: Option<Pooler>,
 }
 
 impl Decoder {
@@ -35,10 +37,10 @@ impl Decoder {
         Self::with_last_norm(source, last, layer)
     }
 
-    /// The same with this as the last norm.
+    /// The same with this as the last norm, if any.
     pub fn with_last_norm<B: Block + 'static>(
         source: &Source<'_>,
-        last: Norm,
+        last: impl Into<Option<Norm>>,
         mut layer: impl FnMut(usize, &Weights<'_>) -> Result<B, Error>,
     ) -> Result<Self, Error> {
         let Source { hp, weights: w, .. } = source;
@@ -55,16 +57,14 @@ impl Decoder {
             output: OutputKind::Logits,
         };
         let head = Head::with_norm(w, hp, last, &embedding.table)?;
-        Ok(Self { shape, embedding, layers, head })
+        Ok(Self { shape, embedding, layers, head, pooler: None })
     }
 
-    /// Yields embeddings instead of logits where `output` says so.
-    pub fn with_output(mut self, output: OutputKind) -> Self {
-        if output != OutputKind::Logits {
-            self.head.output = None;
-        }
-        self.shape.output = output;
-        self
+    /// Yields embeddings instead of logits, and pools them so.
+    pub fn with_pooler(mut self, pooler: Pooler) -> Self {
+        self.head.output = None;
+        self.shape.output = OutputKind::Embeddings(pooler.kind);
+        Self { pooler: Some(pooler), ..self }
     }
 
     /// The layers once more, `n` times in all, each time with a memory of their own; `between` comes
@@ -91,6 +91,19 @@ impl Decoder {
 impl Model for Decoder {
     fn shape(&self) -> &Shape {
         &self.shape
+    }
+
+    fn is_causal(&self) -> bool {
+        self.layers.iter().all(|layer| layer.is_causal())
+    }
+
+    fn pool(
+        &self,
+        cx: &mut Forward<'_>,
+        x: Tensor,
+        pooling: Option<Pooling>,
+    ) -> Result<Tensor, Error> {
+        self.pooler.as_ref().map_or(Ok(x), |pooler| pooler.forward(cx, x, pooling))
     }
 
     fn forward(&self, cx: &mut Forward<'_>) -> Tensor {

@@ -18,6 +18,8 @@ pub struct Embedding {
     pub norm: Option<Norm>,
     /// Learned embeddings of positions, `[n_ctx_train][n_embd]`, which are added.
     pub positions: Option<Weight>,
+    /// Embeddings of the types of tokens, of which every token has the first.
+    pub token_types: Option<Weight>,
 }
 
 impl Embedding {
@@ -25,7 +27,7 @@ impl Embedding {
     pub fn load(w: &Weights<'_>, hp: &Hparams) -> Result<Self, Error> {
         let tied = !w.has("token_embd.weight") && w.has("output.weight");
         let table = w.table(if tied { "output.weight" } else { "token_embd.weight" }, hp.n_embd)?;
-        Ok(Self { table, scale: 1.0, norm: None, positions: None })
+        Ok(Self { table, scale: 1.0, norm: None, positions: None, token_types: None })
     }
 
     /// The batch's tokens, `[rows][n_embd]`.
@@ -33,6 +35,10 @@ impl Embedding {
         let x = cx.embed_tokens(&self.table);
         if self.scale != 1.0 {
             cx.scale(x, self.scale);
+        }
+        if let Some(table) = &self.token_types {
+            let types = cx.embed(table, &vec![0; x.rows()]);
+            cx.add_assign(x, types);
         }
         if let Some(table) = &self.positions {
             let positions = cx.embed_positions(table);
@@ -44,8 +50,8 @@ impl Embedding {
 
 /// The last step: a norm, and for logits the output matrix.
 pub struct Head {
-    /// Of the residual stream.
-    pub norm: Norm,
+    /// Of the residual stream, if it needs one.
+    pub norm: Option<Norm>,
     /// One logit per vocabulary entry; embeddings need none.
     pub output: Option<Linear>,
     /// Factor of the logits.
@@ -70,17 +76,17 @@ impl Head {
     pub fn with_norm(
         w: &Weights<'_>,
         hp: &Hparams,
-        norm: Norm,
+        norm: impl Into<Option<Norm>>,
         token_embd: &Weight,
     ) -> Result<Self, Error> {
         let output = w.opt_linear("output", [hp.n_embd, token_embd.rows()])?;
         let output = output.unwrap_or_else(|| Linear::plain(token_embd.clone()));
-        Ok(Self { norm, output: Some(output), scale: 1.0, softcap: 0.0 })
+        Ok(Self { norm: norm.into(), output: Some(output), scale: 1.0, softcap: 0.0 })
     }
 
     /// `[rows][n_embd]` to `[rows][Shape::output_width]`.
     pub fn forward(&self, cx: &mut Forward<'_>, x: Tensor) -> Tensor {
-        let x = self.norm.forward(cx, x);
+        let x = normed(&self.norm, cx, x);
         let Some(output) = &self.output else { return x };
         let logits = cx.linear1(x, output);
         if self.scale != 1.0 {

@@ -28,6 +28,11 @@ pub trait Mixer: Send + Sync {
         Vec::new()
     }
 
+    /// Whether its output for a row depends on that and earlier ones alone.
+    fn is_causal(&self) -> bool {
+        true
+    }
+
     /// Makes what layers share, before the first one runs.
     fn prepare(&self, _cx: &mut Forward<'_>) {}
 
@@ -50,6 +55,11 @@ pub trait Block: Send + Sync {
     /// Sizes of its recurrent states.
     fn states(&self) -> Vec<usize> {
         Vec::new()
+    }
+
+    /// Whether its output for a row depends on that and earlier ones alone.
+    fn is_causal(&self) -> bool {
+        true
     }
 
     /// Makes what layers share, before the first one runs.
@@ -92,6 +102,10 @@ impl Mixer for Box<dyn Mixer> {
 
     fn states(&self) -> Vec<usize> {
         (**self).states()
+    }
+
+    fn is_causal(&self) -> bool {
+        (**self).is_causal()
     }
 
     fn prepare(&self, cx: &mut Forward<'_>) {
@@ -184,6 +198,10 @@ impl Block for Layer {
         self.mixer.states()
     }
 
+    fn is_causal(&self) -> bool {
+        self.mixer.is_causal()
+    }
+
     fn prepare(&self, cx: &mut Forward<'_>) {
         self.mixer.prepare(cx);
     }
@@ -244,6 +262,10 @@ impl Block for MixerLayer {
         self.mixer.states()
     }
 
+    fn is_causal(&self) -> bool {
+        self.mixer.is_causal()
+    }
+
     fn prepare(&self, cx: &mut Forward<'_>) {
         self.mixer.prepare(cx);
     }
@@ -270,6 +292,10 @@ impl Block for Arc<dyn Block> {
 
     fn states(&self) -> Vec<usize> {
         (**self).states()
+    }
+
+    fn is_causal(&self) -> bool {
+        (**self).is_causal()
     }
 
     fn prepare(&self, cx: &mut Forward<'_>) {

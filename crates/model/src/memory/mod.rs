@@ -60,6 +60,8 @@ pub struct Memory {
     pages: Pool,
     slots: Pool,
     n_ctx: usize,
+    /// Of the texts that the model's encoder has read.
+    encoder: Option<Box<Memory>>,
 }
 
 /// Slots for the states of sequences and their snapshots.
@@ -100,7 +102,23 @@ impl Memory {
         let states = shape.states.iter().map(|states| states.iter().map(&mut create).collect());
         let states = states.collect::<Result<_, _>>()?;
         let (pages, slots) = (Pool::new(n_pages), Pool::new(n_slots));
-        Ok(Self { layers, caches, states, pages, slots, n_ctx })
+        let encoder = model.encoder().map(|encoder| {
+            Ok::<_, Error>(Box::new(Self::new(encoder, backend, n_ctx, n_sequences, types)?))
+        });
+        Ok(Self { layers, caches, states, pages, slots, n_ctx, encoder: encoder.transpose()? })
+    }
+
+    /// What the model's encoder remembers of the texts it has read, if it has one.
+    pub fn encoder(&self) -> Option<&Self> {
+        self.encoder.as_deref()
+    }
+
+    /// The same, and the part of it that belongs to a sequence.
+    pub fn encoder_of<'a>(
+        &'a mut self,
+        sequence: &'a mut Sequence,
+    ) -> Option<(&'a mut Self, &'a mut Sequence)> {
+        self.encoder.as_deref_mut().zip(sequence.encoded.as_deref_mut())
     }
 
     /// Positions there is memory for, in whole.
@@ -138,7 +156,11 @@ impl Memory {
     /// An empty sequence; `None` where all those that memory was made for have begun.
     pub fn begin(&mut self) -> Option<Sequence> {
         let slot = self.slots.take()?;
-        Some(Sequence { pages: Vec::new(), len: 0, slot, snapshots: Vec::new() })
+        let encoded = match &mut self.encoder {
+            Some(encoder) => Some(Box::new(encoder.begin()?)),
+            None => None,
+        };
+        Some(Sequence { pages: Vec::new(), len: 0, slot, snapshots: Vec::new(), encoded })
     }
 
     /// Makes `to` a copy of a sequence, which shares its pages and its snapshots.
@@ -151,6 +173,11 @@ impl Memory {
         to.snapshots = of.snapshots.clone();
         to.pages.iter().for_each(|&page| self.pages.share(page));
         to.snapshots.iter().for_each(|snapshot| self.slots.share(snapshot.slot));
+        if let (Some(encoder), Some(of), Some(to)) =
+            (&mut self.encoder, &of.encoded, &mut to.encoded)
+        {
+            encoder.fork(backend, of, to);
+        }
     }
 
     /// Gives the sequence pages of its own for `n` more positions.

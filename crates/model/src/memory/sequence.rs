@@ -7,6 +7,8 @@ pub struct Sequence {
     pub(super) len: usize,
     pub(super) slot: u32,
     pub(super) snapshots: Vec<Snapshot>,
+    /// The text that the model's encoder has read for it.
+    pub(super) encoded: Option<Box<Sequence>>,
 }
 
 /// States as they were after `len` positions.
@@ -34,6 +36,11 @@ impl Sequence {
         &self.pages
     }
 
+    /// The text that the model's encoder has read for it, if the model has an encoder.
+    pub fn encoded(&self) -> Option<&Self> {
+        self.encoded.as_deref()
+    }
+
     /// Slot of its states.
     pub fn slot(&self) -> u32 {
         self.slot
@@ -59,7 +66,8 @@ mod tests {
 
     #[test]
     fn snapshots_thin_out_with_age() {
-        let mut sequence = Sequence { pages: vec![], len: 0, slot: 0, snapshots: vec![] };
+        let mut sequence =
+            Sequence { pages: vec![], len: 0, slot: 0, snapshots: vec![], encoded: None };
         for len in (64..=4096).step_by(64) {
             sequence.len = len;
             if sequence.snapshots.len() == 4 {
