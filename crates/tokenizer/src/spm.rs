@@ -2,7 +2,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use crate::Error;
-use crate::parts::{Parts, SCORES};
+use crate::parts::Parts;
 use crate::vocab::Vocab;
 
 /// SentencePiece with scores: neighbours that form a token merge, best score first.
@@ -16,15 +16,23 @@ pub(crate) struct Spm {
 /// What SentencePiece writes for a space.
 pub(crate) const SPACE: &str = "\u{2581}";
 
+/// Appends `text` with [`SPACE`] for spaces to `out`.
+pub(crate) fn escape_spaces(text: &str, mut out: String) -> String {
+    out.reserve(text.len() + text.len() / 2);
+    let mut words = text.split(' ');
+    out.extend(words.next());
+    for word in words {
+        out.push_str(SPACE);
+        out.push_str(word);
+    }
+    out
+}
+
 impl Spm {
     pub(crate) fn new(parts: &Parts, vocab: &Vocab) -> Result<Self, Error> {
-        let n = vocab.len();
-        let mut scores = parts.scores.clone();
-        if scores.is_empty() {
-            scores.resize(n, 0.0);
-        }
-        if scores.len() < n {
-            return Err(Error::TooShort { key: SCORES, expected: n, found: scores.len() });
+        let scores = parts.scores()?;
+        if let Some(id) = scores.iter().position(|score| score.is_nan()) {
+            return Err(Error::Score { id, score: scores[id] });
         }
         let mut bytes = [None; 256];
         for byte in 0..=255u8 {
@@ -43,19 +51,8 @@ impl Spm {
         unknown: Option<u32>,
         out: &mut Vec<u32>,
     ) {
-        let mut escaped = String::with_capacity(text.len() + text.len() / 2);
-        if prefix {
-            escaped.push_str(SPACE);
-        }
-        for part in text.split_inclusive(' ') {
-            match part.strip_suffix(' ') {
-                Some(word) => {
-                    escaped.push_str(word);
-                    escaped.push_str(SPACE);
-                }
-                None => escaped.push_str(part),
-            }
-        }
+        let prefix = if prefix { SPACE } else { "" };
+        let escaped = escape_spaces(text, prefix.to_owned());
         for symbol in self.merge(vocab, escaped.as_bytes()) {
             let text = &escaped.as_bytes()[symbol.start..symbol.start + symbol.len];
             match vocab.find(text) {

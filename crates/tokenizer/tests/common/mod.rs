@@ -38,6 +38,7 @@ pub fn build(file: &Value, change: impl FnOnce(&mut Parts)) -> Result<Tokenizer,
         add_space_prefix: file["add_space_prefix"].as_bool(),
         name: text("name"),
         architecture: text("architecture"),
+        ..Parts::default()
     };
     change(&mut parts);
     Tokenizer::new(&parts)
