@@ -14,6 +14,7 @@ mod detokenize;
 mod dna;
 mod error;
 mod merges;
+mod neighbours;
 mod parts;
 mod piece;
 mod plamo2;

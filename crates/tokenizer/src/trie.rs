@@ -1,22 +1,27 @@
 /// Finds the texts that a text starts with: a tree over their bytes.
 ///
-/// The children of a node lie side by side, in the order of their bytes.
+/// A double array (Aoe 1989): a node's child by a byte lies at the node's
+/// `base` xor the byte, if that slot's parent is the node.
 pub(crate) struct Trie {
-    nodes: Vec<Node>,
-    /// The byte that leads to each node.
-    bytes: Vec<u8>,
-    /// The children of the root by byte; no node is the child 0.
-    first: Box<[u32; 256]>,
+    /// A multiple of 256; the root is the first.
+    slots: Vec<Slot>,
 }
 
 #[derive(Clone, Copy)]
-struct Node {
-    children: u32,
-    count: u16,
+struct Slot {
+    parent: u32,
+    base: u32,
+    /// Of the text that ends here.
     id: u32,
 }
 
-const NO_ID: u32 = u32::MAX;
+const NONE: u32 = u32::MAX;
+
+const FREE: Slot = Slot { parent: NONE, base: 0, id: NONE };
+
+/// How many of the last blocks of 256 slots are searched for free ones. More
+/// save memory, and cost time.
+const WINDOW: usize = 4;
 
 /// A place in a [`Trie`].
 #[derive(Clone, Copy)]
@@ -27,62 +32,61 @@ impl Trie {
     pub(crate) fn new<'a>(texts: impl Iterator<Item = (&'a [u8], u32)>) -> Self {
         let mut texts: Vec<(&[u8], u32)> = texts.filter(|(text, _)| !text.is_empty()).collect();
         texts.sort_by_key(|(text, _)| *text);
-        let mut trie = Self {
-            nodes: vec![Node { children: 0, count: 0, id: NO_ID }],
-            bytes: vec![0],
-            first: Box::new([0; 256]),
-        };
-        // Each level's nodes with the texts below them, in order.
+        let mut slots = Slots::new();
+        // The nodes of a depth, and which texts begin as they do.
         let mut level = vec![(0, 0..texts.len())];
         let mut depth = 0;
         while !level.is_empty() {
             let mut next = Vec::new();
             for (node, range) in level {
-                trie.nodes[node].children = trie.nodes.len() as u32;
-                let below = &texts[range.clone()];
-                let ended = below.partition_point(|(text, _)| text.len() == depth);
-                if let Some((_, id)) = below[..ended].last() {
-                    trie.nodes[node].id = *id;
+                let ended = texts[range.clone()].partition_point(|(text, _)| text.len() == depth);
+                let longer = range.start + ended..range.end;
+                if let Some((_, id)) = texts[range.start..longer.start].last() {
+                    slots.all[node].id = *id;
                 }
-                let mut start = range.start + ended;
-                for group in below[ended..].chunk_by(|a, b| a.0[depth] == b.0[depth]) {
-                    next.push((trie.nodes.len(), start..start + group.len()));
+                if longer.is_empty() {
+                    continue;
+                }
+                let children = next.len();
+                let mut labels = Vec::new();
+                let mut start = longer.start;
+                for group in texts[longer].chunk_by(|a, b| a.0[depth] == b.0[depth]) {
+                    labels.push(group[0].0[depth]);
+                    next.push((0, start..start + group.len()));
                     start += group.len();
-                    trie.nodes[node].count += 1;
-                    trie.nodes.push(Node { children: 0, count: 0, id: NO_ID });
-                    trie.bytes.push(group[0].0[depth]);
+                }
+                let base = slots.find_base(&labels);
+                slots.all[node].base = base as u32;
+                for (label, child) in labels.iter().zip(&mut next[children..]) {
+                    child.0 = base ^ usize::from(*label);
+                    slots.take(child.0, node);
                 }
             }
             level = next;
             depth += 1;
         }
-        for child in 1..=trie.nodes[0].count as u32 {
-            trie.first[trie.bytes[child as usize] as usize] = child;
-        }
-        trie
+        Self { slots: slots.all }
     }
 
     /// The place after one byte, if any text starts with it.
     #[inline]
     pub(crate) fn start(&self, byte: u8) -> Option<Place> {
-        let child = self.first[byte as usize];
-        (child != 0).then_some(Place(child))
+        self.step(Place(0), byte)
     }
 
     /// The place after one more byte, if any text goes on with it.
     #[inline]
     pub(crate) fn step(&self, place: Place, byte: u8) -> Option<Place> {
-        let node = self.nodes[place.0 as usize];
-        let children = node.children as usize..node.children as usize + node.count as usize;
-        let at = self.bytes[children].iter().position(|b| *b == byte)?;
-        Some(Place(node.children + at as u32))
+        let child = self.slots[place.0 as usize].base ^ u32::from(byte);
+        let is_child = child != 0 && self.slots[child as usize].parent == place.0;
+        is_child.then_some(Place(child))
     }
 
     /// The id of the text that ends here.
     #[inline]
     pub(crate) fn id(&self, place: Place) -> Option<u32> {
-        let id = self.nodes[place.0 as usize].id;
-        (id != NO_ID).then_some(id)
+        let id = self.slots[place.0 as usize].id;
+        (id != NONE).then_some(id)
     }
 
     /// How much of `text` is the beginning of any text.
@@ -117,6 +121,53 @@ impl Trie {
             }
             None
         })
+    }
+}
+
+/// The slots while they are filled.
+struct Slots {
+    all: Vec<Slot>,
+    /// One bit each.
+    free: Vec<u64>,
+}
+
+impl Slots {
+    /// A block with the root.
+    fn new() -> Self {
+        let mut this = Self { all: Vec::new(), free: Vec::new() };
+        this.add_block();
+        this.take(0, 0);
+        this
+    }
+
+    fn add_block(&mut self) {
+        self.all.resize(self.all.len() + 256, FREE);
+        self.free.resize(self.free.len() + 4, u64::MAX);
+    }
+
+    fn take(&mut self, slot: usize, parent: usize) {
+        self.all[slot].parent = parent as u32;
+        self.free[slot / 64] &= !(1 << (slot % 64));
+    }
+
+    /// A base whose slots for all `labels` are free.
+    fn find_base(&mut self, labels: &[u8]) -> usize {
+        let is_free = |slot: usize| self.free[slot / 64] >> (slot % 64) & 1 == 1;
+        let end = self.free.len();
+        for word in end.saturating_sub(WINDOW * 4)..end {
+            let mut bits = self.free[word];
+            while bits != 0 {
+                let slot = word * 64 + bits.trailing_zeros() as usize;
+                let base = slot ^ usize::from(labels[0]);
+                if labels.iter().all(|label| is_free(base ^ usize::from(*label))) {
+                    return base;
+                }
+                bits &= bits - 1;
+            }
+        }
+        let base = self.all.len();
+        self.add_block();
+        base
     }
 }
 
