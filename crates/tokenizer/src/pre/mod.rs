@@ -58,4 +58,6 @@ fn split<'t>(stages: &[Stage], mut text: &'t str, word: &mut dyn FnMut(&'t str))
 }
 
 #[cfg(test)]
+mod expressions;
+#[cfg(test)]
 mod tests;
