@@ -98,10 +98,10 @@ pub trait Simd: Copy {
     /// lowest first. All are -127 to 127.
     fn dot4(self, sum: Self::Ints, codes: Self::Codes, x: i32) -> Self::Ints;
 
-    /// Asks for the next page where a stream of which `x` is a step comes to a new one, if the
-    /// processor gains from that.
-    fn touch_next_page(self, x: &[u8]);
-    /// Asks for the cache line at an address, which may lie anywhere.
+    /// Helps the processor to follow a stream of which `x` is a step, where that gains.
+    fn follow(self, x: &[u8]);
+    /// Asks for the cache line at an address, which may lie anywhere. On x86-64 it comes into the
+    /// second-level cache: into the first, attention to 6000 positions is 1.3 times slower on Zen 4.
     fn prefetch(self, at: *const u8);
 
     /// Runs a kernel as a function of its own. Inlined into a larger one, the registers of an inner
