@@ -1,4 +1,4 @@
-use gguf::{Metadata, Value};
+use gguf::{Metadata, Value, ValueType};
 
 use crate::Error;
 
@@ -93,7 +93,7 @@ impl<'a> Parts<'a> {
             model: metadata.opt_str(MODEL)?.ok_or(Error::Missing(MODEL))?,
             pre: metadata.opt_str("tokenizer.ggml.pre")?.unwrap_or_default(),
             tokens: strings(TOKENS)?.ok_or(Error::Missing(TOKENS))?,
-            scores: metadata.f32s(SCORES)?.unwrap_or_default(),
+            scores: scores(metadata)?,
             types: metadata.i32s(TYPES)?.unwrap_or_default(),
             merges: strings(MERGES)?,
             ids,
@@ -120,6 +120,17 @@ impl<'a> Parts<'a> {
             None => Err(Error::TooShort { key: SCORES, expected: n, found: self.scores.len() }),
         }
     }
+}
+
+/// The scores, which some files give as integers; none if there is no such key.
+fn scores(metadata: &Metadata) -> Result<Vec<f32>, Error> {
+    Ok(match metadata.get(SCORES) {
+        Some(Value::Array(array)) if array.item_type() == ValueType::I32 => {
+            let integers = metadata.i32s(SCORES)?.unwrap_or_default();
+            integers.into_iter().map(|score| score as f32).collect()
+        }
+        _ => metadata.f32s(SCORES)?.unwrap_or_default(),
+    })
 }
 
 /// The bytes of an array of `u8` or `i8`; none if there is no such key.
