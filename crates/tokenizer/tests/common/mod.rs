@@ -1,5 +1,7 @@
 //! Reads the cut vocabularies of `tests/data`.
 
+use std::path::Path;
+
 use serde_json::Value;
 use tokenizer::{Error, Parts, Tokenizer};
 
@@ -11,8 +13,12 @@ pub const OTHERS: [&str; 7] = ["gemma4", "hybriddna", "whitespace", "bert", "t5"
 const ID_KEYS: [&str; 6] = ["bos", "eos", "unknown", "padding", "seperator", "mask"];
 
 pub fn read(name: &str) -> Value {
-    let path = format!("{}/tests/data/{name}.json", env!("CARGO_MANIFEST_DIR"));
-    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+    // From the repository's root: fuzz targets use this file, too.
+    let path = format!("crates/tokenizer/tests/data/{name}.json");
+    let folders = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
+    let file = folders.map(|folder| folder.join(&path)).find(|file| file.is_file());
+    let file = file.unwrap_or_else(|| panic!("no file {path}"));
+    let text = std::fs::read_to_string(file).unwrap_or_else(|error| panic!("{path}: {error}"));
     serde_json::from_str(&text).expect("JSON")
 }
 
