@@ -28,12 +28,12 @@ pub(super) fn granite_multi(text: &str) -> usize {
 
 /// As [`gpt4o`] with `[\p{L}\p{M}]` for both `U` and `W`.
 pub(super) fn tiny_aya(text: &str) -> usize {
-    rest(3).first(text, |text| with_contraction(text, uncased(text)))
+    rest(3).first(text, |text| with_contraction(text, letters_or_marks(text)))
 }
 
 /// As [`tiny_aya`] with `\p{N}` for `\p{N}{1,3}`.
 pub(super) fn youtu(text: &str) -> usize {
-    rest(1).first(text, |text| with_contraction(text, uncased(text)))
+    rest(1).first(text, |text| with_contraction(text, letters_or_marks(text)))
 }
 
 const fn rest(digits: usize) -> Rest<fn(char) -> bool> {
@@ -45,12 +45,6 @@ fn with_contraction(text: &str, word: usize) -> usize {
         0 => 0,
         n => n + contraction_any_case(&text[n..]),
     }
-}
-
-/// `[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]*[\p{L}\p{M}]+`, which prefers a mark that
-/// stands first to be the prefix: that changes nothing.
-fn uncased(text: &str) -> usize {
-    letters_or_marks(text)
 }
 
 /// `[^\r\n\p{L}\p{N}]?U*W+|[^\r\n\p{L}\p{N}]?U+W*` over `letter`; 0 if there is none.
