@@ -39,3 +39,10 @@ pub fn put_u32(bytes: &mut [u8], at: u64, value: u32) -> Option<()> {
     bytes.get_mut(start..start.checked_add(4)?)?.copy_from_slice(&value.to_le_bytes());
     Some(())
 }
+
+/// Writes a number at `at`; `None` if it does not fit there.
+pub fn put_u64(bytes: &mut [u8], at: u64, value: u64) -> Option<()> {
+    let start = usize::try_from(at).ok()?;
+    bytes.get_mut(start..start.checked_add(8)?)?.copy_from_slice(&value.to_le_bytes());
+    Some(())
+}

@@ -19,6 +19,7 @@ mod layout;
 mod macho;
 mod pe;
 mod script;
+mod signature;
 mod target;
 mod unpack;
 mod upgrade;
