@@ -9,9 +9,11 @@ use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 use sha2::{Digest, Sha256};
 
+use crate::about::About;
 use crate::archive::Archive;
+use crate::resources::Resource;
 use crate::target::{Os, Target};
-use crate::{Error, image, macho};
+use crate::{Error, image, macho, pe};
 
 /// Folder of the engines in a file.
 const FOLDER: &str = ".llamafile/engines/";
@@ -52,6 +54,35 @@ impl Engine {
             .map_err(|error| Error::engine(name, error.to_string()))?;
         let image = checked(name, &mut executable)?;
         Ok(Self { target: image.target, executable, gzip })
+    }
+
+    /// The engine for Windows with what is to be shown of it; any other stays as it is.
+    ///
+    /// # Errors
+    /// An executable without room for it, or a signed one, whose signature would become invalid.
+    pub fn described(self, about: &About) -> Result<Self, Error> {
+        self.with_resources(&about.resources())
+    }
+
+    /// The engine for Windows with what an earlier one shows; any other stays as it is.
+    pub(crate) fn described_as(self, earlier: &Self) -> Result<Self, Error> {
+        if earlier.target.os != Os::Windows {
+            return Ok(self);
+        }
+        let resources = pe::resources(&earlier.executable);
+        self.with_resources(&resources.map_err(|problem| earlier.wrong(problem))?)
+    }
+
+    fn with_resources(self, resources: &[Resource]) -> Result<Self, Error> {
+        if self.target.os != Os::Windows || resources.is_empty() {
+            return Ok(self);
+        }
+        let executable = pe::with_resources(&self.executable, resources);
+        Self::new(self.target.name(), executable.map_err(|problem| self.wrong(problem))?)
+    }
+
+    fn wrong(&self, problem: &str) -> Error {
+        Error::engine(format!("the engine for {}", self.target), problem)
     }
 
     /// The system that it is for.
