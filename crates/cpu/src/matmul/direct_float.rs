@@ -24,7 +24,7 @@ pub(super) fn direct<F: FloatFormat, S: Simd, const T: usize>(
     for (r, row) in rows.chunks_exact(row_bytes.max(1)).enumerate() {
         let mut acc = [[s.splat(0.0); TURNS]; T];
         for (i, weights) in row.chunks_exact(step * F::BYTES).enumerate() {
-            s.touch_next_page(weights);
+            s.follow(weights);
             for (turn, weights) in weights.chunks_exact(S::LANES * F::BYTES).enumerate() {
                 let weights = F::load(s, weights);
                 for (acc, column) in acc.iter_mut().zip(columns) {

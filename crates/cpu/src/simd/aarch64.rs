@@ -268,7 +268,7 @@ impl<const DOTPROD: bool> Simd for Neon<DOTPROD> {
     }
 
     #[inline(always)]
-    fn touch_next_page(self, _: &[u8]) {}
+    fn follow(self, _: &[u8]) {}
 
     #[inline(always)]
     fn splat_int(self, x: i32) -> Self::Ints {

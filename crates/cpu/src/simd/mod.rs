@@ -98,9 +98,8 @@ pub trait Simd: Copy {
     /// lowest first. All are -127 to 127.
     fn dot4(self, sum: Self::Ints, codes: Self::Codes, x: i32) -> Self::Ints;
 
-    /// Asks for the next page where a stream of which `x` is a step comes to a new one, if the
-    /// processor gains from that.
-    fn touch_next_page(self, x: &[u8]);
+    /// Helps the processor to follow a stream of which `x` is a step, where that gains.
+    fn follow(self, x: &[u8]);
     /// Asks for the cache line at an address, which may lie anywhere.
     fn prefetch(self, at: *const u8);
 

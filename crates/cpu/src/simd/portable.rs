@@ -189,7 +189,7 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
-    fn touch_next_page(self, _: &[u8]) {}
+    fn follow(self, _: &[u8]) {}
 
     #[inline(always)]
     fn splat_int(self, x: i32) -> [i32; LANES] {

@@ -33,15 +33,32 @@ pub fn run_avx512_vnni<K: Kernel>(kernel: K) -> K::Output {
     kernel.run(Avx512::<true>(()))
 }
 
-/// Asks for the first line of the next page when a stream that goes on by `step` bytes comes to a
-/// new page, where the processor's own prefetching ends.
+/// Helps the processor to follow a stream of weights that goes on by `step` bytes from `at`.
+///
+/// Its own prefetching does not cross pages, so the first line of the next one is asked for when the
+/// stream comes to a new page; and each line some way ahead is brought into the second-level cache.
+/// Measured on Zen 4 with F16: the page makes memory 1.25 times as fast, and lines nothing beside 8 KB
+/// of activations, but 1.15 times beside 16 KB and 1.3 times beside 32 KB. Lines brought into the
+/// first-level cache, at any distance, are slower than none.
 #[inline(always)]
-pub fn touch_next_page(at: *const u8, step: usize) {
+pub fn follow(at: *const u8, step: usize) {
     const PAGE: usize = 4096;
+    /// Bytes ahead. From 8 KB on it gets slower.
+    const AHEAD: usize = 6 << 10;
+    const LINE: usize = 64;
     if at.addr() % PAGE < step {
         let next = at.wrapping_add(PAGE - at.addr() % PAGE);
         // SAFETY: a prefetch of any address is harmless, and every x86-64 processor has it.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(next.cast()) }
+    }
+    let line = |i: usize| {
+        let ahead = at.wrapping_add(AHEAD + LINE * i);
+        // SAFETY: as above.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(ahead.cast()) }
+    };
+    (0..step / LINE).for_each(line);
+    if at.addr() % LINE + step % LINE >= LINE {
+        line(step / LINE);
     }
 }
 
@@ -284,8 +301,8 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn touch_next_page(self, x: &[u8]) {
-        touch_next_page(x.as_ptr(), x.len());
+    fn follow(self, x: &[u8]) {
+        follow(x.as_ptr(), x.len());
     }
 
     #[inline(always)]
@@ -517,8 +534,8 @@ impl<const VNNI: bool> Simd for Avx512<VNNI> {
     }
 
     #[inline(always)]
-    fn touch_next_page(self, x: &[u8]) {
-        touch_next_page(x.as_ptr(), x.len());
+    fn follow(self, x: &[u8]) {
+        follow(x.as_ptr(), x.len());
     }
 
     #[inline(always)]

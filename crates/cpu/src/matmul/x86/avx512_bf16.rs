@@ -12,7 +12,7 @@ use super::super::kernels::{DIRECT_ROWS, FloatKernels, Floats, Strip, Tile};
 use super::super::panel::{self, Panel};
 use super::primitives::Avx2;
 use super::{avx512_vnni, interleave};
-use crate::simd::x86::touch_next_page;
+use crate::simd::x86::follow;
 
 /// Rows of a panel: two registers of 16 rows.
 const ROWS: usize = 32;
@@ -144,7 +144,7 @@ fn add<const R: usize, const T: usize>(
     }
     for (acc, row) in acc.iter_mut().zip(rows) {
         let row = &row[2 * k..][..2 * len];
-        touch_next_page(row.as_ptr(), 64);
+        follow(row.as_ptr(), 64);
         // SAFETY: only as many values are loaded as there are.
         let weights = unsafe { _mm512_maskz_loadu_epi16(first(len), row.as_ptr().cast()) };
         for (acc, values) in acc.iter_mut().zip(values) {

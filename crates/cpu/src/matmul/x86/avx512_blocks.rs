@@ -5,7 +5,8 @@ use std::arch::x86_64::*;
 use super::super::activation::Codes;
 use super::super::formats::Format;
 use super::super::kernels::{DIRECT_ROWS, Strip};
-use super::dot::{Dot, follow};
+use super::dot::Dot;
+use crate::simd::x86::follow;
 
 /// How a block is multiplied.
 pub(super) trait Blocks: Format {

@@ -9,7 +9,8 @@ use super::super::formats::legacy::{Q4_0, Q4_1, Q5_0, Q5_1, Q8_0};
 use super::super::formats::table::{self, Iq4Nl, Mxfp4};
 use super::super::kernels::{DIRECT_ROWS, Strip};
 use super::direct_legacy::{self, BLOCKS};
-use super::dot::{Dot, follow, sum};
+use super::dot::{Dot, sum};
+use crate::simd::x86::follow;
 
 /// How blocks are loaded, beside their scales. Functions are inlined where AVX-512 F, BW, DQ and VL
 /// are enabled, and pointers are to whole blocks.

@@ -9,8 +9,9 @@ use super::super::formats::Format;
 use super::super::formats::kquant::{Q2K, Q3K, Q4K, Q5K, Q6K, six_bit, sixteen_six_bit};
 use super::super::formats::table::{Iq4Xs, group_scales};
 use super::super::kernels::{DIRECT_ROWS, Strip};
-use super::dot::{Dot, follow, signed, sum};
+use super::dot::{Dot, signed, sum};
 use super::primitives::{halves, split_nibbles};
+use crate::simd::x86::follow;
 
 /// A column's part that meets one block.
 #[derive(Clone, Copy)]

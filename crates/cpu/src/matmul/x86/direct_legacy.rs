@@ -9,8 +9,9 @@ use super::super::formats::Format;
 use super::super::formats::legacy::{Q4_0, Q4_1, Q5_0, Q5_1, Q8_0};
 use super::super::formats::table::{Iq4Nl, Mxfp4};
 use super::super::kernels::{DIRECT_ROWS, Strip};
-use super::dot::{Dot, follow, signed, sum};
+use super::dot::{Dot, signed, sum};
 use super::primitives::{halves, pair, split_nibbles};
+use crate::simd::x86::follow;
 
 /// Blocks that are taken together.
 pub(super) const BLOCKS: usize = 4;

@@ -6,8 +6,9 @@ use super::super::activation::{self, Codes};
 pub(super) use super::super::formats::Format as Blocks;
 use super::super::formats::Format;
 use super::super::kernels::{DIRECT_ROWS, Strip};
-use super::dot::{Dot, follow, signed, sum};
+use super::dot::{Dot, signed, sum};
 use super::primitives::Avx2;
+use crate::simd::x86::follow;
 
 /// `n_rows` rows times `T` columns.
 ///
