@@ -4,8 +4,13 @@ use super::formats::{FloatFormat, Portable};
 use super::kernels::{DIRECT_ROWS, Floats, Strip};
 use crate::simd::Simd;
 
-/// Vectors per step: sums taken by turns, not to wait for each other.
-const TURNS: usize = 4;
+/// Vectors per step.
+const VECTORS: usize = 4;
+/// Rows that are taken together for a wide column, whose values come from the second-level cache and
+/// are more bytes than the weights: each is loaded once for all. Else, a single stream is faster.
+const ROWS: usize = 4;
+/// Values of a wide column, measured.
+const WIDE: usize = 5 << 10;
 
 /// `n_rows` rows times `T` columns. Sums of a column are independent of the other columns.
 #[inline(always)]
@@ -19,25 +24,50 @@ pub(super) fn direct<F: FloatFormat, S: Simd, const T: usize>(
     let row_bytes = x.cols * F::BYTES;
     assert!(n_rows <= DIRECT_ROWS && rows.len() == n_rows * row_bytes);
     let columns: [&[f32]; T] = std::array::from_fn(|t| &x.data[t * x.stride..][..x.cols]);
-    let step = TURNS * S::LANES;
-    let whole = x.cols / step * step;
-    for (r, row) in rows.chunks_exact(row_bytes.max(1)).enumerate() {
-        let mut acc = [[s.splat(0.0); TURNS]; T];
-        for (i, weights) in row.chunks_exact(step * F::BYTES).enumerate() {
+    let wide = T == 1 && x.cols >= WIDE && F::BYTES < size_of::<f32>();
+    let together = if wide { n_rows / ROWS * ROWS } else { 0 };
+    for first in (0..together).step_by(ROWS) {
+        let rows = std::array::from_fn(|r| &rows[(first + r) * row_bytes..][..row_bytes]);
+        group::<F, S, T, ROWS, 1>(s, rows, columns, first, out);
+    }
+    for first in together..n_rows {
+        let row = &rows[first * row_bytes..][..row_bytes];
+        // Sums are taken by turns, not to wait for each other.
+        group::<F, S, T, 1, VECTORS>(s, [row], columns, first, out);
+    }
+}
+
+/// `R` rows, whose results are those from `first` on, with `TURNS` sums of each.
+#[inline(always)]
+fn group<F: FloatFormat, S: Simd, const T: usize, const R: usize, const TURNS: usize>(
+    s: S,
+    rows: [&[u8]; R],
+    columns: [&[f32]; T],
+    first: usize,
+    out: &mut Strip,
+) {
+    let (cols, step) = (columns[0].len(), VECTORS * S::LANES);
+    let whole = cols / step * step;
+    let mut acc = [[[s.splat(0.0); TURNS]; T]; R];
+    for i in (0..whole).step_by(step) {
+        for (acc, row) in acc.iter_mut().zip(rows) {
+            let weights = &row[i * F::BYTES..][..step * F::BYTES];
             s.follow(weights);
-            for (turn, weights) in weights.chunks_exact(S::LANES * F::BYTES).enumerate() {
+            for (v, weights) in weights.chunks_exact(S::LANES * F::BYTES).enumerate() {
                 let weights = F::load(s, weights);
                 for (acc, column) in acc.iter_mut().zip(columns) {
-                    let at = i * step + turn * S::LANES;
-                    let values = s.load(&column[at..][..S::LANES]);
-                    acc[turn] = s.mul_add(weights, values, acc[turn]);
+                    let values = s.load(&column[i + v * S::LANES..][..S::LANES]);
+                    acc[v % TURNS] = s.mul_add(weights, values, acc[v % TURNS]);
                 }
             }
         }
-        for (t, [a, b, c, d]) in acc.into_iter().enumerate() {
-            let sum = s.reduce_add(s.add(s.add(a, b), s.add(c, d)));
+    }
+    for (r, (row, acc)) in rows.into_iter().zip(acc).enumerate() {
+        for (t, acc) in acc.into_iter().enumerate() {
+            let sum =
+                acc.into_iter().reduce(|a, b| s.add(a, b)).map_or(0.0, |sum| s.reduce_add(sum));
             let rest = row[whole * F::BYTES..].chunks_exact(F::BYTES).zip(&columns[t][whole..]);
-            out[t][r] = rest
+            out[t][first + r] = rest
                 .fold(sum, |sum, (weight, value)| F::value(Portable, weight).mul_add(*value, sum));
         }
     }

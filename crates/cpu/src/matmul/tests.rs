@@ -334,7 +334,7 @@ fn every_type_by_length() {
     let pools = pools();
     for ty in types() {
         let all: &[usize] = if ty.block_len() == 1 {
-            &[1, 7, 8, 33, 576, 1536]
+            &[1, 7, 8, 33, 576, 1536, 6007]
         } else {
             &[32, 64, 128, 160, 192, 256, 288, 384, 512, 576, 768, 1536, 2048]
         };

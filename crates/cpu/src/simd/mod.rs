@@ -100,7 +100,8 @@ pub trait Simd: Copy {
 
     /// Helps the processor to follow a stream of which `x` is a step, where that gains.
     fn follow(self, x: &[u8]);
-    /// Asks for the cache line at an address, which may lie anywhere.
+    /// Asks for the cache line at an address, which may lie anywhere. On x86-64 it comes into the
+    /// second-level cache: into the first, attention to 6000 positions is 1.3 times slower on Zen 4.
     fn prefetch(self, at: *const u8);
 
     /// Runs a kernel as a function of its own. Inlined into a larger one, the registers of an inner

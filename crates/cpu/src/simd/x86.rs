@@ -333,7 +333,7 @@ impl Simd for Avx2 {
 
     #[inline(always)]
     fn prefetch(self, at: *const u8) {
-        vector!(_mm_prefetch::<_MM_HINT_T0>(at.cast()))
+        vector!(_mm_prefetch::<_MM_HINT_T1>(at.cast()))
     }
 
     #[inline(always)]
@@ -572,7 +572,7 @@ impl<const VNNI: bool> Simd for Avx512<VNNI> {
 
     #[inline(always)]
     fn prefetch(self, at: *const u8) {
-        vector!(_mm_prefetch::<_MM_HINT_T0>(at.cast()))
+        vector!(_mm_prefetch::<_MM_HINT_T1>(at.cast()))
     }
 
     #[inline(always)]
