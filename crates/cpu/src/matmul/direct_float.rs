@@ -63,6 +63,7 @@ fn group<F: FloatFormat, S: Simd, const T: usize, const R: usize, const TURNS: u
         }
     }
     for (r, (row, acc)) in rows.into_iter().zip(acc).enumerate() {
+        s.follow(&row[whole * F::BYTES..]);
         for (t, acc) in acc.into_iter().enumerate() {
             let sum =
                 acc.into_iter().reduce(|a, b| s.add(a, b)).map_or(0.0, |sum| s.reduce_add(sum));

@@ -82,6 +82,9 @@ pub fn linear_heads(
 ) {
     let (n_head, n_in, n_out) = (weight.count(), weight.cols(), weight.rows());
     assert_eq!((x.cols, out.len()), (n_head * n_in, x.rows * n_head * n_out), "shapes of heads");
+    if x.rows == 0 {
+        return;
+    }
     let jobs: Vec<Job<'_>> = (0..n_head)
         .map(|head| Job {
             matrix: Matrix::of(weight, head),
@@ -94,9 +97,6 @@ pub fn linear_heads(
         })
         .collect();
     let by_head = |data| Rows { data, rows: x.rows * n_head, cols: n_in, stride: n_in };
-    if x.rows == 0 {
-        return;
-    }
     if x.rows == 1 {
         return run(pool, method, scratch, by_head(x.row(0)), &jobs, out, n_out);
     }

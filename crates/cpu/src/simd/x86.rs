@@ -33,7 +33,8 @@ pub fn run_avx512_vnni<K: Kernel>(kernel: K) -> K::Output {
     kernel.run(Avx512::<true>(()))
 }
 
-/// Helps the processor to follow a stream of weights that goes on by `step` bytes from `at`.
+/// Helps the processor to follow a stream of weights that goes on by `step` bytes from `at`. Steps must
+/// leave no gaps.
 ///
 /// Its own prefetching does not cross pages, so the first line of the next one is asked for when the
 /// stream comes to a new page; and each line some way ahead is brought into the second-level cache.

@@ -182,6 +182,8 @@ unsafe fn row<F: Blocks, const T: usize>(
             add_blocks::<F, T>(row, b + BLOCKS, BLOCKS, x, &mut sums);
             b += 2 * BLOCKS;
         }
+        // Gaps would make the whole stream slow.
+        follow(row.add(b * F::BYTES), (n_blocks - b) * F::BYTES);
         while b < n_blocks {
             add_blocks::<F, T>(row, b, BLOCKS.min(n_blocks - b), x, &mut sums);
             b += BLOCKS;

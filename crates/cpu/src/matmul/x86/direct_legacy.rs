@@ -210,6 +210,8 @@ unsafe fn row<F: Blocks, D: Dot, const T: usize>(
         }
         if !n_blocks.is_multiple_of(BLOCKS) {
             let first = n_blocks / BLOCKS * BLOCKS;
+            // Gaps would make the whole stream slow.
+            follow(row.add(first * F::BYTES), (n_blocks - first) * F::BYTES);
             add_blocks::<F, D, T>(row, first, n_blocks - first, x, &mut sums);
         }
         for (t, out) in out.iter_mut().enumerate().take(T) {
