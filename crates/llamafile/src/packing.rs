@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use pack::{Archive, Contents, Engine, Form, Os, Source, Target};
+use pack::{About, Archive, Contents, Engine, Form, Os, Source, Target};
 
 use crate::answer::Output;
 use crate::args;
@@ -18,7 +18,7 @@ const WINDOWS_LIMIT: u64 = 4 << 30;
 
 /// Writes a file that holds models, arguments and engines.
 pub fn pack(wish: &Packing) -> Result<(), CliError> {
-    let engines = engines(wish)?;
+    let engines = describe(engines(wish)?, &wish.about)?;
     let form = wish.form.unwrap_or_else(|| default_form(&engines));
     let files = with_shards(&wish.files)?;
     let members = files.iter().map(|path| Source::file(path)).collect::<Result<Vec<_>, _>>();
@@ -194,6 +194,17 @@ fn engines(wish: &Packing) -> Result<Vec<Engine>, CliError> {
         engine.target()
     );
     Ok(vec![engine])
+}
+
+/// The engines, that for Windows with what is to be shown of it.
+fn describe(engines: Vec<Engine>, about: &About) -> Result<Vec<Engine>, CliError> {
+    if !about.is_empty() && engines.iter().all(|engine| engine.target().os != Os::Windows) {
+        return Err(CliError::new(
+            "--icon, --name and --app-version are for Windows, and there is no engine for it",
+        )
+        .hint("give a folder that has one with --engines"));
+    }
+    engines.into_iter().map(|engine| engine.described(about).map_err(explain)).collect()
 }
 
 fn default_form(engines: &[Engine]) -> Form {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use backend::KvType;
 use engine::Placement;
-use pack::Form;
+use pack::{About, Form};
 use sample::Params;
 use tools::bench::{Format, Plan};
 use tools::synth::{Recipe, Shape};
@@ -143,6 +143,8 @@ pub struct Packing {
     pub args: Option<String>,
     /// Arguments for `.args`.
     pub arguments: Option<Vec<String>>,
+    /// What Windows shows of the file.
+    pub about: About,
 }
 
 /// What `llamafile bench` does.

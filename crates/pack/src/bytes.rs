@@ -34,8 +34,22 @@ impl<'a> View<'a> {
 }
 
 /// Writes a number at `at`; `None` if it does not fit there.
+pub fn put_u16(bytes: &mut [u8], at: u64, value: u16) -> Option<()> {
+    put(bytes, at, &value.to_le_bytes())
+}
+
+/// Writes a number at `at`; `None` if it does not fit there.
 pub fn put_u32(bytes: &mut [u8], at: u64, value: u32) -> Option<()> {
+    put(bytes, at, &value.to_le_bytes())
+}
+
+/// Writes a number at `at`; `None` if it does not fit there.
+pub fn put_u64(bytes: &mut [u8], at: u64, value: u64) -> Option<()> {
+    put(bytes, at, &value.to_le_bytes())
+}
+
+fn put(bytes: &mut [u8], at: u64, value: &[u8]) -> Option<()> {
     let start = usize::try_from(at).ok()?;
-    bytes.get_mut(start..start.checked_add(4)?)?.copy_from_slice(&value.to_le_bytes());
+    bytes.get_mut(start..start.checked_add(value.len())?)?.copy_from_slice(value);
     Some(())
 }

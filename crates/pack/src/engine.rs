@@ -9,9 +9,11 @@ use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 use sha2::{Digest, Sha256};
 
+use crate::about::About;
 use crate::archive::Archive;
+use crate::resources::Resource;
 use crate::target::{Os, Target};
-use crate::{Error, image, macho};
+use crate::{Error, image, macho, pe};
 
 /// Folder of the engines in a file.
 const FOLDER: &str = ".llamafile/engines/";
@@ -27,12 +29,16 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// An engine from the bytes of an executable; what follows it in its file is left out.
+    /// An engine from the bytes of an executable; what follows it in its file is left out. One for
+    /// macOS is signed ad hoc if it is not signed yet: Apple's processors run nothing unsigned.
     ///
     /// # Errors
     /// Bytes that are no executable, or one that could not start.
     pub fn new(name: &str, mut executable: Vec<u8>) -> Result<Self, Error> {
         let image = checked(name, &mut executable)?;
+        if image.target.os == Os::Macos && macho::check_signature(&executable).is_none() {
+            macho::sign(&mut executable).map_err(|problem| Error::engine(name, problem))?;
+        }
         // Time and name are left out, so that equal executables make equal files.
         let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
         let gzip = encoder.write_all(&executable).and_then(|()| encoder.finish());
@@ -48,6 +54,35 @@ impl Engine {
             .map_err(|error| Error::engine(name, error.to_string()))?;
         let image = checked(name, &mut executable)?;
         Ok(Self { target: image.target, executable, gzip })
+    }
+
+    /// The engine for Windows with what is to be shown of it; any other stays as it is.
+    ///
+    /// # Errors
+    /// An executable without room for it, or a signed one, whose signature would become invalid.
+    pub fn described(self, about: &About) -> Result<Self, Error> {
+        self.with_resources(&about.resources())
+    }
+
+    /// The engine for Windows with what an earlier one shows; any other stays as it is.
+    pub(crate) fn described_as(self, earlier: &Self) -> Result<Self, Error> {
+        if earlier.target.os != Os::Windows {
+            return Ok(self);
+        }
+        let resources = pe::resources(&earlier.executable);
+        self.with_resources(&resources.map_err(|problem| earlier.wrong(problem))?)
+    }
+
+    fn with_resources(self, resources: &[Resource]) -> Result<Self, Error> {
+        if self.target.os != Os::Windows || resources.is_empty() {
+            return Ok(self);
+        }
+        let executable = pe::with_resources(&self.executable, resources);
+        Self::new(self.target.name(), executable.map_err(|problem| self.wrong(problem))?)
+    }
+
+    fn wrong(&self, problem: &str) -> Error {
+        Error::engine(format!("the engine for {}", self.target), problem)
     }
 
     /// The system that it is for.
@@ -94,7 +129,7 @@ fn checked(name: &str, executable: &mut Vec<u8>) -> Result<image::Image, Error> 
         _ => return Err(wrong("the executable is incomplete")),
     }
     if image.target.os == Os::Macos {
-        macho::check_signature(executable).map_err(wrong)?;
+        macho::check_signature(executable).unwrap_or(Ok(())).map_err(wrong)?;
     }
     Ok(image)
 }

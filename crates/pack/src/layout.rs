@@ -26,7 +26,7 @@ use crate::writer::{ALIGNMENT, Source, Writer};
 use crate::zip;
 
 /// Spare room for later, larger engines: one part in this many.
-const SPARE: u64 = 16;
+const SPARE: u64 = 32;
 
 /// What goes into a file.
 #[derive(Debug, Clone)]

@@ -5,6 +5,7 @@
 //! are in it is told in [`layout`](pack); `docs/packing.md` has the picture and the reasons.
 #![forbid(unsafe_code)]
 
+mod about;
 mod archive;
 pub mod args;
 mod bytes;
@@ -18,7 +19,9 @@ mod image;
 mod layout;
 mod macho;
 mod pe;
+mod resources;
 mod script;
+mod signature;
 mod target;
 mod unpack;
 mod upgrade;
@@ -30,6 +33,7 @@ use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
+pub use about::{About, Icon, Name, Version};
 pub use archive::{Archive, Entry};
 pub use engine::Engine;
 pub use error::Error;

@@ -1,14 +1,8 @@
-//! Mach-O executables of macOS, and their signatures (Apple's `mach-o/loader.h` and
-//! `kern/cs_blobs.h`).
-//!
-//! Apple's processors run nothing unsigned. Linkers sign ad hoc: the signature lists the SHA-256 of
-//! each page of the executable, and needs no key. It covers the executable and not what follows it
-//! in the file, so that the same signature holds for the executable with a model behind it.
+//! Mach-O executables of macOS (Apple's `mach-o/loader.h`), and where their [`signature`] is.
 
-use sha2::{Digest, Sha256};
-
-use crate::bytes::View;
+use crate::bytes::{View, put_u32, put_u64};
 use crate::image::Image;
+use crate::signature;
 use crate::target::{Arch, Os};
 
 const CPU_X86_64: u32 = 0x0100_0007;
@@ -17,13 +11,15 @@ const EXECUTE: u32 = 2;
 const SEGMENT: u32 = 0x19;
 const CODE_SIGNATURE: u32 = 0x1d;
 const HEADER: u64 = 32;
+/// Bytes of a segment's load command before its sections, and of each section.
+const SEGMENT_COMMAND: u64 = 72;
+const SECTION: u64 = 80;
+/// Bytes of the load command that says where the signature is.
+const SIGNATURE_COMMAND: u64 = 16;
+/// Pages of Apple's processors; segments are whole pages in memory.
+const PAGE: u64 = 0x4000;
 
-const SUPER_BLOB: u32 = 0xfade_0cc0;
-const CODE_DIRECTORY: u32 = 0xfade_0c02;
-const CODE_DIRECTORY_SLOT: u32 = 0;
-const SHA256: u8 = 2;
-/// Most parts of a signature that are looked at; signatures have less than ten.
-const MAX_SLOTS: u64 = 64;
+const DAMAGED: &str = "its Mach-O headers are damaged";
 
 /// Reads the headers at the front of a Mach-O file.
 pub fn inspect(front: &[u8]) -> Result<Image, &'static str> {
@@ -36,39 +32,98 @@ pub fn inspect(front: &[u8]) -> Result<Image, &'static str> {
     if view.u32(12) != Some(EXECUTE) {
         return Err("it is a Mach-O file, but no executable");
     }
-    let damaged = "its Mach-O headers are damaged";
     let mut len = 0;
-    for (kind, at) in commands(view).ok_or(damaged)? {
+    for (kind, at) in commands(view).ok_or(DAMAGED)? {
         if kind == SEGMENT {
             let end = || view.u64(at + 40)?.checked_add(view.u64(at + 48)?);
-            len = len.max(end().ok_or(damaged)?);
+            len = len.max(end().ok_or(DAMAGED)?);
         }
     }
     Ok(Image::new(Os::Macos, arch, len))
 }
 
-/// Proves that the signature of an executable holds; the error says why it does not.
-///
-/// There may be none for Intel processors, which run unsigned executables.
-pub fn check_signature(exe: &[u8]) -> Result<(), &'static str> {
+/// Proves that the signature of an executable holds; the error says why it does not. `None` is one
+/// without a signature.
+pub fn check_signature(exe: &[u8]) -> Option<Result<(), &'static str>> {
     let view = View(exe);
-    let damaged = "its Mach-O headers are damaged";
-    let commands = commands(view).ok_or(damaged)?;
-    let Some((_, at)) = commands.into_iter().find(|(kind, _)| *kind == CODE_SIGNATURE) else {
-        return match view.u32(4) {
-            Some(CPU_X86_64) => Ok(()),
-            _ => {
-                Err("it is not signed, and Apple's processors run nothing unsigned; sign it ad hoc")
-            }
-        };
+    let Some(commands) = commands(view) else { return Some(Err(DAMAGED)) };
+    let (_, at) = commands.into_iter().find(|(kind, _)| *kind == CODE_SIGNATURE)?;
+    let holds = || {
+        let offset = u64::from(view.u32(at + 8)?);
+        let signature = view.bytes(offset, u64::from(view.u32(at + 12)?))?;
+        signature::holds(exe, offset, signature)
     };
-    let offset = u64::from(view.u32(at + 8).ok_or(damaged)?);
-    let signature = view.bytes(offset, u64::from(view.u32(at + 12).ok_or(damaged)?));
-    match signature.and_then(|signature| matches(exe, offset, View(signature))) {
+    Some(match holds() {
         Some(true) => Ok(()),
         Some(false) => Err("it was changed after it was signed; sign it again"),
         None => Err("its signature is damaged or of an unknown kind"),
+    })
+}
+
+/// Signs an executable that has no signature, ad hoc.
+///
+/// The signature becomes the end of the last segment, `__LINKEDIT`, and a load command says so, for
+/// which linkers leave room.
+pub fn sign(exe: &mut Vec<u8>) -> Result<(), &'static str> {
+    let view = View(exe);
+    let end = HEADER + u64::from(view.u32(20).ok_or(DAMAGED)?);
+    let segments: Vec<u64> = commands(view)
+        .ok_or(DAMAGED)?
+        .into_iter()
+        .filter_map(|(kind, at)| (kind == SEGMENT).then_some(at))
+        .collect();
+    let named = |name: &[u8; 16]| {
+        let found = segments.iter().find(|at| view.bytes(**at + 8, 16) == Some(name));
+        found.copied().ok_or("it has no __TEXT or no __LINKEDIT segment")
+    };
+    let text = named(b"__TEXT\0\0\0\0\0\0\0\0\0\0")?;
+    let linkedit = named(b"__LINKEDIT\0\0\0\0\0\0")?;
+    let field = |at: u64| view.u64(at).ok_or(DAMAGED);
+    let main = field(text + 40)?..field(text + 40)?.saturating_add(field(text + 48)?);
+    let start = field(linkedit + 40)?;
+    if start.checked_add(field(linkedit + 48)?) != Some(exe.len() as u64) {
+        return Err("its __LINKEDIT segment is not at its end");
     }
+    let room = contents(view, &segments).ok_or(DAMAGED)?;
+    if room.is_none_or(|first| first < end + SIGNATURE_COMMAND) {
+        return Err("its headers have no room for a signature; sign it ad hoc");
+    }
+    let offset = (exe.len() as u64).next_multiple_of(16);
+    let len = signature::len(offset);
+    let segment = (offset + len).saturating_sub(start);
+    let (count, memory) = (view.u32(16).ok_or(DAMAGED)?, field(linkedit + 32)?);
+    let too_large = "it is too large to be signed";
+    let narrow = |value: u64| u32::try_from(value).map_err(|_| too_large);
+    let fields = [CODE_SIGNATURE, SIGNATURE_COMMAND as u32, narrow(offset)?, narrow(len)?];
+    exe.resize(offset as usize, 0);
+    let mut write = || {
+        put_u32(exe, 16, count + 1)?;
+        put_u32(exe, 20, (end + SIGNATURE_COMMAND - HEADER) as u32)?;
+        for (at, value) in (end..).step_by(4).zip(fields) {
+            put_u32(exe, at, value)?;
+        }
+        put_u64(exe, linkedit + 32, memory.max(segment.next_multiple_of(PAGE)))?;
+        put_u64(exe, linkedit + 48, segment)
+    };
+    write().ok_or(DAMAGED)?;
+    let signature = signature::of(exe, main);
+    exe.extend_from_slice(&signature);
+    Ok(())
+}
+
+/// Where the contents of the sections begin in the file; `Some(None)` if there are none.
+fn contents(view: View<'_>, segments: &[u64]) -> Option<Option<u64>> {
+    let mut first = None;
+    for at in segments {
+        for index in 0..u64::from(view.u32(at + 64)?) {
+            let section = at + SEGMENT_COMMAND + index * SECTION;
+            let offset = u64::from(view.u32(section + 48)?);
+            if offset != 0 {
+                first = Some(first.map_or(offset, |first: u64| first.min(offset)));
+            }
+        }
+    }
+    Some(first)
 }
 
 /// Kinds and offsets of the load commands.
@@ -86,37 +141,4 @@ fn commands(view: View<'_>) -> Option<Vec<(u32, u64)>> {
         at += u64::from(len);
     }
     Some(commands)
-}
-
-/// Whether the hashes of a signature that begins at `offset` are those of the executable.
-fn matches(exe: &[u8], offset: u64, signature: View<'_>) -> Option<bool> {
-    if signature.u32_be(0)? != SUPER_BLOB {
-        return None;
-    }
-    let count = u64::from(signature.u32_be(8)?).min(MAX_SLOTS);
-    let slot =
-        (0..count).find(|slot| signature.u32_be(12 + 8 * slot) == Some(CODE_DIRECTORY_SLOT))?;
-    let start = u64::from(signature.u32_be(16 + 8 * slot)?);
-    let len = u64::from(signature.u32_be(start + 4)?);
-    let directory = View(signature.bytes(start, len)?);
-    let [hash_len, hash_kind, _, page_bits] = *directory.bytes(36, 4)? else { return None };
-    if directory.u32_be(0)? != CODE_DIRECTORY
-        || (hash_len, hash_kind) != (32, SHA256)
-        || !(12..=16).contains(&page_bits)
-    {
-        return None;
-    }
-    let hashes = u64::from(directory.u32_be(16)?);
-    let pages = u64::from(directory.u32_be(28)?);
-    let limit = u64::from(directory.u32_be(32)?);
-    if limit != offset || pages != limit.div_ceil(1 << page_bits) {
-        return Some(false);
-    }
-    let code = View(exe).bytes(0, limit)?;
-    for (page, index) in code.chunks(1 << page_bits).zip(0..) {
-        if Sha256::digest(page).as_slice() != directory.bytes(hashes + 32 * index, 32)? {
-            return Some(false);
-        }
-    }
-    Some(true)
 }

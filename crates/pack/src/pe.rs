@@ -4,8 +4,9 @@
 //! begins with a shell script. Windows finds the headers by the offset at 0x3c and maps everything
 //! up to `SizeOfHeaders`; the sections stay where they are in memory and move in the file.
 
-use crate::bytes::{View, put_u32};
+use crate::bytes::{View, put_u16, put_u32};
 use crate::image::Image;
+use crate::resources::{self, Resource};
 use crate::target::{Arch, Os};
 
 /// Bytes of a portable file's headers: the most that lie before the first section in memory.
@@ -18,8 +19,11 @@ const MACHINE_ARM64: u16 = 0xaa64;
 const PE32_PLUS: u16 = 0x20b;
 const FILE_HEADER: u64 = 24;
 const SECTION: u64 = 40;
+/// A section with initialised data that may be read.
+const READABLE_DATA: u32 = 0x4000_0040;
 const DEBUG_ENTRY: u64 = 28;
-/// Data directories with offsets in the file: certificates, debug information.
+/// Data directories: resources; and those with offsets in the file, certificates, debug information.
+const RESOURCES: u64 = 2;
 const CERTIFICATES: u64 = 4;
 const DEBUG: u64 = 6;
 const BOUND_IMPORTS: u64 = 11;
@@ -40,6 +44,22 @@ pub fn inspect(front: &[u8]) -> Result<Image, &'static str> {
 pub fn behind(front: &[u8], exe: &[u8]) -> Result<Vec<u8>, &'static str> {
     let headers = Headers::read(View(exe))?;
     headers.moved(front, exe)
+}
+
+/// The resources of an executable.
+pub fn resources(exe: &[u8]) -> Result<Vec<Resource>, &'static str> {
+    let headers = Headers::read(View(exe))?;
+    headers.resources().ok_or("its resources are damaged")
+}
+
+/// The executable with these resources in place of those of the same kinds, in a section at its
+/// end.
+pub fn with_resources(exe: &[u8], added: &[Resource]) -> Result<Vec<u8>, &'static str> {
+    let headers = Headers::read(View(exe))?;
+    let mut all = headers.resources().ok_or("its resources are damaged")?;
+    all.retain(|old| added.iter().all(|new| new.kind != old.kind));
+    all.extend_from_slice(added);
+    headers.with_section(exe, |address| resources::section(all, address))
 }
 
 /// Where the headers of an executable are.
@@ -100,6 +120,69 @@ impl<'a> Headers<'a> {
             end = end.max(u64::from(self.view.u32(entry)?) + u64::from(self.view.u32(entry + 4)?));
         }
         Some(end)
+    }
+
+    fn resources(&self) -> Option<Vec<Resource>> {
+        let Some(entry) = self.directory(RESOURCES) else { return Some(Vec::new()) };
+        let (address, len) = (self.view.u32(entry)?, self.view.u32(entry + 4)?);
+        if len == 0 {
+            return Some(Vec::new());
+        }
+        let bytes = |address, len| self.view.bytes(self.offset_of(address)?, u64::from(len));
+        resources::read(bytes(address, len)?, bytes)
+    }
+
+    /// The executable with a section of resources behind the others.
+    fn with_section(
+        &self,
+        exe: &[u8],
+        content: impl FnOnce(u32) -> Vec<u8>,
+    ) -> Result<Vec<u8>, &'static str> {
+        let damaged = "its PE headers are damaged";
+        let field = |at: u64| self.view.u32(at).ok_or(damaged);
+        let signed = |entry: u64| self.view.u32(entry + 4).is_none_or(|len| len != 0);
+        if self.directory(CERTIFICATES).is_some_and(signed) {
+            return Err("it is signed, which what is added would make invalid; sign it afterwards");
+        }
+        let entry = self.directory(RESOURCES).ok_or(damaged)?;
+        let header = self.sections + self.count * SECTION;
+        let room = self.view.bytes(header, SECTION);
+        if header + SECTION > self.size || room.is_none_or(|bytes| bytes.iter().any(|b| *b != 0)) {
+            return Err("its PE headers have no room for a section of resources");
+        }
+        let (in_memory, in_file) = (field(self.optional + 32)?, field(self.optional + 36)?);
+        let align = |value: u32, to: u32| value.checked_next_multiple_of(to.max(1)).ok_or(damaged);
+        let address = align(field(self.optional + 56)?, in_memory)?;
+        let content = content(address);
+        let too_large = "it is too large for an executable";
+        let offset = u32::try_from(exe.len()).map_err(|_| too_large)?;
+        let offset = align(offset, in_file)?;
+        let len = u32::try_from(content.len()).map_err(|_| too_large)?;
+        let raw = align(len, in_file)?;
+        let end = align(address.checked_add(len).ok_or(too_large)?, in_memory)?;
+        let data = field(self.optional + 8)?.saturating_add(raw);
+
+        let mut out = exe.to_vec();
+        out.resize(offset as usize, 0);
+        out.extend_from_slice(&content);
+        out.resize((u64::from(offset) + u64::from(raw)) as usize, 0);
+        let mut write = || {
+            put_u16(&mut out, self.at + 6, (self.count + 1) as u16)?;
+            put_u32(&mut out, self.optional + 8, data)?;
+            put_u32(&mut out, self.optional + 56, end)?;
+            // A checksum counts for drivers only.
+            put_u32(&mut out, self.optional + 64, 0)?;
+            put_u32(&mut out, entry, address)?;
+            put_u32(&mut out, entry + 4, len)?;
+            let [name, rest] = [*b".rsr", *b"c\0\0\0"].map(u32::from_le_bytes);
+            let fields = [name, rest, len, address, raw, offset, 0, 0, 0, READABLE_DATA];
+            for (at, value) in (header..).step_by(4).zip(fields) {
+                put_u32(&mut out, at, value)?;
+            }
+            Some(())
+        };
+        write().ok_or(damaged)?;
+        Ok(out)
     }
 
     fn moved(&self, front: &[u8], exe: &[u8]) -> Result<Vec<u8>, &'static str> {
@@ -223,6 +306,11 @@ mod tests {
             }
             if let Ok(moved) = behind(&vec![b'\n'; front], &exe) {
                 prop_assert!(moved.len() as u64 >= HEADERS);
+            }
+            let resource = Resource { kind: 3, id: 1, language: 0, data: vec![1; 100] };
+            if let Ok(with) = with_resources(&exe, &[resource]) {
+                prop_assert!(with.len() > exe.len());
+                let _ = resources(&with);
             }
         }
     }

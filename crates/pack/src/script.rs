@@ -79,14 +79,14 @@ case $system_ in
 /// not so on a read-only or noexec file system. Shared folders must be the user's own.
 const RUN: &str = r#"*) echo "$file_: no engine for $system_ in this file" >&2; exit 1 ;;
 esac
-good_() {
-[ -x "$1" ] && case $(cksum <"$1") in "$sum_" | "$sum_ "*) ;; *) false ;; esac
-}
+unpack_() { tail -c +$from_ "$file_" | head -c $size_ | gzip -dc; }
+whole_() { case $(cksum) in "$sum_" | "$sum_ "*) ;; *) false ;; esac; }
+good_() { [ -x "$1" ] && whole_ <"$1"; }
 place_() {
 engine_=$1/$hash_
 good_ "$engine_" && return
 mkdir -p "$1" && new_=$(mktemp "$1/.$hash_.XXXXXX") || return
-tail -c +$from_ "$file_" | head -c $size_ | gzip -dc >"$new_"
+unpack_ >"$new_"
 chmod 755 "$new_"
 good_ "$new_" && "$new_" --version && mv -f "$new_" "$engine_" && return
 rm -f "$new_"
@@ -109,8 +109,12 @@ shared_ "${TMPDIR:-/tmp}" || shared_ /tmp || shared_ /dev/shm
 if anywhere_ </dev/null >/dev/null 2>&1; then
 exec "$engine_" --llamafile "$file_" "$@"
 fi
+if unpack_ | whole_; then
 echo "$file_: no folder to run the engine from (tried $cache_, ${TMPDIR:-/tmp}, /dev/shm)
 Set LLAMAFILE_CACHE to one where programs may run, or retarget the file elsewhere." >&2
+else
+echo "$file_: its engine for $system_ is incomplete or damaged; fetch the file again" >&2
+fi
 exit 126
 "#;
 

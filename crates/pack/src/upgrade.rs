@@ -5,7 +5,7 @@ use std::fs::File;
 use std::path::Path;
 
 use crate::archive::{Archive, Entry};
-use crate::engine::{Engine, is_engine};
+use crate::engine::{self, Engine, is_engine};
 use crate::front::{edit, form, replace};
 use crate::head::{self, Form};
 use crate::layout::{Contents, Layout, pack};
@@ -19,8 +19,8 @@ const MAX_TEXT: u64 = 16 << 20;
 /// in a copy at `output`.
 ///
 /// Models and arguments are kept. They stay where they are if the engines fit before them, which
-/// takes a moment; otherwise the file is written anew, of which `progress` hears. What the engines
-/// of the original project kept in the file for themselves is left out.
+/// takes a moment; otherwise the file is written anew, of which `progress` hears. Icon, name and
+/// version that Windows shows are kept, too. What the engines of the original project kept in the file for themselves is left out.
 ///
 /// # Errors
 /// A file that is damaged or can't be written, or no engine of that form.
@@ -32,6 +32,7 @@ pub fn upgrade(
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<(), Error> {
     let archive = Archive::open(path)?;
+    let engines = &described(&archive, engines)?[..];
     let form = wish.map_or_else(|| form(path), Ok)?;
     let kept = kept(&archive);
     let start = kept.iter().map(|entry| entry.record.header).min().unwrap_or(archive.directory);
@@ -48,6 +49,16 @@ pub fn upgrade(
             pack(&contents, output.unwrap_or(path), progress).map(|_| ())
         }
     }
+}
+
+/// The engines, with the icon and the name that the file has on Windows.
+fn described(archive: &Archive, engines: &[Engine]) -> Result<Vec<Engine>, Error> {
+    let old = engine::from_archive(archive)?;
+    let describe = |engine: Engine| match old.iter().find(|old| old.target() == engine.target()) {
+        Some(old) => engine.described_as(old),
+        None => Ok(engine),
+    };
+    engines.iter().cloned().map(describe).collect()
 }
 
 /// What stays in the file.

@@ -15,7 +15,7 @@ use std::sync::{PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use common::{engine, folder};
-use pack::{Form, Target};
+use pack::{Archive, Form, Target};
 
 /// A process that begins while another thread writes a file has that file open for a moment, and
 /// Linux runs no file that is open for writing.
@@ -255,6 +255,31 @@ fn on_a_system_without_engine() {
     assert_eq!(output.status.code(), Some(1));
     let message = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(message.contains("m: no engine for BeOS ppc in this file"), "{message}");
+}
+
+#[test]
+fn with_a_damaged_engine() {
+    let home = folder("damaged-engine");
+    // One that no other test has left in /tmp: the last byte of padding in ELF's first 16.
+    let mut executable = engine(Target::host().unwrap().name());
+    executable[15] = 1;
+    let engine = pack::Engine::new("unique", executable).unwrap();
+    let file = common::packed_with(&home, "m", Form::Unix, &[engine]);
+    let member = format!(".llamafile/engines/{}.gz", Target::host().unwrap());
+    let range = Archive::open(&file).unwrap().entry(&member).unwrap().range().unwrap();
+    let good = fs::read(&file).unwrap();
+    let middle = (range.start + range.end) as usize / 2;
+    let altered: Vec<u8> =
+        good.iter().enumerate().map(|(at, byte)| byte ^ u8::from(at == middle)).collect();
+    for bytes in [&altered[..], &good[..middle], &good[..range.start as usize]] {
+        write_program(&file, bytes);
+        let mut start = command(&file, &home);
+        let output = output(start.env("TMPDIR", &home).arg("x"));
+        assert_eq!((output.status.code(), text(&output)), (Some(126), String::new()));
+        let message = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(message.contains("is incomplete or damaged; fetch the file again"), "{message}");
+        assert_eq!(cached(&home_cache(&home)), Vec::<PathBuf>::new(), "nothing is left behind");
+    }
 }
 
 #[test]

@@ -18,6 +18,8 @@ pub(crate) struct Merges {
     bytes: [u32; 256],
     /// Texts of the symbols that are no tokens.
     extra: Vec<Box<[u8]>>,
+    /// Their numbers.
+    extra_ids: HashMap<Box<[u8]>, u32>,
 }
 
 /// One merge: a pair of symbols becomes one.
@@ -41,6 +43,7 @@ impl Merges {
             rules: Vec::with_capacity(merges.len()),
             bytes: CHAR_OF_BYTE.map(|c| symbols.intern(c.encode_utf8(&mut [0; 4]).as_bytes())),
             extra: Vec::new(),
+            extra_ids: HashMap::new(),
         };
         let mut joined = Vec::new();
         for merge in merges {
@@ -56,6 +59,7 @@ impl Merges {
             this.push(Rule { pair, result: symbols.intern_result(&joined) });
         }
         this.extra = symbols.extra;
+        this.extra_ids = symbols.ids;
         Ok(this)
     }
 
@@ -66,6 +70,11 @@ impl Merges {
             self.slots[slot] = (tag, self.rules.len() as u32);
             self.rules.push(rule);
         }
+    }
+
+    /// The symbol with this text.
+    pub(crate) fn find(&self, vocab: &Vocab, text: &[u8]) -> Option<u32> {
+        vocab.find(text).or_else(|| self.extra_ids.get(text).copied())
     }
 
     /// The symbol of one byte of text.

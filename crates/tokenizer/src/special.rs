@@ -117,7 +117,9 @@ impl SpecialIds {
     pub(crate) fn find(parts: &Parts, defaults: SpecialIds, vocab: &mut Vocab) -> Self {
         let mut ids = defaults;
         let in_range = |id: u32| (id as usize) < vocab.len();
-        for id in [&mut ids.bos, &mut ids.eos, &mut ids.unk] {
+        for id in
+            [&mut ids.bos, &mut ids.eos, &mut ids.unk, &mut ids.sep, &mut ids.pad, &mut ids.mask]
+        {
             *id = id.filter(|id| in_range(*id));
         }
         for &(key, id) in &parts.ids {

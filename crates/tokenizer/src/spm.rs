@@ -2,7 +2,8 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use crate::Error;
-use crate::parts::{Parts, SCORES};
+use crate::neighbours::Neighbours;
+use crate::parts::Parts;
 use crate::vocab::Vocab;
 
 /// SentencePiece with scores: neighbours that form a token merge, best score first.
@@ -11,26 +12,36 @@ pub(crate) struct Spm {
     scores: Vec<f32>,
     /// The token of each byte, for text that forms no token.
     bytes: [Option<u32>; 256],
+    neighbours: Neighbours,
 }
 
 /// What SentencePiece writes for a space.
 pub(crate) const SPACE: &str = "\u{2581}";
 
+/// Appends `text` with [`SPACE`] for spaces to `out`.
+pub(crate) fn escape_spaces(text: &str, mut out: String) -> String {
+    out.reserve(text.len() + text.len() / 2);
+    let mut words = text.split(' ');
+    out.extend(words.next());
+    for word in words {
+        out.push_str(SPACE);
+        out.push_str(word);
+    }
+    out
+}
+
 impl Spm {
     pub(crate) fn new(parts: &Parts, vocab: &Vocab) -> Result<Self, Error> {
-        let n = vocab.len();
-        let mut scores = parts.scores.clone();
-        if scores.is_empty() {
-            scores.resize(n, 0.0);
-        }
-        if scores.len() < n {
-            return Err(Error::TooShort { key: SCORES, expected: n, found: scores.len() });
+        let scores = parts.scores()?;
+        if let Some(id) = scores.iter().position(|score| score.is_nan()) {
+            return Err(Error::Score { id, score: scores[id] });
         }
         let mut bytes = [None; 256];
         for byte in 0..=255u8 {
             bytes[byte as usize] = vocab.find_byte(byte).or_else(|| vocab.find(&[byte]));
         }
-        Ok(Self { scores, bytes })
+        let texts = vocab.texts().filter_map(|(text, _)| std::str::from_utf8(text).ok());
+        Ok(Self { scores, bytes, neighbours: Neighbours::new(texts) })
     }
 
     /// Appends the tokens of `text`, which holds no special tokens; `prefix`
@@ -43,37 +54,31 @@ impl Spm {
         unknown: Option<u32>,
         out: &mut Vec<u32>,
     ) {
-        let mut escaped = String::with_capacity(text.len() + text.len() / 2);
-        if prefix {
-            escaped.push_str(SPACE);
-        }
-        for part in text.split_inclusive(' ') {
-            match part.strip_suffix(' ') {
-                Some(word) => {
-                    escaped.push_str(word);
-                    escaped.push_str(SPACE);
-                }
-                None => escaped.push_str(part),
-            }
-        }
-        for symbol in self.merge(vocab, escaped.as_bytes()) {
-            let text = &escaped.as_bytes()[symbol.start..symbol.start + symbol.len];
-            match vocab.find(text) {
-                Some(id) => out.push(id),
-                None => {
-                    let ids = text.iter().map(|b| self.bytes[*b as usize].or(unknown));
-                    out.extend(ids.flatten());
+        let prefix = if prefix { SPACE } else { "" };
+        let escaped = escape_spaces(text, prefix.to_owned());
+        let mut scratch = Scratch::default();
+        self.neighbours.split(&escaped, |part| {
+            self.merge(vocab, part, &mut scratch);
+            for symbol in scratch.symbols.iter().filter(|s| s.len > 0) {
+                let text = &part.as_bytes()[symbol.start..symbol.start + symbol.len];
+                match symbol.id.or_else(|| vocab.find(text)) {
+                    Some(id) => out.push(id),
+                    None => {
+                        let ids = text.iter().map(|b| self.bytes[*b as usize].or(unknown));
+                        out.extend(ids.flatten());
+                    }
                 }
             }
-        }
+        });
     }
 
-    /// The symbols left when no two neighbours form a token any more, merged
-    /// best score first and leftmost first among equals.
-    fn merge(&self, vocab: &Vocab, text: &[u8]) -> impl Iterator<Item = Symbol> {
-        let mut symbols = characters(text);
+    /// Leaves the symbols of which no two neighbours form a token any more,
+    /// merged best score first and leftmost first among equals.
+    fn merge(&self, vocab: &Vocab, text: &str, scratch: &mut Scratch) {
+        let Scratch { symbols, queue } = scratch;
+        set_characters(text, symbols);
+        let text = text.as_bytes();
         let n = symbols.len();
-        let mut queue = BinaryHeap::new();
         let enqueue = |symbols: &[Symbol], queue: &mut BinaryHeap<Candidate>, left, right| {
             let (l, r): (&Symbol, &Symbol) = (&symbols[left], &symbols[right]);
             let len = l.len + r.len;
@@ -82,13 +87,13 @@ impl Spm {
             }
             if let Some(id) = vocab.find(&text[l.start..l.start + len]) {
                 let score = sortable(self.scores[id as usize]);
-                queue.push(Candidate { score, left: Reverse(left), len });
+                queue.push(Candidate { score, left: Reverse(left), len, id });
             }
         };
         for right in 1..n {
-            enqueue(&symbols, &mut queue, right - 1, right);
+            enqueue(symbols, queue, right - 1, right);
         }
-        while let Some(Candidate { left: Reverse(left), len, .. }) = queue.pop() {
+        while let Some(Candidate { left: Reverse(left), len, id, .. }) = queue.pop() {
             let right = symbols[left].next;
             // Unless both are as they were, one of them has since been merged.
             if right >= n || symbols[left].len == 0 || symbols[left].len + symbols[right].len != len
@@ -96,20 +101,26 @@ impl Spm {
                 continue;
             }
             symbols[left].len = len;
+            symbols[left].id = Some(id);
             symbols[right].len = 0;
             let next = symbols[right].next;
             symbols[left].next = next;
             let prev = symbols[left].prev;
             if prev < n {
-                enqueue(&symbols, &mut queue, prev, left);
+                enqueue(symbols, queue, prev, left);
             }
             if next < n {
                 symbols[next].prev = left;
-                enqueue(&symbols, &mut queue, left, next);
+                enqueue(symbols, queue, left, next);
             }
         }
-        symbols.into_iter().filter(|s| s.len > 0)
     }
+}
+
+#[derive(Default)]
+struct Scratch {
+    symbols: Vec<Symbol>,
+    queue: BinaryHeap<Candidate>,
 }
 
 /// A node of the list of symbols; neighbours out of range are none.
@@ -117,22 +128,22 @@ struct Symbol {
     start: usize,
     /// Bytes of text; 0 when the left neighbour took it in.
     len: usize,
+    /// The token, if the symbol was merged.
+    id: Option<u32>,
     prev: usize,
     next: usize,
 }
 
-/// One symbol per character; `text` is UTF-8.
-fn characters(text: &[u8]) -> Vec<Symbol> {
-    let mut symbols = Vec::with_capacity(text.len());
-    for (i, chunk) in text.chunk_by(|_, b| is_continuation(*b)).enumerate() {
-        let start = symbols.last().map_or(0, |s: &Symbol| s.start + s.len);
-        symbols.push(Symbol { start, len: chunk.len(), prev: i.wrapping_sub(1), next: i + 1 });
-    }
-    symbols
-}
-
-fn is_continuation(byte: u8) -> bool {
-    byte & 0xc0 == 0x80
+/// One symbol per character.
+fn set_characters(text: &str, symbols: &mut Vec<Symbol>) {
+    symbols.clear();
+    symbols.extend(text.char_indices().enumerate().map(|(i, (start, c))| Symbol {
+        start,
+        len: c.len_utf8(),
+        id: None,
+        prev: i.wrapping_sub(1),
+        next: i + 1,
+    }));
 }
 
 /// A possible merge of a symbol with its right neighbour into `len` bytes.
@@ -141,6 +152,7 @@ struct Candidate {
     score: i32,
     left: Reverse<usize>,
     len: usize,
+    id: u32,
 }
 
 /// An integer ordered as `score` is; both zeros are one.

@@ -55,6 +55,8 @@ pub(crate) struct Vocab {
     attrs: Vec<Attr>,
     table: TextTable,
     longest: usize,
+    /// From which id on which end of texts is not shown.
+    hidden: Option<(u32, &'static str)>,
 }
 
 impl Vocab {
@@ -80,6 +82,7 @@ impl Vocab {
             attrs,
             table: TextTable::with_capacity(n),
             longest: 0,
+            hidden: None,
         };
         for (id, text) in (0..).zip(&parts.tokens) {
             let new = match text.is_empty() {
@@ -118,6 +121,22 @@ impl Vocab {
         slice(&self.text, &self.ends, id)
     }
 
+    /// The text of a token as it is shown; empty for ids out of range.
+    pub(crate) fn shown(&self, id: u32) -> &[u8] {
+        let text = self.text(id);
+        match self.hidden {
+            Some((from, suffix)) if id >= from && text.len() > suffix.len() => {
+                text.strip_suffix(suffix.as_bytes()).unwrap_or(text)
+            }
+            _ => text,
+        }
+    }
+
+    /// Leaves `suffix` out of texts shown of tokens after the one with the text `after`.
+    pub(crate) fn hide_suffix(&mut self, after: &str, suffix: &'static str) {
+        self.hidden = self.find(after.as_bytes()).map(|id| (id + 1, suffix));
+    }
+
     /// The token with this text.
     #[inline]
     pub(crate) fn find(&self, text: &[u8]) -> Option<u32> {
@@ -145,6 +164,11 @@ impl Vocab {
         if let Some(old) = self.attrs.get_mut(id as usize) {
             *old = attr;
         }
+    }
+
+    /// All texts with their ids.
+    pub(crate) fn texts(&self) -> impl Iterator<Item = (&[u8], u32)> {
+        (0..self.len() as u32).map(|id| (self.text(id), id))
     }
 
     /// All ids with their attributes.

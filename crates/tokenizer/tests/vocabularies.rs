@@ -2,17 +2,17 @@
 
 mod common;
 
-use common::{BPE, SPM, build, read, tokenizer};
+use common::{BPE, OTHERS, SPM, build, read, tokenizer};
 use serde_json::{Value, json};
 use tokenizer::Error;
 
 #[test]
 fn ids_equal_those_of_llama_cpp() {
-    for name in BPE.into_iter().chain(SPM) {
+    for name in BPE.into_iter().chain(SPM).chain(OTHERS) {
         let file = read(name);
         let tokenizer = tokenizer(name);
         let cases = file["cases"].as_array().expect("cases");
-        assert_eq!(cases.len(), 61);
+        assert!(cases.len() >= 61);
         for case in cases {
             let text = case["text"].as_str().expect("a text");
             for (key, special, parse) in
@@ -23,6 +23,43 @@ fn ids_equal_those_of_llama_cpp() {
             }
         }
     }
+}
+
+#[test]
+fn texts_equal_those_of_llama_cpp() {
+    for name in OTHERS {
+        let file = read(name);
+        let tokenizer = tokenizer(name);
+        for case in file["cases"].as_array().expect("cases") {
+            let text = case["text"].as_str().expect("a text");
+            let ids = tokenizer.encode(text, true, true);
+            let shown = tokenizer.detokenize(&ids, false, true);
+            assert_eq!(shown, case["shown"], "{name}, {text:?}");
+            let detokenized = tokenizer.detokenize(&ids, true, false);
+            assert_eq!(detokenized, case["detokenized"], "{name}, {text:?}");
+        }
+    }
+}
+
+#[test]
+fn pre_tokenizers_cut_as_llama_cpp_does() {
+    let cases = read("pre");
+    let mut names = 0;
+    for group in cases["groups"].as_array().expect("groups") {
+        let file = read(group["vocab"].as_str().expect("a name"));
+        for pre in group["pre"].as_array().expect("names") {
+            names += 1;
+            let pre = pre.as_str().expect("a name");
+            let tokenizer = build(&file, |parts| (parts.model, parts.pre) = ("gpt2", pre));
+            let tokenizer = tokenizer.unwrap_or_else(|error| panic!("{pre}: {error}"));
+            let ids = group["ids"].as_array().expect("ids");
+            for (text, ids) in cases["texts"].as_array().expect("texts").iter().zip(ids) {
+                let text = text.as_str().expect("a text");
+                assert_eq!(json!(tokenizer.encode(text, true, true)), *ids, "{pre}, {text:?}");
+            }
+        }
+    }
+    assert_eq!(names, 91 + 4, "all but whitespace, and those over characters twice");
 }
 
 #[test]
@@ -86,6 +123,12 @@ fn broken_files_are_errors() {
     assert!(name(build(&file, |p| p.tokens[7] = p.tokens[8]).err()).starts_with("DuplicateToken"));
     let spm = read("llama-spm");
     assert!(name(build(&spm, |p| p.scores.truncate(9)).err()).starts_with("TooShort"));
+    assert!(name(build(&spm, |p| p.scores[7] = f32::NAN).err()).starts_with("Score"));
+    let t5 = read("t5");
+    assert!(name(build(&t5, |p| p.scores[7] = f32::INFINITY).err()).starts_with("Score"));
+    assert!(name(build(&t5, |p| p.precompiled_charsmap.truncate(9)).err()).starts_with("Charsmap"));
+    let plamo2 = read("plamo2");
+    assert!(name(build(&plamo2, |p| p.types[20] = 1).err()).starts_with("MissingByte"));
 }
 
 const ODD_MERGES: [&[u8]; 6] = [b"", b" ", b"  ", b"a", b"a b c", b"\xff \xfe"];
@@ -93,18 +136,21 @@ const ODD_MERGES: [&[u8]; 6] = [b"", b" ", b"  ", b"a", b"a b c", b"\xff \xfe"];
 #[test]
 fn odd_files_do_no_harm() {
     let texts = ["", " ", "a b", "<unk>", "🦙\n\n12 é"];
-    for name in ["smollm", "llama-spm"] {
+    for name in BPE.into_iter().chain(SPM).chain(OTHERS) {
         let file = read(name);
-        let odd: [fn(&mut tokenizer::Parts); 6] = [
+        let odd: [for<'a> fn(&mut tokenizer::Parts<'a>); 8] = [
             |p| p.ids = vec![("bos", u32::MAX), ("eos", 1 << 30)],
             |p| p.tokens.truncate(3),
             |p| p.tokens.clear(),
             |p| p.merges = p.merges.take().map(|_| ODD_MERGES.to_vec()),
             |p| p.tokens[5] = b"\xc3",
             |p| p.types.iter_mut().for_each(|t| *t = 6),
+            |p| p.scores.iter_mut().for_each(|score| *score = -f32::MAX),
+            |p| p.precompiled_charsmap = [&[64, 0, 0, 0], [255; 64].as_slice(), &[0]].concat(),
         ];
         for change in odd {
-            let t = build(&file, change).expect("usable");
+            // Either it is told to be unusable, or it works.
+            let Ok(t) = build(&file, change) else { continue };
             for text in texts {
                 let ids = t.encode(text, true, true);
                 assert!(ids.iter().all(|id| (*id as usize) < t.n_vocab()));

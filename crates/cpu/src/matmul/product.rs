@@ -228,11 +228,8 @@ impl Place<'_> {
         let start = (job.out_row + col) * self.out_stride + job.out_col + first;
         // SAFETY: jobs don't overlap, and each (row, column) is in one chunk.
         let out = unsafe { self.out.slice(start, values.len()) };
-        if job.scale == 1.0 {
-            out.copy_from_slice(values);
-        } else {
-            out.iter_mut().zip(values).for_each(|(out, value)| *out = value * job.scale);
-        }
+        // Also by a scale of 1: copying would call the C library's memcpy, and not all are fast.
+        out.iter_mut().zip(values).for_each(|(out, value)| *out = value * job.scale);
         if let Some(bias) = job.bias {
             out.iter_mut().zip(&bias[first..]).for_each(|(out, bias)| *out += bias);
         }

@@ -1,8 +1,9 @@
 //! Flags and operands of `llamafile pack` and the other commands on packed files.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::{self, Read};
 
-use pack::{Form, Target};
+use pack::{Form, Icon, Target};
 
 use super::flag::{Action, Flag, Group, Invalid};
 use crate::error::{CliError, describe};
@@ -85,6 +86,47 @@ pub const PACKING: &[Flag] = &[
                user. They may also be given behind --.",
     },
     Flag {
+        names: &["--icon"],
+        action: Action::Value {
+            name: "FILE",
+            set: |s, v| {
+                s.packing.about.icon = Some(icon(v)?);
+                Ok(())
+            },
+        },
+        env: None,
+        group: Group::Packing,
+        help: "Icon that Windows shows, in the format .ico.",
+    },
+    Flag {
+        names: &["--name"],
+        action: Action::Value {
+            name: "NAME",
+            set: |s, v| {
+                let name = v.parse().map_err(|expected| Invalid::expected(expected, v))?;
+                s.packing.about.name = Some(name);
+                Ok(())
+            },
+        },
+        env: None,
+        group: Group::Packing,
+        help: "Name of the program that Windows shows.",
+    },
+    Flag {
+        names: &["--app-version"],
+        action: Action::Value {
+            name: "1.2.3.4",
+            set: |s, v| {
+                let version = v.parse().map_err(|expected| Invalid::expected(expected, v))?;
+                s.packing.about.version = Some(version);
+                Ok(())
+            },
+        },
+        env: None,
+        group: Group::Packing,
+        help: "Version of it that Windows shows.",
+    },
+    Flag {
         names: &["-h", "--help"],
         action: Action::Plain(|s| s.command = Command::Help),
         env: None,
@@ -107,10 +149,28 @@ fn text(path: &str) -> Result<String, Invalid> {
     })
 }
 
+/// Most bytes of an icon.
+const MAX_ICON: u64 = 16 << 20;
+
+fn icon(path: &str) -> Result<Icon, Invalid> {
+    let invalid = |cause: String| Invalid {
+        cause,
+        remedy: Some("give the path of an icon in the format .ico".into()),
+    };
+    let read = |file: File| {
+        let mut bytes = Vec::new();
+        file.take(MAX_ICON).read_to_end(&mut bytes).map(|_| bytes)
+    };
+    let failed =
+        |error: io::Error| invalid(format!("cannot read \"{path}\": {}", describe(&error)));
+    let bytes = File::open(path).and_then(read).map_err(failed)?;
+    Icon::new(path, &bytes).map_err(|error| invalid(error.to_string()))
+}
+
 /// The files, and a check that the command has all it needs and nothing else.
 pub fn apply_words(settings: &mut Settings, words: &[String]) -> Result<(), CliError> {
     settings.packing.files = words.iter().map(Into::into).collect();
-    let Packing { files, output, form, engines, args, arguments } = &settings.packing;
+    let Packing { files, output, form, engines, args, arguments, about } = &settings.packing;
     let (name, usage) = match settings.command {
         Command::Pack => ("pack", "llamafile pack model.gguf -o model.llamafile"),
         Command::Retarget => ("retarget", "llamafile retarget --os linux-x86_64 FILE"),
@@ -124,6 +184,7 @@ pub fn apply_words(settings: &mut Settings, words: &[String]) -> Result<(), CliE
     let changes = matches!(settings.command, Command::Retarget | Command::Upgrade);
     let superfluous = [
         ("--args", args.is_some() && !packs),
+        ("--icon, --name or --app-version", !about.is_empty() && !packs),
         ("--engines", engines.is_some() && !packs && !changes),
         ("--os or --portable", form.is_some() && !packs && !changes),
         ("-o", output.is_some() && matches!(settings.command, Command::Inspect | Command::Verify)),
@@ -176,6 +237,14 @@ mod tests {
         assert!(refused("pack").contains("needs a model"));
         assert!(refused("pack a --portable some").contains("all or unix"));
         assert!(refused("pack a --args /no/such").contains("cannot read"));
+        assert!(refused("pack a --icon /no/such").contains("cannot read"));
+        assert!(refused("pack a --icon Cargo.toml").contains("no icon"));
+        assert!(refused("pack a --app-version 1.x").contains("four numbers"));
+        let about = parsed("pack a --name Sky --app-version 1.2").unwrap().packing.about;
+        assert_eq!(
+            (about.name.is_some(), about.version.unwrap().to_string()),
+            (true, "1.2.0.0".into())
+        );
     }
 
     #[test]
@@ -187,6 +256,7 @@ mod tests {
         assert!(refused("upgrade").contains("one file"));
         assert!(refused("verify a b").contains("one file"));
         assert!(refused("verify a -o b").contains("takes no -o"));
+        assert!(refused("upgrade a --name b").contains("takes no --icon, --name"));
         assert!(refused("inspect a --engines b").contains("takes no --engines"));
         assert_eq!(parsed("--install").unwrap().command, Command::Install);
         assert!(refused("-m x verify").contains("must come before"));

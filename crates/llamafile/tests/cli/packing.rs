@@ -156,6 +156,17 @@ fn files_change_their_form_and_engines() {
 }
 
 #[test]
+fn windows_shows_a_name() {
+    let file = folder("name").join("sky.exe");
+    let named = ["--name", "Blue Sky", "--app-version", "1.2"];
+    let pack = ["pack", "-o", text(&file), "--engines", engines()];
+    succeeds(&[&pack[..], &named].concat());
+    let wide: Vec<u8> = "Blue Sky".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    assert!(fs::read(&file).unwrap().windows(wide.len()).any(|bytes| bytes == wide));
+    refuses(&[&["pack", "-o", text(&file)], &named[..]].concat(), "there is no engine for it");
+}
+
+#[test]
 fn what_can_not_be_packed() {
     let folder = folder("not-packed");
     let broken = folder.join("broken.gguf");

@@ -2,16 +2,37 @@
 //!
 //! A model file names its pre-tokenizer (`tokenizer.ggml.pre`). Each name
 //! stands for a list of stages; a stage cuts what the one before it left, and
-//! is written by hand after a regular expression, which it quotes.
+//! is written by hand after a regular expression, which it quotes. Where
+//! llama.cpp finds something else than its expression says, so do these.
 
-mod stages;
+mod cased;
+mod chars;
+mod cuts;
+mod deepseek;
+mod kimi;
+mod scripts;
 mod table;
+mod words;
 
-pub(crate) use table::{PreTokenizer, find, names};
+pub(crate) use table::{PreTokenizer, Spelling};
 
-/// The byte length of the first word of a text that is not empty; at least 1
-/// and at a character boundary.
-type Stage = fn(&str) -> usize;
+/// Cuts a text that is not empty into words that are not empty.
+enum Stage {
+    /// The byte length of the first word; at a character boundary.
+    First(fn(&str) -> usize),
+    /// Passes on all words.
+    All(for<'t> fn(&'t str, &mut dyn FnMut(&'t str))),
+}
+
+/// The pre-tokenizer called `name`; the empty name is the default one's.
+pub(crate) fn find(name: &str) -> Option<&'static PreTokenizer> {
+    table::TABLE.iter().find(|pre| pre.names.contains(&name))
+}
+
+/// All names.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    table::TABLE.iter().flat_map(|pre| pre.names).copied().filter(|name| !name.is_empty())
+}
 
 impl PreTokenizer {
     /// Passes the words of `text` to `word`, in order and without gaps.
@@ -24,81 +45,19 @@ fn split<'t>(stages: &[Stage], mut text: &'t str, word: &mut dyn FnMut(&'t str))
     let Some((stage, rest)) = stages.split_first() else {
         return word(text);
     };
-    while !text.is_empty() {
-        let (first, tail) = text.split_at(stage(text));
-        split(rest, first, word);
-        text = tail;
+    match stage {
+        Stage::First(length) => {
+            while !text.is_empty() {
+                let (first, tail) = text.split_at(length(text));
+                split(rest, first, word);
+                text = tail;
+            }
+        }
+        Stage::All(words) => words(text, &mut |first| split(rest, first, word)),
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    pub(super) fn words<'t>(pre: &str, text: &'t str) -> Vec<&'t str> {
-        let mut words = Vec::new();
-        find(pre).expect("a known name").split(text, &mut |w| words.push(w));
-        words
-    }
-
-    #[test]
-    fn gpt_2() {
-        let text = "Don't we'll  x=10 +\n\n  ab\tc \u{3000}é  ";
-        assert_eq!(
-            words("gpt-2", text),
-            [
-                "Don", "'t", " we", "'ll", " ", " x", "=", "10", " +", "\n\n ", " ab", "\t", "c",
-                " ", "\u{3000}", "é", "  "
-            ]
-        );
-        assert_eq!(words("gpt-2", "DON'T 'sx 'r"), ["DON", "'", "T", " '", "sx", " '", "r"]);
-    }
-
-    #[test]
-    fn smollm_isolates_digits() {
-        // The space before a digit ends its part, so it stands alone.
-        assert_eq!(words("smollm", "in 1984!  7"), ["in", " ", "1", "9", "8", "4", "!", "  ", "7"]);
-    }
-
-    #[test]
-    fn llama_bpe() {
-        let text = "WE'LL go\u{a0}on\r\n\r\n  12345 (x)--\n\ty ";
-        assert_eq!(
-            words("llama-bpe", text),
-            [
-                "WE", "'LL", " go", "\u{a0}on", "\r\n\r\n", " ", " ", "123", "45", " (", "x",
-                ")--\n", "\ty", " "
-            ]
-        );
-    }
-
-    #[test]
-    fn qwen2_isolates_digits() {
-        assert_eq!(words("qwen2", "a 12.5'Re"), ["a", " ", "1", "2", ".", "5", "'Re"]);
-    }
-
-    #[test]
-    fn default_and_falcon() {
-        let text = "a,b 12345 `x»";
-        assert_eq!(words("default", text), ["a", ",", "b", " ", "123", "45", " `", "x", "»"]);
-        assert_eq!(words("falcon", text), ["a", ",", "b", " ", "123", "45", " ", "`", "x", "»"]);
-    }
-
-    #[test]
-    fn unknown_names_are_not_found() {
-        assert!(find("no-such-name").is_none());
-        assert!(names().any(|n| n == "smollm"));
-    }
-
-    proptest! {
-        #[test]
-        fn words_are_the_text(text in r"[\PC\s'0-9a-zA-Z ]{0,60}") {
-            for name in names() {
-                let words = words(name, &text);
-                prop_assert!(words.iter().all(|w| !w.is_empty()));
-                prop_assert_eq!(words.concat(), text.clone());
-            }
-        }
-    }
-}
+mod expressions;
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,7 @@
 mod table;
 
 use table::RANGES;
+use unicode_normalization::char::decompose_canonical;
 
 /// First letter of the Unicode general category; numbered as in the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +29,28 @@ pub(crate) fn class(c: char) -> Class {
             from_number(RANGES[after - 1] & 0xf)
         }
     }
+}
+
+/// The simple lower-case mapping of Unicode 15.1.
+pub(crate) fn lowercase(c: char) -> char {
+    // The standard library knows later versions, which map only what 15.1 leaves unassigned.
+    match class(c) {
+        Class::Unassigned => c,
+        _ => c.to_lowercase().next().unwrap_or(c),
+    }
+}
+
+/// The first character of the canonical decomposition in Unicode 15.1: a
+/// letter without its accents.
+pub(crate) fn without_accent(c: char) -> char {
+    if c.is_ascii() || class(c) == Class::Unassigned {
+        return c;
+    }
+    let mut first = None;
+    decompose_canonical(c, |part| {
+        first.get_or_insert(part);
+    });
+    first.unwrap_or(c)
 }
 
 const ASCII: [Class; 128] = {
@@ -89,6 +112,14 @@ mod tests {
                 assert!(class(c) != Class::Letter || c.is_alphabetic(), "{c:?}");
             }
         }
+    }
+
+    #[test]
+    fn lower_case_and_accents() {
+        let lower = |text: &str| text.chars().map(lowercase).collect::<String>();
+        assert_eq!(lower("AzÉΣİẞ漢\u{1c89}"), "azéσiß漢\u{1c89}");
+        let plain = |text: &str| text.chars().map(without_accent).collect::<String>();
+        assert_eq!(plain("aéǖộ漢각\u{113c5}"), "aeuo漢\u{1100}\u{113c5}");
     }
 
     #[test]

@@ -1,17 +1,24 @@
 //! Reads the cut vocabularies of `tests/data`.
 
+use std::path::Path;
+
 use serde_json::Value;
 use tokenizer::{Error, Parts, Tokenizer};
 
 pub const BPE: [&str; 5] = ["gpt-2", "smollm", "llama-bpe", "qwen2", "falcon"];
 pub const SPM: [&str; 2] = ["llama-spm", "phi-3"];
+pub const OTHERS: [&str; 7] = ["gemma4", "hybriddna", "whitespace", "bert", "t5", "rwkv", "plamo2"];
 
 /// The keys of ids that the fixtures use.
-const ID_KEYS: [&str; 4] = ["bos", "eos", "unknown", "padding"];
+const ID_KEYS: [&str; 6] = ["bos", "eos", "unknown", "padding", "seperator", "mask"];
 
 pub fn read(name: &str) -> Value {
-    let path = format!("{}/tests/data/{name}.json", env!("CARGO_MANIFEST_DIR"));
-    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+    // From the repository's root: fuzz targets use this file, too.
+    let path = format!("crates/tokenizer/tests/data/{name}.json");
+    let folders = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
+    let file = folders.map(|folder| folder.join(&path)).find(|file| file.is_file());
+    let file = file.unwrap_or_else(|| panic!("no file {path}"));
+    let text = std::fs::read_to_string(file).unwrap_or_else(|error| panic!("{path}: {error}"));
     serde_json::from_str(&text).expect("JSON")
 }
 
@@ -20,7 +27,7 @@ pub fn tokenizer(name: &str) -> Tokenizer {
 }
 
 /// Builds the tokenizer of a file after `change`.
-pub fn build(file: &Value, change: impl FnOnce(&mut Parts)) -> Result<Tokenizer, Error> {
+pub fn build<'a>(file: &'a Value, change: impl FnOnce(&mut Parts<'a>)) -> Result<Tokenizer, Error> {
     let text = |key: &str| file[key].as_str().unwrap_or_default();
     let list = |key: &str| file[key].as_array().map(Vec::as_slice).unwrap_or_default();
     let bytes = |key: &str| list(key).iter().filter_map(Value::as_str).map(str::as_bytes).collect();
@@ -36,8 +43,12 @@ pub fn build(file: &Value, change: impl FnOnce(&mut Parts)) -> Result<Tokenizer,
         add_bos: file["add_bos"].as_bool(),
         add_eos: file["add_eos"].as_bool(),
         add_space_prefix: file["add_space_prefix"].as_bool(),
+        remove_extra_whitespaces: file["remove_extra_whitespaces"].as_bool(),
+        lowercase: file["lowercase"].as_bool(),
+        precompiled_charsmap: bytes_of_hex(text("charsmap")),
         name: text("name"),
         architecture: text("architecture"),
+        ..Parts::default()
     };
     change(&mut parts);
     Tokenizer::new(&parts)
@@ -45,4 +56,9 @@ pub fn build(file: &Value, change: impl FnOnce(&mut Parts)) -> Result<Tokenizer,
 
 fn number(value: &Value) -> Option<u32> {
     value.as_u64()?.try_into().ok()
+}
+
+fn bytes_of_hex(digits: &str) -> Vec<u8> {
+    let byte = |at| u8::from_str_radix(&digits[at..at + 2], 16).expect("two digits");
+    (0..digits.len()).step_by(2).map(byte).collect()
 }
