@@ -5,8 +5,8 @@ mod common;
 
 use backend::{
     Activation, AttentionParams, Backend, DistanceBias, ExpertGate, ExpertLinear, Experts, Glu,
-    KvSpec, KvType, KvTypes, Linear, Mask, PAGE, RopeLayout, Routing, Span, Tensor, TensorType,
-    Vector, Weight,
+    KvSpec, KvType, KvTypes, Linear, Mask, PAGE, RopeLayout, Routing, Span, TensorType, Vector,
+    Weight,
 };
 use common::{Random, compare, download};
 use cpu::isa::Isa;
@@ -546,7 +546,7 @@ fn attention_with_caps_slopes_and_sinks() {
 
 #[test]
 fn attention_with_biases_by_distance() {
-    let mut random = Random(6);
+    let mut random = Random::new(6);
     for (mask, rows) in [(Mask::Full, 150), (Mask::Causal, 1), (Mask::Around(20), 70)] {
         let (n_head, head_dim) = (4, 32);
         let bias = DistanceBias::new(30, Vector::new(random.values(n_head * 61)));
