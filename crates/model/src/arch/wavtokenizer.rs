@@ -316,6 +316,11 @@ impl Model for WavTokenizer {
         &self.shape
     }
 
+    /// Convolutions and attention look at later positions, too.
+    fn is_causal(&self) -> bool {
+        false
+    }
+
     fn forward(&self, cx: &mut Forward<'_>) -> Tensor {
         let x = cx.embed_tokens(&self.table);
         let mut x = self.first.forward(cx, x);
