@@ -58,9 +58,9 @@ fn their_name(name: &str) -> String {
     format!("encoder.layer.{il}.{theirs}{}", &part[ours.len()..])
 }
 
-/// The fixture `bert` as such a folder.
-fn bert() -> Folder {
-    let folder = Folder::new("bert");
+/// The fixture `bert` as such a folder, of this name.
+fn bert(name: &str) -> Folder {
+    let folder = Folder::new(name);
     let model = Fixture::named("bert").model();
     let (mut header, mut data) = (serde_json::Map::new(), Vec::new());
     for tensor in model.tensors() {
@@ -111,7 +111,7 @@ fn context(gguf: &Gguf) -> Context {
 
 #[test]
 fn a_converted_model_answers_as_the_original() {
-    let folder = bert();
+    let folder = bert("converted");
     let fixture = Fixture::named("bert");
     for (precision, limit) in [(Precision::F32, fixture.tol), (Precision::F16, 1e-5)] {
         let out = folder.0.join("out");
@@ -130,7 +130,7 @@ fn a_converted_model_answers_as_the_original() {
 
 #[test]
 fn what_cannot_be_converted_is_named() {
-    let folder = bert();
+    let folder = bert("refused");
     let refusal = || {
         let out = folder.0.join("out");
         let refusal = convert(&folder.0, &out, Precision::F16).expect_err("an error").to_string();
