@@ -39,8 +39,6 @@ pub struct Context {
     backend: Box<dyn Backend>,
     memory: Memory,
     sequences: Vec<Sequence>,
-    /// Of the rows of the next batch.
-    features: Vec<f32>,
     output: Vec<f32>,
 }
 
@@ -66,7 +64,7 @@ impl Context {
         let n_sequences = n_sequences.max(1);
         let mut memory = Memory::new(&*model, &mut *backend, n_ctx, n_sequences, types.into())?;
         let sequences = (0..n_sequences).filter_map(|_| memory.begin()).collect();
-        Ok(Self { model, backend, memory, sequences, features: Vec::new(), output: Vec::new() })
+        Ok(Self { model, backend, memory, sequences, output: Vec::new() })
     }
 
     /// Positions in memory.
@@ -152,8 +150,8 @@ impl Context {
         outputs: Outputs,
     ) -> Result<&mut [f32], Error> {
         check_width(features.len(), tokens.len(), self.model.feature_width())?;
-        self.features = features.to_vec();
-        self.decode(tokens, outputs)
+        let part = Part { sequence: 0, tokens, outputs };
+        self.evaluate(&[part], features, |_, _, outputs| Ok(outputs))
     }
 
     /// What a draft model makes of its target's features, row after row; `None` for others.
@@ -181,7 +179,7 @@ impl Context {
     /// # Panics
     /// Where a sequence has several parts, or doesn't exist.
     pub fn decode_batch(&mut self, parts: &[Part<'_>]) -> Result<&mut [f32], Error> {
-        self.evaluate(parts, |_, _, outputs| Ok(outputs))
+        self.evaluate(parts, &[], |_, _, outputs| Ok(outputs))
     }
 
     /// Has the model's encoder read a text, which the sequence then answers to from its beginning.
@@ -212,14 +210,14 @@ impl Context {
         Ok(())
     }
 
-    /// Evaluates the batch, and `then` something of its outputs.
+    /// Evaluates the batch with features of each row, if any, and `then` something of its outputs.
     fn evaluate(
         &mut self,
         parts: &[Part<'_>],
+        features: &[f32],
         then: impl FnOnce(&dyn Model, &mut Forward<'_>, Tensor) -> Result<Tensor, Error>,
     ) -> Result<&mut [f32], Error> {
         let tokens: Vec<u32> = parts.iter().flat_map(|part| part.tokens).copied().collect();
-        let features = std::mem::take(&mut self.features);
         let shape = self.model.shape();
         check_tokens(&tokens, shape.n_vocab)?;
         for (i, part) in parts.iter().enumerate() {
@@ -261,7 +259,7 @@ impl Context {
         }
         let mark = self.backend.mark();
         let width = features.len().checked_div(tokens.len()).filter(|&width| width > 0);
-        let features = width.map(|width| self.backend.upload(&features, width));
+        let features = width.map(|width| self.backend.upload(features, width));
         let mut cx = Forward::new(&mut *self.backend, &self.memory, &tokens, &spans, &wanted)
             .with_features(features)
             .with_encoded(&encoded);
@@ -302,7 +300,7 @@ impl Context {
         }
         self.clear();
         let text = Part { sequence: 0, tokens, outputs: Outputs::All };
-        let pooled = self.evaluate(&[text], |model, cx, rows| model.pool(cx, rows, pooling));
+        let pooled = self.evaluate(&[text], &[], |model, cx, rows| model.pool(cx, rows, pooling));
         let pooled = pooled.map(|pooled| pooled.to_vec());
         self.clear();
         pooled.map(Some)
