@@ -140,6 +140,11 @@ impl Context {
         sequence.len()
     }
 
+    /// How many positions [`Context::begin`] would find.
+    pub fn known(&self, tokens: &[u32]) -> usize {
+        self.memory.known(tokens)
+    }
+
     /// Makes sequence `to` a copy of sequence `from`.
     ///
     /// # Panics
@@ -176,7 +181,7 @@ impl Context {
     /// Evaluates `tokens` at the next positions as one batch and returns the outputs asked for,
     /// row after row of [`crate::Shape::output_width`] values.
     pub fn decode(&mut self, tokens: &[u32], outputs: Outputs) -> Result<&mut [f32], Error> {
-        self.decode_batch(&[Part { sequence: 0, tokens, outputs }])
+        check_finite(self.decode_batch(&[Part { sequence: 0, tokens, outputs }])?)
     }
 
     /// As [`Context::decode`], with features for each token: what a draft model has made of its
@@ -192,7 +197,7 @@ impl Context {
     ) -> Result<&mut [f32], Error> {
         check_width(features.len(), tokens.len(), self.model.feature_width())?;
         let part = Part { sequence: 0, tokens, outputs };
-        self.evaluate(&[part], features, |_, _, outputs| Ok(outputs))
+        check_finite(self.evaluate(&[part], features, |_, _, outputs| Ok(outputs))?)
     }
 
     /// What a draft model makes of its target's features, row after row; `None` for others.
@@ -215,7 +220,8 @@ impl Context {
     }
 
     /// Evaluates the parts of different sequences as one batch and returns the outputs asked for,
-    /// part after part.
+    /// part after part. They may have infinities and NaN: those of one sequence are no reason to
+    /// refuse those of others.
     ///
     /// # Panics
     /// Where a sequence has several parts, or doesn't exist.
@@ -316,9 +322,6 @@ impl Context {
             self.memory.advance(&mut *self.backend, sequence, part.tokens);
         }
         result?;
-        if !self.output.iter().all(|value| value.is_finite()) {
-            return Err(Error::NotFinite);
-        }
         Ok(&mut self.output)
     }
 
@@ -342,7 +345,7 @@ impl Context {
         self.clear();
         let text = Part { sequence: 0, tokens, outputs: Outputs::All };
         let pooled = self.evaluate(&[text], &[], |model, cx, rows| model.pool(cx, rows, pooling));
-        let pooled = pooled.map(|pooled| pooled.to_vec());
+        let pooled = pooled.and_then(check_finite).map(|pooled| pooled.to_vec());
         self.clear();
         pooled.map(Some)
     }
@@ -353,6 +356,10 @@ fn check_tokens(tokens: &[u32], n_vocab: usize) -> Result<(), Error> {
         Some(&id) => Err(Error::Token { id, n_vocab }),
         None => Ok(()),
     }
+}
+
+fn check_finite(outputs: &mut [f32]) -> Result<&mut [f32], Error> {
+    if outputs.iter().all(|value| value.is_finite()) { Ok(outputs) } else { Err(Error::NotFinite) }
 }
 
 fn check_width(n: usize, rows: usize, width: usize) -> Result<(), Error> {

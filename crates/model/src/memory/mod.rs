@@ -15,7 +15,7 @@ use backend::{Backend, CacheId, CacheSpec, KvId, KvSpec, KvTypes, PAGE, StateId,
 use crate::error::Error;
 use crate::{Model, OutputKind, Shape};
 use pool::Pool;
-use prefixes::{Evicted, NodeId, Prefixes, ROOT};
+use prefixes::{Evicted, Found, NodeId, Prefixes, ROOT};
 pub use sequence::Sequence;
 use sequence::Snapshot;
 
@@ -218,22 +218,33 @@ impl Memory {
         evicted.snapshot.into_iter().for_each(|slot| self.slots.give_back(slot));
     }
 
-    /// Has an empty sequence go on from what is known of the beginning of `tokens`.
-    pub fn resume(&mut self, backend: &mut dyn Backend, to: &mut Sequence, tokens: &[u32]) {
-        let is_recurrent = self.is_recurrent();
-        let Some(prefixes) = &mut self.prefixes else { return };
+    /// The pages to begin a text with, and how many positions of it are in whole pages, though there
+    /// may be no states to go on from there.
+    fn find(&self, tokens: &[u32]) -> Option<(Found, usize)> {
+        let prefixes = self.prefixes.as_ref()?;
         let mut found = prefixes.find(tokens);
         let known = found.path.len() * PAGE;
-        if is_recurrent {
-            let whole = |&(node, n): &(NodeId, usize)| n == prefixes.tokens(node).len();
-            found.part = found.part.filter(whole);
-            found.part = found.part.filter(|&(node, _)| prefixes.snapshot(node).is_some());
-            let has_snapshot = |&node: &NodeId| prefixes.snapshot(node).is_some();
+        if self.is_recurrent() {
+            let has_snapshot = |node: NodeId| prefixes.snapshot(node).is_some();
+            let is_whole = |node: NodeId, n| n == prefixes.tokens(node).len();
+            found.part = found.part.filter(|&(node, n)| is_whole(node, n) && has_snapshot(node));
             if found.part.is_none() {
-                let kept = found.path.iter().rposition(has_snapshot).map_or(0, |last| last + 1);
-                found.path.truncate(kept);
+                let last = found.path.iter().rposition(|&node| has_snapshot(node));
+                found.path.truncate(last.map_or(0, |last| last + 1));
             }
         }
+        Some((found, known))
+    }
+
+    /// Positions that a sequence with these tokens would begin with.
+    pub fn known(&self, tokens: &[u32]) -> usize {
+        self.find(tokens).map_or(0, |(found, _)| found.len())
+    }
+
+    /// Has an empty sequence go on from what is known of the beginning of `tokens`.
+    pub fn resume(&mut self, backend: &mut dyn Backend, to: &mut Sequence, tokens: &[u32]) {
+        let Some((found, known)) = self.find(tokens) else { return };
+        let Some(prefixes) = &mut self.prefixes else { return };
         let part = found.part.map(|(node, _)| node);
         let nodes: Vec<NodeId> = found.path.iter().copied().chain(part).collect();
         to.known = known;
@@ -242,8 +253,7 @@ impl Memory {
         to.pages = nodes.iter().map(|&node| prefixes.page(node)).collect();
         to.pages.iter().for_each(|&page| self.pages.share(page));
         to.node = found.path.last().copied().unwrap_or(ROOT);
-        let len = found.path.len() * PAGE + found.part.map_or(0, |(_, n)| n);
-        to.tokens = tokens[..len].to_vec();
+        to.tokens = tokens[..found.len()].to_vec();
         let whole_pages = (1..).map(|n| n * PAGE).zip(&found.path);
         for (len, slot) in
             whole_pages.filter_map(|(len, &node)| Some((len, prefixes.snapshot(node)?)))

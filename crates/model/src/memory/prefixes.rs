@@ -45,6 +45,13 @@ pub struct Found {
     pub part: Option<(NodeId, usize)>,
 }
 
+impl Found {
+    /// Number of positions.
+    pub fn len(&self) -> usize {
+        self.path.len() * PAGE + self.part.map_or(0, |(_, n)| n)
+    }
+}
+
 /// What a node has held.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Evicted {
