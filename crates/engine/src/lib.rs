@@ -5,13 +5,19 @@
 #![forbid(unsafe_code)]
 
 mod error;
+mod job;
+mod request;
+mod scheduler;
 mod session;
+mod stop;
+mod worker;
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use backend::KvTypes;
+use cpu::{Cpu, CpuOptions};
 use gguf::{Gguf, Location};
 use model::{Model, OutputKind};
 use tokenizer::Tokenizer;
@@ -19,13 +25,21 @@ use tokenizer::Tokenizer;
 pub use cpu::isa::Isa;
 pub use cpu::topology::{Placement, PlacementError};
 pub use error::Error;
+pub use request::{Client, Event, Outcome, Progress, Request};
+pub use scheduler::{Load, Scheduler};
 pub use session::{Finish, Session, Stats};
+pub use worker::Worker;
 
 /// Settings of an engine; see the fields of the default.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Positions that a session remembers; `None` for the model's training length.
+    /// Positions that a text may have; `None` for the model's training length.
     pub n_ctx: Option<usize>,
+    /// Positions that a [`Scheduler`] remembers of all texts, earlier ones too; `None` for those of
+    /// one.
+    pub n_positions: Option<usize>,
+    /// Texts that a [`Scheduler`] works on at once.
+    pub parallel: usize,
     /// Threads; `None` for the physical performance cores that the process may use.
     pub threads: Option<usize>,
     /// Where threads run; the calling thread of [`Engine::session`] is one of them, and stays bound.
@@ -45,6 +59,8 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             n_ctx: None,
+            n_positions: None,
+            parallel: 1,
             threads: None,
             placement: Placement::default(),
             isa: None,
@@ -75,7 +91,7 @@ pub struct ModelInfo {
 /// A loaded model with its tokenizer and chat template.
 pub struct Engine {
     model: Arc<dyn Model>,
-    tokenizer: Tokenizer,
+    tokenizer: Arc<Tokenizer>,
     template: TemplateSource,
     info: ModelInfo,
     options: Options,
@@ -102,7 +118,7 @@ impl Engine {
         let info = model_info(file.path(), &gguf, &*model)?;
         let options = options.clone();
         let load_time = start.elapsed();
-        Ok(Self { model, tokenizer, template, info, options, load_time })
+        Ok(Self { model, tokenizer: Arc::new(tokenizer), template, info, options, load_time })
     }
 
     /// The model's tokenizer.
@@ -125,6 +141,19 @@ impl Engine {
     /// Time that loading took.
     pub fn load_time(&self) -> Duration {
         self.load_time
+    }
+
+    /// Positions that a text may have.
+    fn n_ctx(&self) -> Result<usize, Error> {
+        let n_ctx = self.options.n_ctx.unwrap_or(self.info.n_ctx_train);
+        if n_ctx == 0 { Err(Error::EmptyContext) } else { Ok(n_ctx) }
+    }
+
+    /// Threads as the options say; the calling one is the first.
+    fn backend(&self) -> Result<Cpu, Error> {
+        let Options { threads, isa, batch_invariant, .. } = self.options;
+        let options = CpuOptions { threads, isa, batch_invariant };
+        Ok(Cpu::placed(options, &self.options.placement)?)
     }
 
     /// Starts an empty session.

@@ -26,6 +26,7 @@ pub fn load(file: &Location, settings: &Settings) -> Result<Engine, CliError> {
         n_batch: settings.batch.unwrap_or(default.n_batch),
         batch_invariant: settings.batch_invariant,
         kv_types: KvTypes { k: settings.key_type, v: settings.value_type },
+        ..default
     };
     let engine = Engine::load(file.clone(), &options).map_err(|error| match error {
         // Errors of the file itself name it already.

@@ -1,18 +1,21 @@
+use std::ops::Deref;
+
 use crate::Tokenizer;
 
 /// Turns tokens into text as they come, never giving out part of a character.
 ///
 /// Bytes that can't become UTF-8 any more give U+FFFD.
-pub struct Decoder<'a> {
-    tokenizer: &'a Tokenizer,
+pub struct Decoder<T> {
+    tokenizer: T,
     render_special: bool,
     /// Bytes of a character that is not complete, at most 3.
     pending: Vec<u8>,
     text: String,
 }
 
-impl<'a> Decoder<'a> {
-    pub(crate) fn new(tokenizer: &'a Tokenizer, render_special: bool) -> Self {
+impl<T: Deref<Target = Tokenizer>> Decoder<T> {
+    /// Decodes with a tokenizer, borrowed or shared; special tokens are rendered or left out.
+    pub fn new(tokenizer: T, render_special: bool) -> Self {
         Self { tokenizer, render_special, pending: Vec::new(), text: String::new() }
     }
 
