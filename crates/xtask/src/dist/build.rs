@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::command::run;
+use super::openbsd;
 use super::rust::Rust;
 use super::target::{System, Target};
 use super::zig::Zig;
@@ -53,7 +54,11 @@ pub fn build(target: &Target, rust: &Rust, zig: &Zig, folders: &Folders) -> Resu
     }
     run(&mut cargo)?;
     let made = folders.target.join(target.triple).join("release");
-    Ok(made.join(format!("llamafile{}", target.extension())))
+    let made = made.join(format!("llamafile{}", target.extension()));
+    if target.system == System::OpenBsd {
+        openbsd::exempt(&made)?;
+    }
+    Ok(made)
 }
 
 /// Arguments for rustc, among them new names for all folders.
