@@ -7,7 +7,7 @@ use sample::Sampler;
 use tokenizer::{Decoder, Tokenizer};
 
 use crate::stop::StopTexts;
-use crate::{Client, Error, Event, Finish, Outcome, Progress, Request, Stats};
+use crate::{Choice, Client, Error, Event, Finish, Outcome, Progress, Request, Stats};
 
 /// A request on its way.
 pub struct Job {
@@ -21,7 +21,7 @@ pub struct Job {
     decoder: Decoder<Arc<Tokenizer>>,
     stops: StopTexts,
     /// Tokens whose text has not been sent.
-    unsent: Vec<u32>,
+    unsent: Vec<Choice>,
     stats: Stats,
     shifted: bool,
     /// When evaluation of the prompt began.
@@ -31,16 +31,22 @@ pub struct Job {
 }
 
 impl Job {
-    pub fn new(mut request: Request, client: Box<dyn Client>, tokenizer: &Arc<Tokenizer>) -> Self {
+    /// A request as it comes.
+    pub fn new(
+        mut request: Request,
+        client: Box<dyn Client>,
+        mut sampler: Sampler,
+        tokenizer: &Arc<Tokenizer>,
+    ) -> Self {
         let tokens = std::mem::take(&mut request.prompt);
-        let mut sampler = Sampler::new(request.sampling.clone());
         sampler.restart(&tokens);
+        let decoder = Decoder::new(tokenizer.clone(), request.render_special);
         Self {
             client,
             tokens,
             n_generated: 0,
             sampler,
-            decoder: Decoder::new(tokenizer.clone(), request.render_special),
+            decoder: decoder.showing(&request.visible),
             stops: StopTexts::new(&request.stops),
             unsent: Vec::new(),
             stats: Stats::default(),
@@ -93,11 +99,11 @@ impl Job {
         if self.is_at_limit() {
             return Ok(Some(End::of(Finish::Limit)));
         }
-        let id = self.sampler.sample(logits)?;
+        let id = self.sampler.sample(logits, None)?;
         self.sampler.accept(id);
         self.tokens.push(id);
         self.n_generated += 1;
-        self.unsent.push(id);
+        self.unsent.push(Choice { id, probabilities: self.sampler.probabilities().cloned() });
         if tokenizer.is_eog(id) {
             return Ok(Some(End::of(Finish::EndOfGeneration)));
         }

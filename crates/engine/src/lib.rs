@@ -10,6 +10,7 @@ mod request;
 mod scheduler;
 mod session;
 mod stop;
+mod vocabulary;
 mod worker;
 
 use std::path::Path;
@@ -18,16 +19,18 @@ use std::time::{Duration, Instant};
 
 use backend::KvTypes;
 use cpu::{Cpu, CpuOptions};
-use gguf::{Gguf, Location};
+use gguf::{Gguf, Location, Value};
 use model::{Model, OutputKind};
+use sample::{Params, Sampler, Vocabulary};
 use tokenizer::Tokenizer;
 
 pub use cpu::isa::Isa;
 pub use cpu::topology::{Placement, PlacementError};
 pub use error::Error;
-pub use request::{Client, Event, Outcome, Progress, Request};
+pub use request::{Choice, Client, Event, Outcome, Progress, Request};
 pub use scheduler::{Load, Scheduler};
 pub use session::{Finish, Session, Stats};
+use vocabulary::Words;
 pub use worker::Worker;
 
 /// Settings of an engine; see the fields of the default.
@@ -92,6 +95,8 @@ pub struct ModelInfo {
 pub struct Engine {
     model: Arc<dyn Model>,
     tokenizer: Arc<Tokenizer>,
+    vocabulary: Arc<dyn Vocabulary>,
+    sampling: Params,
     template: TemplateSource,
     info: ModelInfo,
     options: Options,
@@ -109,7 +114,7 @@ impl Engine {
             let architecture = gguf.metadata().str("general.architecture")?.to_owned();
             return Err(Error::NotGenerative { architecture });
         }
-        let tokenizer = Tokenizer::from_metadata(gguf.metadata())?;
+        let tokenizer = Arc::new(Tokenizer::from_metadata(gguf.metadata())?);
         let n_vocab = model.shape().n_vocab;
         if tokenizer.n_vocab() > n_vocab {
             return Err(Error::Vocabulary { tokens: tokenizer.n_vocab(), rows: n_vocab });
@@ -118,12 +123,25 @@ impl Engine {
         let info = model_info(file.path(), &gguf, &*model)?;
         let options = options.clone();
         let load_time = start.elapsed();
-        Ok(Self { model, tokenizer: Arc::new(tokenizer), template, info, options, load_time })
+        let vocabulary: Arc<dyn Vocabulary> = Arc::new(Words(tokenizer.clone()));
+        let mut sampling = Params::default();
+        sampling.recommend(|key| gguf.metadata().get(key).and_then(text_of));
+        Ok(Self { model, tokenizer, vocabulary, sampling, template, info, options, load_time })
     }
 
     /// The model's tokenizer.
     pub fn tokenizer(&self) -> &Tokenizer {
         &self.tokenizer
+    }
+
+    /// How the model file recommends to choose tokens.
+    pub fn sampling(&self) -> &Params {
+        &self.sampling
+    }
+
+    /// A sampler for this model.
+    pub fn sampler(&self, params: &Params) -> Result<Sampler, Error> {
+        Ok(Sampler::new(params, &self.vocabulary)?)
     }
 
     /// Compiles the model's chat template; ChatML where the file has none.
@@ -192,5 +210,23 @@ fn model_info(path: &Path, gguf: &Gguf, model: &dyn Model) -> Result<ModelInfo, 
         bytes: gguf.size(),
         n_ctx_train: model.shape().n_ctx_train,
         n_vocab: model.shape().n_vocab,
+    })
+}
+
+/// A single value of the metadata as text.
+fn text_of(value: Value<'_>) -> Option<String> {
+    Some(match value {
+        Value::String(text) => text.to_owned(),
+        Value::F32(number) => number.to_string(),
+        Value::F64(number) => number.to_string(),
+        Value::U8(number) => number.to_string(),
+        Value::I8(number) => number.to_string(),
+        Value::U16(number) => number.to_string(),
+        Value::I16(number) => number.to_string(),
+        Value::U32(number) => number.to_string(),
+        Value::I32(number) => number.to_string(),
+        Value::U64(number) => number.to_string(),
+        Value::I64(number) => number.to_string(),
+        _ => return None,
     })
 }

@@ -10,9 +10,10 @@ use std::time::{Duration, Instant};
 
 use backend::PAGE;
 use model::{Capacity, Context, Outputs, Part};
+use sample::Sampler;
 
 use crate::job::{End, Job};
-use crate::{Client, Engine, Error, Finish, Request};
+use crate::{Client, Engine, Error, Event, Finish, Request};
 
 /// How long a step may take while answers wait for their next token.
 const STEP: Duration = Duration::from_millis(200);
@@ -70,19 +71,29 @@ impl Scheduler {
     }
 
     /// Takes a request; events go to `client`.
-    pub fn submit(&mut self, request: Request, client: Box<dyn Client>) {
+    pub fn submit(&mut self, request: Request, mut client: Box<dyn Client>) {
+        match self.check(&request) {
+            Ok(sampler) => {
+                let job = Job::new(request, client, sampler, &self.engine.tokenizer);
+                self.waiting.push_back(job);
+            }
+            Err(error) => client.send(Event::Failed(error)),
+        }
+    }
+
+    /// Whether there can be an answer; how its tokens are chosen.
+    fn check(&self, request: &Request) -> Result<Sampler, Error> {
         let (tokens, n_ctx) = (request.prompt.len(), self.context.n_ctx());
-        let n_vocab = self.engine.info.n_vocab;
-        let unknown = request.prompt.iter().copied().find(|&id| id as usize >= n_vocab);
-        let job = Job::new(request, client, &self.engine.tokenizer);
         if tokens == 0 {
-            job.fail(Error::EmptyPrompt);
-        } else if tokens > n_ctx {
-            job.fail(Error::PromptTooLong { tokens, n_ctx });
-        } else if let Some(id) = unknown {
-            job.fail(model::Error::Token { id, n_vocab }.into());
-        } else {
-            self.waiting.push_back(job);
+            return Err(Error::EmptyPrompt);
+        }
+        if tokens > n_ctx {
+            return Err(Error::PromptTooLong { tokens, n_ctx });
+        }
+        let n_vocab = self.engine.info.n_vocab;
+        match request.prompt.iter().copied().find(|&id| id as usize >= n_vocab) {
+            Some(id) => Err(model::Error::Token { id, n_vocab }.into()),
+            None => self.engine.sampler(&request.sampling),
         }
     }
 

@@ -27,7 +27,7 @@ struct Waiting {
 }
 
 enum Order {
-    Submit(Request, Box<dyn Client>),
+    Submit(Box<Request>, Box<dyn Client>),
     Inspect(Sender<Load>),
 }
 
@@ -75,7 +75,7 @@ impl Worker {
             return Err(Error::Busy { waiting });
         }
         sent.fetch_add(1, Ordering::Relaxed);
-        self.send(Order::Submit(request, client))
+        self.send(Order::Submit(Box::new(request), client))
     }
 
     /// What there is to do, once the step that runs is over.
@@ -116,7 +116,7 @@ fn work(mut scheduler: Scheduler, inbox: &Receiver<Order>, waiting: &Waiting) {
             match order {
                 Ok(Order::Submit(request, client)) => {
                     waiting.sent.fetch_sub(1, Ordering::Relaxed);
-                    scheduler.submit(request, client);
+                    scheduler.submit(*request, client);
                 }
                 Ok(Order::Inspect(reply)) => {
                     let _ = reply.send(scheduler.load());

@@ -35,7 +35,7 @@ impl Client for Recorder {
             Event::Prompt(progress) => record.progress.push(progress),
             Event::Text { text, tokens } => {
                 record.text += &text;
-                record.tokens.extend(tokens);
+                record.tokens.extend(tokens.iter().map(|choice| choice.id));
             }
             Event::Done(outcome) => record.end = Some(Ok(outcome)),
             Event::Failed(error) => record.end = Some(Err(error)),

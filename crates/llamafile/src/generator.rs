@@ -76,7 +76,8 @@ impl<'e> Generator<'e> {
     /// A generator that has seen nothing yet.
     pub fn new(engine: &'e Engine, settings: &Settings) -> Result<Self, CliError> {
         let session = engine.session().map_err(|error| explain(&error))?;
-        let sampler = Sampler::new(settings.sampling.clone());
+        let params = settings.sampling.over(engine.sampling());
+        let sampler = engine.sampler(&params).map_err(|error| explain(&error))?;
         if settings.verbose {
             eprintln!("backend: {}", session.backend());
             eprintln!("context: {} tokens, seed: {}", session.n_ctx(), sampler.seed());
