@@ -64,6 +64,10 @@ pub fn build(target: &Target, rust: &Rust, zig: &Zig, folders: &Folders) -> Resu
 /// Arguments for rustc, among them new names for all folders.
 fn rustflags(target: &Target, rust: &Rust, folders: &Folders) -> Vec<String> {
     let mut flags: Vec<String> = target.rustflags.iter().map(|flag| flag.to_string()).collect();
+    if target.system != System::Windows {
+        // Nothing unwinds: panics abort. Windows asks for these tables anyway.
+        flags.push("-Cforce-unwind-tables=no".to_owned());
+    }
     if target.system == System::MacOs {
         flags.extend(["-Clink-arg=-Wl,-s", "-Clink-arg=-Wl,-x"].map(str::to_owned));
     }

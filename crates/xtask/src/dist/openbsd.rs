@@ -42,3 +42,31 @@ fn place(file: &[u8]) -> object::Result<Option<usize>> {
     let index = headers.position(|header| kinds.contains(&header.p_type(endian)));
     Ok(index.map(|index| first + index * size_of::<ProgramHeader64<Endianness>>()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An ELF file of headers alone, with program headers of these kinds.
+    fn elf(kinds: &[ProgramType]) -> Vec<u8> {
+        let mut file = vec![0; 64];
+        file[..7].copy_from_slice(b"\x7fELF\x02\x01\x01");
+        file[32] = 64; // e_phoff
+        file[54] = 56; // e_phentsize
+        file[56] = kinds.len() as u8; // e_phnum
+        for kind in kinds {
+            file.extend(kind.0.to_le_bytes());
+            file.resize(file.len() + 52, 0xaa);
+        }
+        file
+    }
+
+    #[test]
+    fn the_header_about_the_stack_gives_way() {
+        let load = ProgramType(1);
+        assert_eq!(place(&elf(&[load, PT_GNU_STACK])).unwrap(), Some(64 + 56));
+        assert_eq!(place(&elf(&[PT_OPENBSD_NOBTCFI, load])).unwrap(), Some(64));
+        assert_eq!(place(&elf(&[load])).unwrap(), None);
+        assert!(place(b"MZ").is_err());
+    }
+}
