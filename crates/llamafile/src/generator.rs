@@ -118,15 +118,7 @@ impl<'e> Generator<'e> {
         if self.verbose {
             eprintln!("prompt: {text:?}");
         }
-        let tokenizer = self.engine.tokenizer();
-        let mut tokens = tokenizer.encode(&text, false, true);
-        // Many templates write the token that begins a text themselves.
-        if let Some(bos) = tokenizer.bos().filter(|_| tokenizer.add_bos())
-            && tokens.first() != Some(&bos)
-        {
-            tokens.insert(0, bos);
-        }
-        Ok(tokens)
+        Ok(self.engine.chat_tokens(&text))
     }
 
     /// Evaluates `tokens` and generates what follows them.
