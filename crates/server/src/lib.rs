@@ -95,7 +95,7 @@ fn router(app: App) -> Router {
         .layer(check)
         .layer(DefaultBodyLimit::max(config.max_body))
         .layer(RequestBodyTimeoutLayer::new(config.timeout))
-        .layer(CorsLayer::very_permissive())
+        .layer(CorsLayer::permissive())
         .layer(log);
     let routes = match config.prefix.trim_end_matches('/') {
         "" => routes,
