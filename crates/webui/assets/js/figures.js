@@ -44,11 +44,11 @@ export function count(value) {
 
 /**
  * @param {number} milliseconds
- * @returns {string} As in "12 s" or "2 min 5 s".
+ * @returns {string} As in "a moment", "12 s" or "2 min 5 s".
  */
 export function duration(milliseconds) {
   const seconds = Math.round(milliseconds / 1000);
-  if (seconds < 1) return "under a second";
+  if (seconds < 1) return "a moment";
   return seconds < 60 ? `${seconds} s` : `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
 }
 

@@ -141,9 +141,9 @@ class Answer {
           disabled: place.busy,
           onclick: () => this.session.regenerate(message.id),
         }),
+        h("span", { class: "speed" }, speed(message)),
       ),
       branchSwitch(this.session, message, place),
-      h("span", { class: "speed" }, speed(message)),
     );
   }
 
