@@ -15,7 +15,7 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-CRATE = Path(__file__).resolve().parent.parent
+CRATE = Path(__file__).resolve().parents[2]
 POLICY = "; ".join((CRATE / "content-security-policy.txt").read_text().splitlines())
 TYPES = {
     ".html": "text/html; charset=utf-8",
