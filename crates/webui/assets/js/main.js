@@ -64,7 +64,8 @@ async function main() {
   settings.addEventListener("change", applyTheme);
   server.addEventListener("change", showServerState);
   session.addEventListener("denied", unlock);
-  session.addEventListener("change", () => showAddress(session));
+  session.addEventListener("unsaved", () => showNotice("The browser has no room to keep this conversation."));
+  for (const type of ["change", "list"]) session.addEventListener(type, () => showAddress(session));
   addEventListener("hashchange", () => (addressed() ? open(addressed()) : newChat()));
   showAddress(session);
 

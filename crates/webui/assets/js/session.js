@@ -14,8 +14,8 @@ const TITLE_LENGTH = 60;
  * The conversation that is shown, and the answers being written, which may be in others.
  *
  * Sends `change` (other messages are shown), `progress` (an answer grew; `detail` is the message),
- * `list` (a conversation's title or place in the list changed) and `denied` (the server wants an
- * API key).
+ * `list` (a conversation's title or place in the list changed), `denied` (the server wants an API
+ * key) and `unsaved` (the browser has no room).
  */
 export class Session extends EventTarget {
   /**
@@ -99,7 +99,7 @@ export class Session extends EventTarget {
   async select(id) {
     this.conversation.leaf = newestLeaf(this.messages, id);
     this.announce("change");
-    await this.store.put({ conversations: [this.conversation] });
+    await this.keep({ conversations: [this.conversation] });
   }
 
   /** Changes a conversation's title. */
@@ -107,7 +107,7 @@ export class Session extends EventTarget {
     const shown = id === this.conversation.id ? this : null;
     const { conversation } = shown ?? this.running.get(id) ?? (await this.load(id));
     conversation.title = title;
-    await this.store.put({ conversations: [conversation] });
+    await this.keep({ conversations: [conversation] });
     this.announce("list");
   }
 
@@ -115,7 +115,7 @@ export class Session extends EventTarget {
   async setSystem(system) {
     this.conversation.system = system;
     this.announce("change");
-    if (this.messages.size) await this.store.put({ conversations: [this.conversation] });
+    if (this.messages.size) await this.keep({ conversations: [this.conversation] });
   }
 
   /** Removes a conversation, and shows an empty one where it was shown. */
@@ -131,7 +131,7 @@ export class Session extends EventTarget {
     const conversation = this.conversation;
     conversation.title ||= titleOf(content || attachments[0].name);
     const message = this.add({ parent, role: "user", content, ...(attachments?.length ? { attachments } : {}) });
-    await this.store.put({ conversations: [conversation], messages: [message] });
+    await this.keep({ conversations: [conversation], messages: [message] });
     this.announce("list");
     if (conversation === this.conversation) await this.answer(message.id);
   }
@@ -142,7 +142,7 @@ export class Session extends EventTarget {
     const running = { conversation, messages, message, controller: new AbortController() };
     this.running.set(conversation.id, running);
     this.announce("change");
-    await this.store.put({ conversations: [conversation], messages: [message] });
+    await this.keep({ conversations: [conversation], messages: [message] });
     const request = chatRequest({
       path: pathTo(messages, parent),
       system: conversation.system,
@@ -151,14 +151,13 @@ export class Session extends EventTarget {
     });
     try {
       await this.read(request, running);
-      message.finish ??= "stop";
     } catch (error) {
       recordFailure(message, error);
       if (error instanceof ApiError && error.status === 401) this.announce("denied");
     }
     // Not where the conversation was removed meanwhile.
     if (this.running.get(conversation.id) === running) {
-      await this.store.put({ conversations: [conversation], messages: [message] });
+      await this.keep({ conversations: [conversation], messages: [message] });
       this.running.delete(conversation.id);
     }
     this.announce("change");
@@ -184,9 +183,10 @@ export class Session extends EventTarget {
       this.dispatchEvent(new CustomEvent("progress", { detail: message }));
       if (now - saved > SAVE_INTERVAL && !controller.signal.aborted) {
         saved = now;
-        await this.store.put({ messages: [message] });
+        await this.keep({ messages: [message] });
       }
     }
+    if (!message.finish) throw new ApiError("The answer broke off.", 0);
   }
 
   /** Adds a message to the shown conversation, as its leaf. */
@@ -201,6 +201,15 @@ export class Session extends EventTarget {
   /** Later than every message, so that siblings have an order. */
   nextTime() {
     return Math.max(Date.now(), ...Array.from(this.messages.values(), ({ created }) => created + 1));
+  }
+
+  /** Stores records; a chat goes on where there is no room for it. */
+  async keep(records) {
+    try {
+      await this.store.put(records);
+    } catch {
+      this.announce("unsaved");
+    }
   }
 
   async load(id) {

@@ -50,11 +50,11 @@ def key_is_asked_for(ui: Ui):
     expect(dialog).to_have_count(0)
 
 
-@test(mock=["--load-seconds", "2"], errors=["503"])
+@test(mock=["--load-seconds", "6"], errors=["503"])
 def waits_for_the_model(ui: Ui):
     ui.open()
     expect(ui.page.get_by_text("Waiting for the server…")).to_be_visible()
-    expect(ui.page.get_by_text("Waiting for the server…")).to_have_count(0, timeout=10_000)
+    expect(ui.page.get_by_text("Waiting for the server…")).to_have_count(0, timeout=15_000)
     assert "You said" in ui.ask("Are you there")
 
 

@@ -58,10 +58,14 @@ export class ComposerView {
     });
     field.addEventListener("input", () => this.resized());
     field.addEventListener("keydown", (event) => this.pressed(event));
-    field.addEventListener("paste", ({ clipboardData }) => this.attach([...clipboardData.files]));
+    field.addEventListener("paste", ({ clipboardData }) => {
+      // Office programs add a picture of the text.
+      if (!clipboardData.types.includes("text/plain")) this.attach([...clipboardData.files]);
+    });
     this.session.addEventListener("change", () => this.updateButton());
+    const hasFiles = ({ dataTransfer }) => dataTransfer.types.includes("Files");
     document.addEventListener("dragover", (event) => {
-      if (!event.dataTransfer.types.includes("Files")) return;
+      if (!hasFiles(event)) return;
       event.preventDefault();
       form.classList.add("dropping");
     });
@@ -69,6 +73,7 @@ export class ComposerView {
       if (!relatedTarget) form.classList.remove("dropping");
     });
     document.addEventListener("drop", (event) => {
+      if (!hasFiles(event)) return;
       event.preventDefault();
       form.classList.remove("dropping");
       this.attach([...event.dataTransfer.files]);

@@ -68,8 +68,9 @@ class UserMessage {
       this.foot.querySelector("[aria-label='Edit message']")?.focus();
     };
     const submit = () => {
+      const content = field.value.trim();
       close();
-      this.session.edit(this.message.id, field.value.trim());
+      if (content || this.message.attachments) this.session.edit(this.message.id, content);
     };
     const editor = h(
       "form",
@@ -137,10 +138,11 @@ class Answer {
         { class: "actions" },
         message.content &&
           iconButton("copy", "Copy answer", { onclick: ({ currentTarget }) => copyFrom(currentTarget, message.content) }),
-        iconButton("retry", "Regenerate answer", {
-          disabled: place.busy,
-          onclick: () => this.session.regenerate(message.id),
-        }),
+        !message.error &&
+          iconButton("retry", "Regenerate answer", {
+            disabled: place.busy,
+            onclick: () => this.session.regenerate(message.id),
+          }),
         h("span", { class: "speed" }, speed(message)),
       ),
       branchSwitch(this.session, message, place),

@@ -175,7 +175,7 @@ export class SidebarView {
     for (const item of this.list.querySelectorAll(".conversation")) {
       const current = item.dataset.id === this.session.conversation.id;
       item.classList.toggle("current", current);
-      item.querySelector(".conversation-open")?.toggleAttribute("aria-current", current);
+      item.querySelector(".conversation-open")?.setAttribute("aria-current", String(current));
     }
   }
 
