@@ -44,7 +44,13 @@ async function main() {
   const thread = new ThreadView(session, server, { editSystem });
   const composer = new ComposerView(session, server, { editLast: () => thread.editLast() });
   const sidebar = new SidebarView(session, store, {
-    newChat, open, toggleTheme, showSettings: () => showSettings(app),
+    newChat,
+    open,
+    toggleTheme,
+    showSettings: () => {
+      sidebar.closeDrawer();
+      showSettings(app);
+    },
   });
   const toggleSidebar = () => sidebar.toggle();
   new HeaderView(session, server, { toggleSidebar, newChat, editSystem });

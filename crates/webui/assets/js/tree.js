@@ -14,8 +14,8 @@
  * @property {string} [model]
  * @property {"stop"|"length"|"stopped"|"error"} [finish] Why an answer ended.
  * @property {string} [error]
- * @property {object} [timings] As in llama.cpp's answers.
- * @property {object} [usage] As in OpenAI's answers.
+ * @property {Record<string, number>} [timings] As in llama.cpp's answers.
+ * @property {Record<string, number>} [usage] As in OpenAI's answers.
  */
 
 /**

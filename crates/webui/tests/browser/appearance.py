@@ -101,6 +101,23 @@ def phone(ui: Ui):
     expect(ui.questions).to_have_count(1)
 
 
+@test(mock=["--models", f"{'long-' * 12}name.gguf,other.gguf"], size=(320, 600), phone=True)
+def narrow_phone(ui: Ui):
+    ui.open()
+    expect(ui.page.get_by_role("combobox", name="Model")).to_be_visible()
+    ui.field.fill("showcase")
+    ui.page.get_by_role("button", name="Send").tap()
+    expect(ui.answers).to_have_count(1)
+    ui.finished()
+    # What is too wide makes phones lay out a wider page.
+    assert ui.page.evaluate("innerWidth") == 320
+    ui.page.get_by_role("button", name="Conversations").tap()
+    ui.page.get_by_role("button", name="Settings").tap()
+    expect(ui.page.get_by_role("dialog")).to_be_visible()
+    assert ui.page.evaluate("innerWidth") == 320
+    ui.screenshot("phone-settings")
+
+
 @test()
 def keyboard(ui: Ui):
     ui.open()

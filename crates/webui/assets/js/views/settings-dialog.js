@@ -77,9 +77,10 @@ function samplerField({ key, label, hint, step, min, max }, settings, defaults) 
     "data-sampler": key,
     onkeydown: (event) => stepField(event, field, step),
     oninput: () => {
-      const { [key]: _, ...others } = settings.get("samplers");
-      const valid = field.value !== "" && field.validity.valid;
-      settings.set({ samplers: valid ? { ...others, [key]: field.valueAsNumber } : others });
+      const samplers = { ...settings.get("samplers") };
+      delete samplers[key];
+      if (field.value !== "" && field.validity.valid) samplers[key] = field.valueAsNumber;
+      settings.set({ samplers });
     },
   });
   return h("label", { class: "labelled" }, label, field, h("small", {}, hint));
