@@ -56,11 +56,11 @@ def run(browser: Browser, function, options: dict, arguments: argparse.Namespace
     page.on("console", log)
     page.on("pageerror", lambda error: problems.append(f"exception: {error}"))
     page.on("request", request)
-    if arguments.key:
-        settings = json.dumps(json.dumps({"key": arguments.key}))
-        page.add_init_script(
-            f"localStorage['llamafile.settings'] ??= {settings};",
-        )
+    if arguments.url:
+        # Enough to be stopped, and not too much to wait for.
+        settings = {"key": arguments.key, "samplers": {"max_tokens": 150}}
+        quoted = json.dumps(json.dumps(settings))
+        page.add_init_script(f"localStorage['llamafile.settings'] ??= {quoted};")
     ui = Ui(page, url, server, Path(os.environ.get("WEBUI_SCREENSHOTS", tempfile.gettempdir())))
     try:
         function(ui)
@@ -78,7 +78,7 @@ def run(browser: Browser, function, options: dict, arguments: argparse.Namespace
 def main() -> int:
     parser = argparse.ArgumentParser(description="Drives the web UI in headless Chromium.")
     parser.add_argument("--url", help="of a real server; without it a mock is used")
-    parser.add_argument("--key", help="the real server's API key")
+    parser.add_argument("--key", default="", help="the real server's API key")
     parser.add_argument("names", nargs="*", help="tests to run; without them all")
     arguments = parser.parse_args()
     known = {function.__name__ for function, _ in TESTS}

@@ -44,7 +44,7 @@ class Ui:
         expect(self.questions.filter(has_text=text[:40]).last).to_be_visible()
 
     def finished(self):
-        expect(self.page.locator("#thread")).to_have_attribute("aria-busy", "false", timeout=60_000)
+        expect(self.page.locator("#thread")).to_have_attribute("aria-busy", "false", timeout=120_000)
         expect(self.stop_button).to_have_count(0)
 
     def ask(self, text: str) -> str:
@@ -52,7 +52,7 @@ class Ui:
         self.send(text)
         expect(self.answers).to_have_count(before + 1)
         self.finished()
-        return self.answers.last.locator(".prose").last.inner_text()
+        return self.answers.last.locator(".prose").last.text_content()
 
     def menu(self, title: str, item: str):
         row = self.conversations.filter(has_text=title).first

@@ -4,6 +4,9 @@ import { download, exportConversations, importConversations } from "../transfer.
 import { confirmed, showDialog } from "./dialog.js";
 import { showNotice } from "./notice.js";
 
+/** How servers say −1. */
+const RANDOM_SEED = 0xffffffff;
+
 /**
  * Shows the settings; changes hold at once.
  * @param {{settings: import("../settings.js").Settings, server: import("../server.js").Server,
@@ -99,6 +102,7 @@ function stepField(event, field, step) {
 }
 
 function placeholder(value) {
+  if (value === RANDOM_SEED) return "−1";
   return Number.isFinite(value) ? String(Number(value.toFixed(4))) : "Default";
 }
 
