@@ -10,6 +10,8 @@ mod constraint;
 mod error;
 mod gbnf;
 mod grammar;
+#[cfg(test)]
+mod properties;
 mod schema;
 #[cfg(test)]
 mod testing;
