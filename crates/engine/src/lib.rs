@@ -5,14 +5,20 @@
 #![forbid(unsafe_code)]
 
 mod error;
+mod job;
+mod request;
+mod scheduler;
 mod session;
+mod stop;
 mod vocabulary;
+mod worker;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use backend::KvTypes;
+use cpu::{Cpu, CpuOptions};
 use gguf::{Gguf, Location, Value};
 use grammar::{Constraint, Grammar};
 use model::{Model, OutputKind};
@@ -22,14 +28,22 @@ use tokenizer::Tokenizer;
 pub use cpu::isa::Isa;
 pub use cpu::topology::{Placement, PlacementError};
 pub use error::Error;
+pub use request::{Choice, Client, Event, Outcome, Progress, Request};
+pub use scheduler::{Load, Scheduler};
 pub use session::{Finish, Session, Stats};
 use vocabulary::Words;
+pub use worker::Worker;
 
 /// Settings of an engine; see the fields of the default.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Positions that a session remembers; `None` for the model's training length.
+    /// Positions that a text may have; `None` for the model's training length.
     pub n_ctx: Option<usize>,
+    /// Positions that a [`Scheduler`] remembers of all texts, earlier ones too; `None` for those of
+    /// one.
+    pub n_positions: Option<usize>,
+    /// Texts that a [`Scheduler`] works on at once.
+    pub parallel: usize,
     /// Threads; `None` for the physical performance cores that the process may use.
     pub threads: Option<usize>,
     /// Where threads run; the calling thread of [`Engine::session`] is one of them, and stays bound.
@@ -49,6 +63,8 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             n_ctx: None,
+            n_positions: None,
+            parallel: 1,
             threads: None,
             placement: Placement::default(),
             isa: None,
@@ -64,6 +80,8 @@ impl Default for Options {
 pub struct ModelInfo {
     /// `general.name`, or the file's name.
     pub name: String,
+    /// The file.
+    pub path: PathBuf,
     /// `general.architecture`.
     pub architecture: String,
     /// Number of parameters: elements of all tensors.
@@ -161,6 +179,19 @@ impl Engine {
         Ok(chat::Template::new(source, bos, eos)?)
     }
 
+    /// Tokens of a rendered conversation, with the one that begins a text where the model wants it
+    /// and the template has not written it already.
+    pub fn chat_tokens(&self, text: &str) -> Vec<u32> {
+        let tokenizer = &self.tokenizer;
+        let mut tokens = tokenizer.encode(text, false, true);
+        if let Some(bos) = tokenizer.bos().filter(|_| tokenizer.add_bos())
+            && tokens.first() != Some(&bos)
+        {
+            tokens.insert(0, bos);
+        }
+        tokens
+    }
+
     /// Facts about the model.
     pub fn info(&self) -> &ModelInfo {
         &self.info
@@ -169,6 +200,19 @@ impl Engine {
     /// Time that loading took.
     pub fn load_time(&self) -> Duration {
         self.load_time
+    }
+
+    /// Positions that a text may have.
+    fn n_ctx(&self) -> Result<usize, Error> {
+        let n_ctx = self.options.n_ctx.unwrap_or(self.info.n_ctx_train);
+        if n_ctx == 0 { Err(Error::EmptyContext) } else { Ok(n_ctx) }
+    }
+
+    /// Threads as the options say; the calling one is the first.
+    fn backend(&self) -> Result<Cpu, Error> {
+        let Options { threads, isa, batch_invariant, .. } = self.options;
+        let options = CpuOptions { threads, isa, batch_invariant };
+        Ok(Cpu::placed(options, &self.options.placement)?)
     }
 
     /// Starts an empty session.
@@ -202,6 +246,7 @@ fn model_info(path: &Path, gguf: &Gguf, model: &dyn Model) -> Result<ModelInfo, 
     let elements = |shape: &[usize]| shape.iter().map(|&n| n as u64).product::<u64>();
     Ok(ModelInfo {
         name: gguf.metadata().opt_str("general.name")?.map_or_else(file_name, str::to_owned),
+        path: path.to_owned(),
         architecture: gguf.metadata().str("general.architecture")?.to_owned(),
         n_params: gguf.tensors().iter().map(|tensor| elements(&tensor.shape)).sum(),
         bytes: gguf.size(),

@@ -11,6 +11,8 @@ mod error;
 mod gbnf;
 mod grammar;
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod properties;
 mod schema;
 #[cfg(test)]

@@ -14,6 +14,16 @@ const MAX_COUNT: u64 = 100_000;
 /// White space between the parts, as llama.cpp allows it: enough to be readable, never endless.
 const SPACE: &str = r" |\n{1,2}[ \t]{0,20}";
 
+/// Times of day as RFC 3339 has them, but no leap seconds: which there are depends on more than the
+/// text tells.
+const TIME: &str =
+    r"([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?(Z|[-+]([01][0-9]|2[0-3]):[0-5][0-9])";
+/// Dates but the 29th of February.
+const DATE: &str = "[0-9]{4}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))";
+
+/// Addresses that every reading of RFC 5321 takes.
+const EMAIL: &str = r"[A-Za-z0-9_+-]{1,20}(\.[A-Za-z0-9_+-]{1,20}){0,2}@([A-Za-z0-9]([A-Za-z0-9-]{0,20}[A-Za-z0-9])?\.){1,4}[A-Za-z]{2,10}";
+
 /// What a keyword takes.
 #[derive(Clone, Copy, PartialEq)]
 enum Takes {
@@ -132,6 +142,21 @@ impl Walk {
                 prepared.insert(keyword.clone(), value);
             }
         }
+        check_least_properties(&prepared, path)?;
+        let pattern = match prepared.get("format").and_then(Value::as_str) {
+            Some("email") => Some(format!("^{EMAIL}$")),
+            Some("time") => Some(format!("^{TIME}$")),
+            Some("date-time") => Some(format!("^{DATE}T{TIME}$")),
+            _ => None,
+        };
+        if let Some(pattern) = pattern {
+            prepared.remove("format");
+            let all = prepared.entry("allOf").or_insert_with(|| json!([]));
+            if let Some(all) = all.as_array_mut() {
+                // Like the format, it asks nothing of what is no string.
+                all.push(json!({ "pattern": pattern }));
+            }
+        }
         let lists = prepared.contains_key("properties");
         let says = ["additionalProperties", "patternProperties", "minProperties"];
         if closed && alone && lists && !says.into_iter().any(|key| prepared.contains_key(key)) {
@@ -224,6 +249,20 @@ impl Walk {
     }
 }
 
+/// Where names are free, the parser can't tell that one is repeated, which makes fewer properties
+/// than it counts.
+fn check_least_properties(object: &Map<String, Value>, path: &str) -> Result<(), Error> {
+    let least = object.get("minProperties").and_then(Value::as_u64).unwrap_or(0);
+    let required = object.get("required").and_then(Value::as_array).map_or(0, Vec::len) as u64;
+    let free = object.get("additionalProperties") != Some(&Value::Bool(false))
+        || object.contains_key("patternProperties");
+    if free && least > required.max(1) {
+        let expected = "at most 1 or the number of required properties where names are free";
+        return Err(wrong("minProperties", path, expected));
+    }
+    Ok(())
+}
+
 fn wrong(keyword: &str, path: &str, expected: &str) -> Error {
     Error::Schema { keyword: keyword.into(), path: path.into(), expected: expected.into() }
 }
@@ -289,6 +328,7 @@ mod tests {
             (json!({"anyOf": {}}), "an array of schemas"),
             (json!({"properties": []}), "an object of schemas"),
             (json!({"items": 3}), "an object or a boolean"),
+            (json!({"minProperties": 2}), "where names are free"),
             (json!({"required": [1]}), "an array of strings"),
             (json!(3), "an object or a boolean"),
         ] {

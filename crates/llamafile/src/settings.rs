@@ -17,6 +17,8 @@ pub enum Command {
     /// Answer a prompt or hold a conversation.
     #[default]
     Generate,
+    /// Serve a model over HTTP.
+    Serve,
     /// Fetch the named model.
     Pull(String),
     /// Measure models.
@@ -124,6 +126,8 @@ pub struct Settings {
     pub simple_io: bool,
     /// Remarks on flags that have no effect here.
     pub notes: Vec<String>,
+    /// What `llamafile serve` does.
+    pub serving: Serving,
     /// What `llamafile bench` does.
     pub bench: Bench,
     /// What `llamafile synth` does.
@@ -132,6 +136,36 @@ pub struct Settings {
     pub json: bool,
     /// What `llamafile pack` and the other commands on packed files do.
     pub packing: Packing,
+}
+
+/// What `llamafile serve` does.
+#[derive(Debug)]
+pub struct Serving {
+    /// Whether to serve.
+    pub on: bool,
+    /// How.
+    pub config: server::Config,
+    /// Requests at once; `None` is the default.
+    pub parallel: Option<usize>,
+    /// Certificates for HTTPS.
+    pub certificate: Option<PathBuf>,
+    /// Their key.
+    pub private_key: Option<PathBuf>,
+    /// Whether the web page is opened.
+    pub browser: bool,
+}
+
+impl Default for Serving {
+    fn default() -> Self {
+        Self {
+            on: false,
+            config: server::Config::default(),
+            parallel: None,
+            certificate: None,
+            private_key: None,
+            browser: true,
+        }
+    }
 }
 
 /// What `llamafile pack` and the other commands on packed files do.
@@ -177,10 +211,12 @@ pub struct Synth {
     pub seed: u64,
 }
 
+type Change = dyn Fn(&mut Params);
+
 /// How tokens are chosen: changes to what the model recommends.
 #[derive(Default)]
 pub struct Sampling {
-    changes: Vec<Box<dyn Fn(&mut Params)>>,
+    changes: Vec<Box<Change>>,
 }
 
 impl Sampling {
