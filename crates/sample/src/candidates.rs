@@ -139,9 +139,9 @@ impl<'l> Candidates<'l> {
     /// Keeps candidates of at least this logit.
     pub(crate) fn keep_from(&mut self, least: f32) {
         if self.form == Form::Vocabulary {
-            let all = listed(self.logits).filter(|c| c.logit > f32::NEG_INFINITY);
-            self.items.extend(all.filter(|c| c.logit >= least));
-            self.form = Form::Listed;
+            for logit in self.logits.iter_mut() {
+                *logit = if *logit >= least { *logit } else { f32::NEG_INFINITY };
+            }
         } else {
             self.items.retain(|c| c.logit >= least);
         }
