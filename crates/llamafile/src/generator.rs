@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use backend::KvTypes;
-use chat::{Message, Template};
+use chat::{Chat, Message, Prompt, Request, Template};
 use engine::{Engine, Error, Finish, Isa, Options, PlacementError, Session};
 use gguf::Location;
 use grammar::Constraint;
@@ -68,6 +68,12 @@ pub fn template(engine: &Engine, settings: &Settings) -> Result<(Template, bool)
     Ok((template, true))
 }
 
+/// How to chat with the model, and whether it was trained for that.
+pub fn chat(engine: &Engine, settings: &Settings) -> Result<(Chat, bool), CliError> {
+    let (template, real) = template(engine, settings)?;
+    Ok((Chat::from_template(template), real))
+}
+
 /// One conversation with a loaded model.
 pub struct Generator<'e> {
     engine: &'e Engine,
@@ -114,19 +120,19 @@ impl<'e> Generator<'e> {
         self.engine.tokenizer().encode(text, true, true)
     }
 
-    /// The tokens of a conversation in which it is the model's turn.
-    pub fn chat_tokens(
+    /// The prompt of a conversation in which it is the model's turn, and its tokens.
+    pub fn prompt(
         &self,
-        template: &Template,
+        chat: &Chat,
         messages: &[Message],
-    ) -> Result<Vec<u32>, CliError> {
-        let text = template
-            .render(messages, true)
+    ) -> Result<(Vec<u32>, Prompt), CliError> {
+        let prompt = chat
+            .prompt(&Request::new(messages.to_vec()))
             .map_err(|error| CliError::new(error).hint(OTHER_TEMPLATE))?;
         if self.verbose {
-            eprintln!("prompt: {text:?}");
+            eprintln!("prompt: {:?}", prompt.text);
         }
-        Ok(self.engine.chat_tokens(&text))
+        Ok((self.engine.chat_tokens(&prompt.text), prompt))
     }
 
     /// Evaluates `tokens` and generates what follows them.
