@@ -6,6 +6,7 @@ use backend::KvTypes;
 use chat::{Chat, Message, Prompt, Request, Template};
 use engine::{Engine, Error, Finish, Isa, Options, PlacementError, Session};
 use gguf::Location;
+use grammar::Constraint;
 use sample::Sampler;
 
 use crate::error::CliError;
@@ -78,6 +79,7 @@ pub struct Generator<'e> {
     engine: &'e Engine,
     session: Session<'e>,
     sampler: Sampler,
+    constraint: Option<Constraint>,
     limit: Option<usize>,
     verbose: bool,
 }
@@ -92,8 +94,10 @@ impl<'e> Generator<'e> {
             eprintln!("backend: {}", session.backend());
             eprintln!("context: {} tokens, seed: {}", session.n_ctx(), sampler.seed());
         }
+        let constraint = settings.grammar.as_ref().map(|grammar| engine.constraint(grammar));
+        let constraint = constraint.transpose().map_err(|error| explain(&error))?;
         let (limit, verbose) = (settings.predict, settings.verbose);
-        Ok(Self { engine, session, sampler, limit, verbose })
+        Ok(Self { engine, session, sampler, constraint, limit, verbose })
     }
 
     /// The model.
@@ -154,8 +158,10 @@ impl<'e> Generator<'e> {
         if !complete {
             return Ok(Finish::Cancelled);
         }
+        // Each answer follows the grammar from its beginning.
+        let mut constraint = self.constraint.clone();
         self.session
-            .generate(&mut self.sampler, self.limit, on_text)
+            .generate(&mut self.sampler, constraint.as_mut(), self.limit, on_text)
             .map_err(|error| explain(&error))
     }
 
