@@ -48,9 +48,8 @@ impl Template {
         let mut environment = jinja::environment().map_err(invalid)?;
         environment.set_fuel(Some(FUEL));
         environment.set_recursion_limit(RECURSION);
-        environment
-            .add_template_owned(NAME, jinja::plain_generation_tags(source))
-            .map_err(invalid)?;
+        let plain = jinja::assign_mutations(&jinja::plain_generation_tags(source));
+        environment.add_template_owned(NAME, plain).map_err(invalid)?;
         Ok(Self {
             environment,
             source: source.to_owned(),
@@ -76,6 +75,11 @@ impl Template {
     /// The template's text.
     pub fn source(&self) -> &str {
         &self.source
+    }
+
+    /// The token that ends texts.
+    pub(crate) fn eos_token(&self) -> &str {
+        &self.eos_token
     }
 
     /// The prompt for `messages`; `add_generation_prompt` appends what makes

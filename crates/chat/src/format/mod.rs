@@ -88,6 +88,8 @@ impl Default for Object {
 /// A name and arguments: `name`, `between`, the arguments, `args_close`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Named {
+    /// Before the name come the call's id and this marker.
+    pub before_name: String,
     /// Comes between the name and the arguments.
     pub between: String,
     /// Begins a text that may come between name and `between`.
@@ -181,7 +183,7 @@ impl Format {
             all.extend([&*calls.open, &calls.close, &calls.call_open, &calls.call_close]);
             all.push(&calls.alternative);
             if let Shape::Named(named) = &calls.shape {
-                all.extend([&*named.between, &named.args_close]);
+                all.extend([&*named.before_name, &named.between, &named.args_close]);
                 if let Some(AfterName::Id(marker)) = &named.after_name {
                     all.push(marker);
                 }

@@ -2,10 +2,12 @@
 
 mod clock;
 mod generation;
+mod mutation;
 mod tojson;
 
 pub(crate) use clock::{now, set_clock, strftime};
 pub(crate) use generation::plain_generation_tags;
+pub(crate) use mutation::assign_mutations;
 
 use std::fmt;
 
