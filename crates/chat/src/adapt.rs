@@ -38,7 +38,8 @@ pub(crate) fn messages(
     if !capabilities.system_role {
         merge_system(&mut adapted);
     }
-    if source.contains("[SYSTEM_PROMPT]")
+    if source.contains("thinking")
+        && source.contains("[SYSTEM_PROMPT]")
         && source.contains("[ARGS]")
         && !source.contains("[CALL_ID]")
     {

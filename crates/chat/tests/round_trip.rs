@@ -26,8 +26,10 @@ fn thoughts_and_content_come_back() {
         let mut message = Message::new("assistant", "It rains.\n\nTake a coat!");
         message.reasoning_content = Some("The sky is\ngrey.".into());
         let Some((prompt, text)) = written(&chat, &request(), &message) else { continue };
-        // Where the template writes no thoughts after a prompt that begins them.
-        if prompt.parser.is_thinking() && !text.contains("The sky is") {
+        // Where the prompt begins thoughts that the answer has not, or ends those that it has.
+        let has_thoughts = text.contains("The sky is");
+        let lacks_marker = text.starts_with("The sky is") && !prompt.parser.is_thinking();
+        if prompt.parser.is_thinking() && !has_thoughts || lacks_marker {
             continue;
         }
         let answer = prompt.parser.clone().parse(&text);

@@ -222,6 +222,7 @@ fn tokens(marker: &str) -> Vec<String> {
         }
     }
     tokens.push(marker.trim().to_owned());
-    tokens.retain(|token| token.chars().count() > 1 && !token.contains(char::is_whitespace));
+    let is_word = |token: &String| token.contains(char::is_alphanumeric);
+    tokens.retain(|token| is_word(token) && !token.contains(char::is_whitespace));
     tokens
 }
