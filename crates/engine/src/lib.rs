@@ -5,27 +5,44 @@
 #![forbid(unsafe_code)]
 
 mod error;
+mod job;
+mod request;
+mod scheduler;
 mod session;
+mod stop;
+mod vocabulary;
+mod worker;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use backend::KvTypes;
-use gguf::{Gguf, Location};
+use cpu::{Cpu, CpuOptions};
+use gguf::{Gguf, Location, Value};
 use model::{Model, OutputKind};
+use sample::{Params, Sampler, Vocabulary};
 use tokenizer::Tokenizer;
 
 pub use cpu::isa::Isa;
 pub use cpu::topology::{Placement, PlacementError};
 pub use error::Error;
+pub use request::{Choice, Client, Event, Outcome, Progress, Request};
+pub use scheduler::{Load, Scheduler};
 pub use session::{Finish, Session, Stats};
+use vocabulary::Words;
+pub use worker::Worker;
 
 /// Settings of an engine; see the fields of the default.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Positions that a session remembers; `None` for the model's training length.
+    /// Positions that a text may have; `None` for the model's training length.
     pub n_ctx: Option<usize>,
+    /// Positions that a [`Scheduler`] remembers of all texts, earlier ones too; `None` for those of
+    /// one.
+    pub n_positions: Option<usize>,
+    /// Texts that a [`Scheduler`] works on at once.
+    pub parallel: usize,
     /// Threads; `None` for the physical performance cores that the process may use.
     pub threads: Option<usize>,
     /// Where threads run; the calling thread of [`Engine::session`] is one of them, and stays bound.
@@ -45,6 +62,8 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             n_ctx: None,
+            n_positions: None,
+            parallel: 1,
             threads: None,
             placement: Placement::default(),
             isa: None,
@@ -60,6 +79,8 @@ impl Default for Options {
 pub struct ModelInfo {
     /// `general.name`, or the file's name.
     pub name: String,
+    /// The file.
+    pub path: PathBuf,
     /// `general.architecture`.
     pub architecture: String,
     /// Number of parameters: elements of all tensors.
@@ -75,7 +96,9 @@ pub struct ModelInfo {
 /// A loaded model with its tokenizer and chat template.
 pub struct Engine {
     model: Arc<dyn Model>,
-    tokenizer: Tokenizer,
+    tokenizer: Arc<Tokenizer>,
+    vocabulary: Arc<dyn Vocabulary>,
+    sampling: Params,
     template: TemplateSource,
     info: ModelInfo,
     options: Options,
@@ -93,7 +116,7 @@ impl Engine {
             let architecture = gguf.metadata().str("general.architecture")?.to_owned();
             return Err(Error::NotGenerative { architecture });
         }
-        let tokenizer = Tokenizer::from_metadata(gguf.metadata())?;
+        let tokenizer = Arc::new(Tokenizer::from_metadata(gguf.metadata())?);
         let n_vocab = model.shape().n_vocab;
         if tokenizer.n_vocab() > n_vocab {
             return Err(Error::Vocabulary { tokens: tokenizer.n_vocab(), rows: n_vocab });
@@ -102,7 +125,10 @@ impl Engine {
         let info = model_info(file.path(), &gguf, &*model)?;
         let options = options.clone();
         let load_time = start.elapsed();
-        Ok(Self { model, tokenizer, template, info, options, load_time })
+        let vocabulary: Arc<dyn Vocabulary> = Arc::new(Words(tokenizer.clone()));
+        let mut sampling = Params::default();
+        sampling.recommend(|key| gguf.metadata().get(key).and_then(text_of));
+        Ok(Self { model, tokenizer, vocabulary, sampling, template, info, options, load_time })
     }
 
     /// The model's tokenizer.
@@ -110,11 +136,34 @@ impl Engine {
         &self.tokenizer
     }
 
+    /// How the model file recommends to choose tokens.
+    pub fn sampling(&self) -> &Params {
+        &self.sampling
+    }
+
+    /// A sampler for this model.
+    pub fn sampler(&self, params: &Params) -> Result<Sampler, Error> {
+        Ok(Sampler::new(params, &self.vocabulary)?)
+    }
+
     /// Compiles the model's chat template; ChatML where the file has none.
     pub fn template(&self) -> Result<chat::Template, Error> {
         let TemplateSource { text, bos, eos } = &self.template;
         let source = text.as_deref().unwrap_or(chat::CHATML);
         Ok(chat::Template::new(source, bos, eos)?)
+    }
+
+    /// Tokens of a rendered conversation, with the one that begins a text where the model wants it
+    /// and the template has not written it already.
+    pub fn chat_tokens(&self, text: &str) -> Vec<u32> {
+        let tokenizer = &self.tokenizer;
+        let mut tokens = tokenizer.encode(text, false, true);
+        if let Some(bos) = tokenizer.bos().filter(|_| tokenizer.add_bos())
+            && tokens.first() != Some(&bos)
+        {
+            tokens.insert(0, bos);
+        }
+        tokens
     }
 
     /// Facts about the model.
@@ -125,6 +174,19 @@ impl Engine {
     /// Time that loading took.
     pub fn load_time(&self) -> Duration {
         self.load_time
+    }
+
+    /// Positions that a text may have.
+    fn n_ctx(&self) -> Result<usize, Error> {
+        let n_ctx = self.options.n_ctx.unwrap_or(self.info.n_ctx_train);
+        if n_ctx == 0 { Err(Error::EmptyContext) } else { Ok(n_ctx) }
+    }
+
+    /// Threads as the options say; the calling one is the first.
+    fn backend(&self) -> Result<Cpu, Error> {
+        let Options { threads, isa, batch_invariant, .. } = self.options;
+        let options = CpuOptions { threads, isa, batch_invariant };
+        Ok(Cpu::placed(options, &self.options.placement)?)
     }
 
     /// Starts an empty session.
@@ -158,10 +220,29 @@ fn model_info(path: &Path, gguf: &Gguf, model: &dyn Model) -> Result<ModelInfo, 
     let elements = |shape: &[usize]| shape.iter().map(|&n| n as u64).product::<u64>();
     Ok(ModelInfo {
         name: gguf.metadata().opt_str("general.name")?.map_or_else(file_name, str::to_owned),
+        path: path.to_owned(),
         architecture: gguf.metadata().str("general.architecture")?.to_owned(),
         n_params: gguf.tensors().iter().map(|tensor| elements(&tensor.shape)).sum(),
         bytes: gguf.size(),
         n_ctx_train: model.shape().n_ctx_train,
         n_vocab: model.shape().n_vocab,
+    })
+}
+
+/// A single value of the metadata as text.
+fn text_of(value: Value<'_>) -> Option<String> {
+    Some(match value {
+        Value::String(text) => text.to_owned(),
+        Value::F32(number) => number.to_string(),
+        Value::F64(number) => number.to_string(),
+        Value::U8(number) => number.to_string(),
+        Value::I8(number) => number.to_string(),
+        Value::U16(number) => number.to_string(),
+        Value::I16(number) => number.to_string(),
+        Value::U32(number) => number.to_string(),
+        Value::I32(number) => number.to_string(),
+        Value::U64(number) => number.to_string(),
+        Value::I64(number) => number.to_string(),
+        _ => return None,
     })
 }

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use backend::KvTypes;
-use chat::{Message, Template};
+use chat::{Chat, Message, Prompt, Request, Template};
 use engine::{Engine, Error, Finish, Isa, Options, PlacementError, Session};
 use gguf::Location;
 use sample::Sampler;
@@ -14,6 +14,9 @@ use crate::terminal::{Progress, Unit};
 
 const JINJA: &str = "give Jinja source, as in the tokenizer.chat_template of model files";
 const OTHER_TEMPLATE: &str = "give another with --chat-template, or -no-cnv for plain text";
+
+/// Requests that a server works on at once.
+const PARALLEL: usize = 32;
 
 /// Maps the model file with the options that the settings ask for.
 pub fn load(file: &Location, settings: &Settings) -> Result<Engine, CliError> {
@@ -26,6 +29,8 @@ pub fn load(file: &Location, settings: &Settings) -> Result<Engine, CliError> {
         n_batch: settings.batch.unwrap_or(default.n_batch),
         batch_invariant: settings.batch_invariant,
         kv_types: KvTypes { k: settings.key_type, v: settings.value_type },
+        parallel: settings.serving.parallel.unwrap_or(PARALLEL),
+        ..default
     };
     let engine = Engine::load(file.clone(), &options).map_err(|error| match error {
         // Errors of the file itself name it already.
@@ -62,6 +67,12 @@ pub fn template(engine: &Engine, settings: &Settings) -> Result<(Template, bool)
     Ok((template, true))
 }
 
+/// How to chat with the model, and whether it was trained for that.
+pub fn chat(engine: &Engine, settings: &Settings) -> Result<(Chat, bool), CliError> {
+    let (template, real) = template(engine, settings)?;
+    Ok((Chat::from_template(template), real))
+}
+
 /// One conversation with a loaded model.
 pub struct Generator<'e> {
     engine: &'e Engine,
@@ -75,7 +86,8 @@ impl<'e> Generator<'e> {
     /// A generator that has seen nothing yet.
     pub fn new(engine: &'e Engine, settings: &Settings) -> Result<Self, CliError> {
         let session = engine.session().map_err(|error| explain(&error))?;
-        let sampler = Sampler::new(settings.sampling.clone());
+        let params = settings.sampling.over(engine.sampling());
+        let sampler = engine.sampler(&params).map_err(|error| explain(&error))?;
         if settings.verbose {
             eprintln!("backend: {}", session.backend());
             eprintln!("context: {} tokens, seed: {}", session.n_ctx(), sampler.seed());
@@ -104,27 +116,19 @@ impl<'e> Generator<'e> {
         self.engine.tokenizer().encode(text, true, true)
     }
 
-    /// The tokens of a conversation in which it is the model's turn.
-    pub fn chat_tokens(
+    /// The prompt of a conversation in which it is the model's turn, and its tokens.
+    pub fn prompt(
         &self,
-        template: &Template,
+        chat: &Chat,
         messages: &[Message],
-    ) -> Result<Vec<u32>, CliError> {
-        let text = template
-            .render(messages, true)
+    ) -> Result<(Vec<u32>, Prompt), CliError> {
+        let prompt = chat
+            .prompt(&Request::new(messages.to_vec()))
             .map_err(|error| CliError::new(error).hint(OTHER_TEMPLATE))?;
         if self.verbose {
-            eprintln!("prompt: {text:?}");
+            eprintln!("prompt: {:?}", prompt.text);
         }
-        let tokenizer = self.engine.tokenizer();
-        let mut tokens = tokenizer.encode(&text, false, true);
-        // Many templates write the token that begins a text themselves.
-        if let Some(bos) = tokenizer.bos().filter(|_| tokenizer.add_bos())
-            && tokens.first() != Some(&bos)
-        {
-            tokens.insert(0, bos);
-        }
-        Ok(tokens)
+        Ok((self.engine.chat_tokens(&prompt.text), prompt))
     }
 
     /// Evaluates `tokens` and generates what follows them.
@@ -178,7 +182,7 @@ impl<'e> Generator<'e> {
 }
 
 /// An error of the engine, with a remedy where its text names none.
-fn explain(error: &Error) -> CliError {
+pub fn explain(error: &Error) -> CliError {
     use model::Error as Model;
     let cause = CliError::new(error);
     match error {

@@ -148,11 +148,6 @@ impl<'a> Forward<'a> {
         self.backend.attention(q, kv, self.spans, params)
     }
 
-    /// Stores the batch's keys and values in layer `il`.
-    pub fn remember(&mut self, il: usize, k: Tensor, v: Tensor) {
-        self.backend.kv_write(self.memory.layer(il), k, v, self.spans);
-    }
-
     /// Attends to what layer `il` has stored; `q` has all rows of the batch or only those whose
     /// output is wanted.
     pub fn attend_shared(&mut self, il: usize, q: Tensor, params: &AttentionParams) -> Tensor {

@@ -7,7 +7,7 @@ use backend::{
 };
 
 use super::prelude::*;
-use crate::blocks::hyper::{Collapse, HyperDecoder, HyperLayer, HyperSizes, small};
+use crate::blocks::hyper::{Collapse, HyperDecoder, HyperLayer, HyperSizes};
 use crate::blocks::indexer::{IndexSizes, choose};
 use crate::blocks::moe::{gated_ffn, silu_limits};
 use crate::blocks::rope::Rope;
@@ -40,14 +40,7 @@ pub(super) fn load(source: &Source<'_>) -> Result<Arc<dyn Model>, Error> {
     ropes[1].for_heads(index.head_dim, RopeLayout::Norm)?;
     let ratios = keys.per_layer("attention.compress_ratios", hp.n_layer)?;
     let ratios = ratios.unwrap_or_else(|| vec![0; hp.n_layer]);
-    let hyper = HyperSizes {
-        n_embd: hp.n_embd,
-        n: small(keys, "hyper_connection.count")?,
-        eps: keys.f32("hyper_connection.epsilon")?,
-        sinkhorn: Some(small(keys, "hyper_connection.sinkhorn_iterations")?),
-        magnitude: 2.0,
-        eps_in_put: false,
-    };
+    let hyper = HyperSizes::load(keys, hp.n_embd)?;
     let gates = silu_limits(keys, hp, |limit| Glu::ClampedSilu { limit })?;
     let shared_limited = keys.floats("swiglu_clamp_shexp", hp.n_layer)?.is_some();
     let n_hashed = keys.opt_usize("hash_layer_count")?.unwrap_or(0);

@@ -6,7 +6,7 @@ use backend::Glu;
 use super::deepseek32::check_first;
 use super::prelude::*;
 use crate::blocks::delta_net::{DecayBound, Kda, KdaShape};
-use crate::blocks::hyper::{Collapse, HyperDecoder, HyperLayer, HyperSizes, small};
+use crate::blocks::hyper::{Collapse, HyperDecoder, HyperLayer, HyperSizes};
 use crate::blocks::indexer::{Choice, IndexRope, IndexSizes, Indexer};
 use crate::blocks::mla::{Mla, MlaSizes};
 use crate::blocks::moe::{gated_ffn, silu_limits};
@@ -28,14 +28,7 @@ pub(super) fn load(source: &Source<'_>) -> Result<Arc<dyn Model>, Error> {
     let attends = |il: &usize| hp.n_head_kv[*il] > 0;
     check_first((0..hp.n_layer).find(attends).is_none_or(|il| own[il] != 0))?;
     let index_eps = keys.opt_f32("attention.layer_norm_epsilon")?.unwrap_or(0.0);
-    let hyper = HyperSizes {
-        n_embd: hp.n_embd,
-        n: small(keys, "hyper_connection.count")?,
-        eps: keys.f32("hyper_connection.epsilon")?,
-        sinkhorn: Some(small(keys, "hyper_connection.sinkhorn_iterations")?),
-        magnitude: 2.0,
-        eps_in_put: false,
-    };
+    let hyper = HyperSizes::load(keys, hp.n_embd)?;
     let gates = silu_limits(keys, hp, |limit| Glu::ClampedSilu { limit })?;
     let shared_limited = keys.floats("swiglu_clamp_shexp", hp.n_layer)?.is_some();
     let experts = source.sigmoid_routing()?;

@@ -25,7 +25,7 @@ pub(super) fn load(source: &Source<'_>) -> Result<Arc<dyn Model>, Error> {
     let between = |layer| -> Arc<dyn Block> {
         if with_norm { Arc::new(LoopEnd { layer, norm: norm.clone() }) } else { layer }
     };
-    Ok(Arc::new(model.repeated(n_loops, between)))
+    Ok(Arc::new(model.repeated(hp, n_loops, between)))
 }
 
 /// The last layer of a loop that isn't the last.

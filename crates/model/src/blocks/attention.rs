@@ -305,7 +305,7 @@ impl Attention {
             let table = cx.prepared_rope(rope);
             cx.rotate(k, &table);
         }
-        cx.remember(il, k, v);
+        cx.store(il, k, v);
     }
 
     fn norm_queries_and_keys(&self, cx: &mut Forward<'_>, q: &mut Tensor, k: &mut Tensor) {

@@ -8,8 +8,10 @@ use crate::blocks::head::{Embedding, Head};
 use crate::blocks::layer::Block;
 use crate::blocks::norm::{Norm, NormKind};
 use crate::blocks::pooling::{Pooler, Pooling};
+use crate::blocks::stack::Stack;
 use crate::error::Error;
 use crate::forward::Forward;
+use crate::hparams::Hparams;
 use crate::source::Source;
 use crate::weights::Weights;
 use crate::{Model, OutputKind, Shape};
@@ -19,7 +21,7 @@ pub struct Decoder {
     shape: Shape,
     /// Tokens to the residual stream.
     pub embedding: Embedding,
-    layers: Vec<Arc<dyn Block>>,
+    layers: Stack,
     /// The residual stream to logits.
     pub head: Head,
     pooler: Option<Pooler>,
@@ -41,21 +43,12 @@ impl Decoder {
     pub fn with_last_norm<B: Block + 'static>(
         source: &Source<'_>,
         last: impl Into<Option<Norm>>,
-        mut layer: impl FnMut(usize, &Weights<'_>) -> Result<B, Error>,
+        layer: impl FnMut(usize, &Weights<'_>) -> Result<B, Error>,
     ) -> Result<Self, Error> {
         let Source { hp, weights: w, .. } = source;
-        let mut load = |il| Ok::<Arc<dyn Block>, Error>(Arc::new(layer(il, &w.layer(il))?));
-        let layers = (0..hp.n_layer).map(&mut load).collect::<Result<Vec<_>, _>>()?;
+        let layers = Stack::load(source, layer)?;
         let embedding = Embedding::load(w, hp)?;
-        let shape = Shape {
-            n_embd: hp.n_embd,
-            n_vocab: embedding.table.rows(),
-            n_ctx_train: hp.n_ctx_train,
-            kv: layers.iter().map(|layer| layer.kv()).collect(),
-            caches: layers.iter().map(|layer| layer.caches()).collect(),
-            states: layers.iter().map(|layer| layer.states()).collect(),
-            output: OutputKind::Logits,
-        };
+        let shape = layers.shape(hp, embedding.table.rows());
         let head = Head::with_norm(w, hp, last, &embedding.table)?;
         Ok(Self { shape, embedding, layers, head, pooler: None })
     }
@@ -67,24 +60,16 @@ impl Decoder {
         Self { pooler: Some(pooler), ..self }
     }
 
-    /// The layers once more, `n` times in all, each time with a memory of their own; `between` comes
-    /// after each time but the last.
+    /// With its layers [repeated](Stack::repeated).
     pub fn repeated(
-        mut self,
+        self,
+        hp: &Hparams,
         n: usize,
         between: impl Fn(Arc<dyn Block>) -> Arc<dyn Block>,
     ) -> Self {
-        let once = std::mem::take(&mut self.layers);
-        for i in 0..n {
-            self.layers.extend(once.iter().cloned());
-            if let Some(last) = self.layers.pop() {
-                self.layers.push(if i + 1 < n { between(last) } else { last });
-            }
-        }
-        self.shape.kv = self.layers.iter().map(|layer| layer.kv()).collect();
-        self.shape.caches = self.layers.iter().map(|layer| layer.caches()).collect();
-        self.shape.states = self.layers.iter().map(|layer| layer.states()).collect();
-        self
+        let layers = self.layers.repeated(n, between);
+        let shape = layers.shape(hp, self.shape.n_vocab);
+        Self { shape: Shape { output: self.shape.output, ..shape }, layers, ..self }
     }
 }
 
@@ -94,7 +79,7 @@ impl Model for Decoder {
     }
 
     fn is_causal(&self) -> bool {
-        self.layers.iter().all(|layer| layer.is_causal())
+        self.layers.is_causal()
     }
 
     fn pool(
@@ -107,20 +92,9 @@ impl Model for Decoder {
     }
 
     fn forward(&self, cx: &mut Forward<'_>) -> Tensor {
-        self.layers.iter().for_each(|layer| layer.prepare(cx));
-        let mut x = self.embedding.forward(cx);
-        let mut mark = cx.mark();
-        for (il, layer) in self.layers.iter().enumerate() {
-            let shared = cx.shared;
-            let after = layer.forward(cx, il, x, il + 1 == self.layers.len());
-            // The stream stays where it is but in the last layer and in unusual ones, and so does
-            // what a layer shares.
-            if after == x && cx.shared == shared {
-                cx.release(mark);
-            } else {
-                (x, mark) = (after, cx.mark());
-            }
-        }
+        self.layers.prepare(cx);
+        let x = self.embedding.forward(cx);
+        let x = self.layers.forward(cx, x);
         self.head.forward(cx, x)
     }
 }

@@ -8,14 +8,16 @@ use backend::{Activation, Linear, Tensor, Vector};
 
 use crate::blocks::ffn::FeedForward;
 use crate::blocks::head::Embedding;
-use crate::blocks::layer::Mixer;
+use crate::blocks::layer::{Block, Mixer};
 use crate::blocks::norm::{Norm, NormKind, normed};
+use crate::blocks::stack::Stack;
 use crate::error::Error;
 use crate::forward::Forward;
 use crate::hparams::Keys;
+use crate::memory::{CacheShape, KvShape};
 use crate::source::Source;
 use crate::weights::Weights;
-use crate::{Model, OutputKind, Shape};
+use crate::{Model, Shape};
 
 /// Where a block takes from the streams and puts to.
 pub trait Connection: Send + Sync {
@@ -67,6 +69,20 @@ pub struct HyperSizes {
     pub magnitude: f32,
     /// Whether `eps` is added to the weights of outputs too.
     pub eps_in_put: bool,
+}
+
+impl HyperSizes {
+    /// Those of manifold-constrained hyper-connections.
+    pub fn load(keys: &Keys<'_>, n_embd: usize) -> Result<Self, Error> {
+        Ok(Self {
+            n_embd,
+            n: small(keys, "hyper_connection.count")?,
+            eps: keys.f32("hyper_connection.epsilon")?,
+            sinkhorn: Some(small(keys, "hyper_connection.sinkhorn_iterations")?),
+            magnitude: 2.0,
+            eps_in_put: false,
+        })
+    }
 }
 
 /// Most streams and rounds that a file may claim.
@@ -306,10 +322,24 @@ impl HyperLayer {
             ffn: Box::new(ffn),
         })
     }
+}
+
+impl Block for HyperLayer {
+    fn kv(&self) -> KvShape {
+        self.mixer.kv()
+    }
+
+    fn caches(&self) -> Vec<CacheShape> {
+        self.mixer.caches()
+    }
 
     fn states(&self) -> Vec<usize> {
         let before = self.before.iter().flat_map(|step| step.states());
         self.mixer.states().into_iter().chain(before).collect()
+    }
+
+    fn prepare(&self, cx: &mut Forward<'_>) {
+        self.mixer.prepare(cx);
     }
 
     fn forward(&self, cx: &mut Forward<'_>, il: usize, streams: Tensor, last: bool) -> Tensor {
@@ -337,7 +367,7 @@ impl HyperLayer {
 pub struct HyperDecoder {
     shape: Shape,
     embedding: Embedding,
-    layers: Vec<HyperLayer>,
+    layers: Stack,
     n_streams: usize,
     collapse: Collapse,
     last: Option<Norm>,
@@ -351,25 +381,16 @@ impl HyperDecoder {
         n_streams: usize,
         collapse: Collapse,
         last: impl Into<Option<Norm>>,
-        mut layer: impl FnMut(usize, &Weights<'_>) -> Result<HyperLayer, Error>,
+        layer: impl FnMut(usize, &Weights<'_>) -> Result<HyperLayer, Error>,
     ) -> Result<Self, Error> {
         let Source { hp, weights: w, .. } = source;
-        let layers = (0..hp.n_layer).map(|il| layer(il, &w.layer(il)));
-        let layers = layers.collect::<Result<Vec<_>, _>>()?;
+        let layers = Stack::load(source, layer)?;
         let embedding = Embedding::load(w, hp)?;
         let output = w.opt_linear("output", [hp.n_embd, embedding.table.rows()])?;
         Ok(Self {
             output: output.unwrap_or_else(|| Linear::plain(embedding.table.clone())),
             last: last.into(),
-            shape: Shape {
-                n_embd: hp.n_embd,
-                n_vocab: embedding.table.rows(),
-                n_ctx_train: hp.n_ctx_train,
-                kv: layers.iter().map(|layer| layer.mixer.kv()).collect(),
-                caches: layers.iter().map(|layer| layer.mixer.caches()).collect(),
-                states: layers.iter().map(HyperLayer::states).collect(),
-                output: OutputKind::Logits,
-            },
+            shape: layers.shape(hp, embedding.table.rows()),
             embedding,
             layers,
             n_streams,
@@ -384,19 +405,10 @@ impl Model for HyperDecoder {
     }
 
     fn forward(&self, cx: &mut Forward<'_>) -> Tensor {
-        self.layers.iter().for_each(|layer| layer.mixer.prepare(cx));
+        self.layers.prepare(cx);
         let x = self.embedding.forward(cx);
-        let mut streams = cx.concat(&vec![x; self.n_streams]);
-        let mut mark = cx.mark();
-        for (il, layer) in self.layers.iter().enumerate() {
-            let shared = cx.shared;
-            let after = layer.forward(cx, il, streams, il + 1 == self.layers.len());
-            if after == streams && cx.shared == shared {
-                cx.release(mark);
-            } else {
-                (streams, mark) = (after, cx.mark());
-            }
-        }
+        let streams = cx.concat(&vec![x; self.n_streams]);
+        let streams = self.layers.forward(cx, streams);
         let x = self.collapse.forward(cx, streams, self.shape.n_embd);
         let x = normed(&self.last, cx, x);
         cx.linear1(x, &self.output)

@@ -21,3 +21,4 @@ pub mod rope;
 pub mod rwkv;
 pub mod short_conv;
 pub mod ssm;
+pub mod stack;
