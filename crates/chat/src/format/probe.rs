@@ -18,9 +18,6 @@ pub(crate) fn find(template: &Template, capabilities: &Capabilities) -> Option<F
     let probe = Probe { template, capabilities };
     let (reasoning, mut dropped) = probe.reasoning();
     let calls = if capabilities.tool_calls { probe.calls() } else { None };
-    if let Some(reasoning) = &reasoning {
-        dropped.retain(|marker| ![&reasoning.open, &reasoning.close].contains(&marker));
-    }
     if let Some(calls) = &calls {
         dropped.retain(|marker| !calls.openers().contains(&marker.as_str()));
     }
@@ -91,7 +88,10 @@ impl Probe<'_> {
                 closing.push(close.trim().to_owned());
             }
             let close = closing.remove(0);
-            dropped.extend(closing);
+            // A header between thoughts and content may have text between its tags.
+            let header = rest.split_once(CONTENT).map_or("", |(before, _)| before);
+            let header = header.split_once(close.as_str()).map_or("", |(_, header)| header);
+            dropped.extend(with_texts(header));
             let open = open.to_owned();
             reasoning = (!close.is_empty()).then_some(Reasoning { open, close, anywhere: false });
         }
@@ -105,6 +105,11 @@ impl Probe<'_> {
         }
         dropped.sort();
         dropped.dedup();
+        let ends = tags(after);
+        dropped.retain(|marker| {
+            let is_of_thoughts = |r: &Reasoning| r.open == *marker || r.close == *marker;
+            ends.contains(marker) || !reasoning.as_ref().is_some_and(is_of_thoughts)
+        });
         (reasoning, dropped)
     }
 
@@ -369,4 +374,11 @@ fn tags(text: &str) -> Vec<String> {
         rest = &rest[start + length + 1..];
     }
     tags
+}
+
+/// The tags in a text, each with what follows it up to the next.
+fn with_texts(text: &str) -> Vec<String> {
+    let mut starts: Vec<usize> = text.match_indices(['<', '[']).map(|(at, _)| at).collect();
+    starts.push(text.len());
+    starts.windows(2).map(|pair| text[pair[0]..pair[1]].trim().to_owned()).collect()
 }

@@ -12,7 +12,7 @@ use minijinja::value::{Rest, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, State, Value};
 
 /// Bytes that one rendering may make, all values together.
-const BYTES: usize = 1 << 28;
+const BYTES: usize = 1 << 26;
 
 /// The largest width, count or repetition.
 const COUNT: i64 = 1 << 20;
