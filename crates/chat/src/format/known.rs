@@ -7,8 +7,11 @@ use super::{
 /// Tells a template by its source.
 type Test = fn(&str) -> bool;
 
+/// Makes the format of a template by its source.
+type Make = fn(&str) -> Format;
+
 /// The table of all known formats; the first that fits counts.
-const KNOWN: [(Test, fn(&str) -> Format); 19] = [
+const KNOWN: [(Test, Make); 19] = [
     (
         |s| has(s, &["[SYSTEM_PROMPT]", "[TOOL_CALLS]", "[ARGS]"]) && !s.contains("[CALL_ID]"),
         ministral,
