@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use chat::Chat;
+use chat::{Chat, Template};
 use engine::{Engine, Worker};
 
 use crate::error::ApiError;
@@ -17,12 +17,18 @@ pub struct Loaded {
 }
 
 impl Loaded {
-    /// Starts a thread for a model that is called `name`; at most `most_waiting` requests wait.
+    /// Starts a thread for a model that is called `name` and chats by `template`; at most
+    /// `most_waiting` requests wait.
     ///
     /// # Errors
     /// Memory that is not to be had.
-    pub fn start(name: String, engine: Engine, most_waiting: usize) -> Result<Self, engine::Error> {
-        let chat = engine.template().map(Chat::from_template).map_err(|error| error.to_string());
+    pub fn start(
+        name: String,
+        engine: Engine,
+        template: Result<Template, String>,
+        most_waiting: usize,
+    ) -> Result<Self, engine::Error> {
+        let chat = template.map(Chat::from_template);
         let worker = Worker::start(Arc::new(engine), most_waiting)?;
         Ok(Self { name, worker, chat, created: SystemTime::now() })
     }

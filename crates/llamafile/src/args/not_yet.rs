@@ -2,12 +2,7 @@
 
 /// Flags of llama.cpp and llamafile that ask for something this version cannot do.
 pub const NOT_YET: &[(&[&str], &str)] = &[
-    (&["--server", "--v2", "--host", "--port", "--listen"], "there is no server yet"),
     (&["--image", "--audio", "--video", "-mm", "--mmproj"], "models read only text yet"),
-    (
-        &["--grammar", "--grammar-file", "-j", "--json-schema", "-jf", "--json-schema-file"],
-        "answers cannot be held to a grammar yet",
-    ),
     (
         &["--lora", "--lora-scaled", "--control-vector", "--control-vector-scaled"],
         "adapters cannot be applied yet",
