@@ -7,7 +7,7 @@ use backend::{Backend, KvTypes, PAGE, Span, Tensor};
 use crate::error::Error;
 use crate::forward::Forward;
 use crate::memory::{Memory, Sequence};
-use crate::{Model, OutputKind, Pooling};
+use crate::{Embedding, Model, OutputKind, Pooling, TargetLayer};
 
 /// Which rows of a batch to compute outputs for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +29,15 @@ pub struct Part<'a> {
     pub tokens: &'a [u32],
     /// Outputs wanted.
     pub outputs: Outputs,
+}
+
+/// What a draft model made of tokens, see [`Context::draft`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct Drafted {
+    /// For each token, of the one after it, `[tokens][n_vocab]`.
+    pub logits: Vec<f32>,
+    /// For each token, what goes with the one after it, `[tokens][n_embd]` of the target.
+    pub features: Vec<f32>,
 }
 
 /// A model, a backend to run it on, and the memory of one or several sequences.
@@ -61,6 +70,9 @@ impl Context {
         n_sequences: usize,
         types: impl Into<KvTypes>,
     ) -> Result<Self, Error> {
+        if !model.target_layers().is_empty() {
+            return Err(Error::NeedsTarget);
+        }
         let n_sequences = n_sequences.max(1);
         let mut memory = Memory::new(&*model, &mut *backend, n_ctx, n_sequences, types.into())?;
         let sequences = (0..n_sequences).filter_map(|_| memory.begin()).collect();
@@ -171,6 +183,57 @@ impl Context {
         self.backend.download(fused, &mut out);
         self.backend.release(mark);
         Ok(Some(out))
+    }
+
+    /// What a draft model without memory of its own makes of tokens that may follow what a sequence
+    /// has in memory, each by itself.
+    ///
+    /// `features` are what the target, or the draft model one token before, made of the token
+    /// before: [`crate::Shape::n_embd`] values of the target for each token.
+    ///
+    /// # Errors
+    /// Models that have memory of their own or another target, an empty sequence, unknown tokens,
+    /// and features of another width.
+    ///
+    /// # Panics
+    /// Where the sequence doesn't exist.
+    pub fn draft(
+        &mut self,
+        draft: &dyn Model,
+        sequence: usize,
+        tokens: &[u32],
+        features: &[f32],
+    ) -> Result<Drafted, Error> {
+        let target = self.model.clone();
+        let embedding = check_target(draft, &*target)?;
+        check_tokens(tokens, target.shape().n_vocab)?;
+        check_width(features.len(), tokens.len(), draft.feature_width())?;
+        let sequence = &self.sequences[sequence];
+        let Some(pos) = sequence.len().checked_sub(1) else { return Err(Error::EmptyText) };
+        let (pages, slot) = (sequence.pages(), sequence.slot());
+        let rows: Vec<usize> = (0..tokens.len()).collect();
+        let spans = rows.iter().map(|&row| Span { rows: row..row + 1, pos, pages, slot });
+        let spans: Vec<Span<'_>> = spans.collect();
+        let mark = self.backend.mark();
+        let features = self.backend.upload(features, draft.feature_width());
+        let mut cx = Forward::new(&mut *self.backend, &self.memory, tokens, &spans, &rows);
+        let embedded = embedding.forward(&mut cx);
+        let features = cx.concat(&[embedded, features]);
+        let mut cx = cx.with_features(Some(features));
+        let logits = draft.forward(&mut cx);
+        let next = cx.next_features;
+        let mut values = |tensor: Tensor| {
+            let mut values = vec![0.0; tensor.rows() * tensor.cols()];
+            self.backend.download(tensor, &mut values);
+            values
+        };
+        let drafted =
+            Drafted { logits: values(logits), features: next.map(&mut values).unwrap_or_default() };
+        self.backend.release(mark);
+        if !drafted.logits.iter().all(|value| value.is_finite()) {
+            return Err(Error::NotFinite);
+        }
+        Ok(drafted)
     }
 
     /// Evaluates the parts of different sequences as one batch and returns the outputs asked for,
@@ -305,6 +368,22 @@ impl Context {
         self.clear();
         pooled.map(Some)
     }
+}
+
+/// Whether `draft` reads what `target` has; the embedding that they share.
+fn check_target<'a>(draft: &dyn Model, target: &'a dyn Model) -> Result<&'a Embedding, Error> {
+    let (layers, shape) = (draft.target_layers(), target.shape());
+    if layers.is_empty() {
+        return Err(Error::OtherTarget("it has memory of its own"));
+    }
+    let fits = |layer: &TargetLayer| shape.kv.iter().rev().nth(layer.from_last) == Some(&layer.kv);
+    if !layers.iter().all(fits) {
+        return Err(Error::OtherTarget("its last layers store other keys and values"));
+    }
+    if draft.feature_width() != shape.n_embd || draft.shape().n_vocab != shape.n_vocab {
+        return Err(Error::OtherTarget("it has another width or vocabulary"));
+    }
+    target.token_embedding().ok_or(Error::OtherTarget("it shares no embedding"))
 }
 
 fn check_tokens(tokens: &[u32], n_vocab: usize) -> Result<(), Error> {

@@ -24,6 +24,8 @@ pub struct Forward<'a> {
     features: Option<Tensor>,
     /// A tensor that one layer leaves for later ones.
     pub shared: Option<Tensor>,
+    /// What a draft model makes of each row for the token after it.
+    pub next_features: Option<Tensor>,
 }
 
 impl<'a> Forward<'a> {
@@ -47,6 +49,7 @@ impl<'a> Forward<'a> {
             ropes: Vec::new(),
             features: None,
             shared: None,
+            next_features: None,
         }
     }
 
@@ -109,6 +112,12 @@ impl<'a> Forward<'a> {
         rope.table(self.backend, self.spans, self.memory.n_ctx())
     }
 
+    /// The rotations of the positions after the batch's.
+    pub fn next_rope_table(&mut self, rope: &Rope) -> RopeTable {
+        let positions = self.spans.iter().flat_map(|span| span.pos..span.len());
+        rope.table_at(self.backend, positions.map(|pos| (pos + 1) as f64), self.memory.n_ctx())
+    }
+
     /// Makes the rotations of the batch's positions, for all layers with this rope.
     pub fn prepare_rope(&mut self, rope: &Arc<Rope>) {
         if !self.ropes.iter().any(|(known, _)| Arc::ptr_eq(known, rope)) {
@@ -156,6 +165,14 @@ impl<'a> Forward<'a> {
             return self.backend.attention(q, kv, self.spans, params);
         }
         self.backend.attention(q, kv, &self.output_spans(), params)
+    }
+
+    /// Attends to what one of the last layers has stored.
+    ///
+    /// # Panics
+    /// Where there are not so many.
+    pub fn attend_from_last(&mut self, n: usize, q: Tensor, params: &AttentionParams) -> Tensor {
+        self.attend_shared(self.memory.n_layers() - 1 - n, q, params)
     }
 
     /// Stores the batch's keys and values in layer `il`, for others to attend to.

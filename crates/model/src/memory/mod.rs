@@ -126,6 +126,11 @@ impl Memory {
         self.n_ctx
     }
 
+    /// Layers that may have keys and values.
+    pub fn n_layers(&self) -> usize {
+        self.layers.len()
+    }
+
     /// The keys and values of layer `il`.
     ///
     /// # Panics
