@@ -4,8 +4,13 @@
 //! template. [`Session`] is one conversation with it: a backend and the memory of the tokens seen.
 #![forbid(unsafe_code)]
 
+mod context;
+mod diffusion;
+mod embedder;
+mod encoder;
 mod error;
 mod session;
+mod speculation;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -16,10 +21,16 @@ use gguf::{Gguf, Location};
 use model::{Model, OutputKind};
 use tokenizer::Tokenizer;
 
+use diffusion::Masks;
+
 pub use cpu::isa::Isa;
 pub use cpu::topology::{Placement, PlacementError};
+pub use diffusion::{Algorithm, Diffusion, Draw, OnStep, Schedule};
+pub use embedder::{Embedder, Normalization};
 pub use error::Error;
+pub use model::Pooling;
 pub use session::{Finish, Session, Stats};
+pub use speculation::{DraftModel, Drafter, NGrams, Speculation};
 
 /// Settings of an engine; see the fields of the default.
 #[derive(Debug, Clone)]
@@ -77,6 +88,7 @@ pub struct Engine {
     model: Arc<dyn Model>,
     tokenizer: Tokenizer,
     template: TemplateSource,
+    masks: Option<Masks>,
     info: ModelInfo,
     options: Options,
     load_time: Duration,
@@ -93,16 +105,23 @@ impl Engine {
             let architecture = gguf.metadata().str("general.architecture")?.to_owned();
             return Err(Error::NotGenerative { architecture });
         }
+        let tokenizer = Self::tokenizer_of(&gguf, &*model)?;
+        let masks = Masks::of(&gguf, &*model, &tokenizer)?;
+        let template = TemplateSource::new(&gguf, &tokenizer)?;
+        let info = model_info(file.path(), &gguf, &*model)?;
+        let options = options.clone();
+        let load_time = start.elapsed();
+        Ok(Self { model, tokenizer, template, masks, info, options, load_time })
+    }
+
+    /// The file's tokenizer, all of whose tokens the model must know.
+    fn tokenizer_of(gguf: &Gguf, model: &dyn Model) -> Result<Tokenizer, Error> {
         let tokenizer = Tokenizer::from_metadata(gguf.metadata())?;
         let n_vocab = model.shape().n_vocab;
         if tokenizer.n_vocab() > n_vocab {
             return Err(Error::Vocabulary { tokens: tokenizer.n_vocab(), rows: n_vocab });
         }
-        let template = TemplateSource::new(&gguf, &tokenizer)?;
-        let info = model_info(file.path(), &gguf, &*model)?;
-        let options = options.clone();
-        let load_time = start.elapsed();
-        Ok(Self { model, tokenizer, template, info, options, load_time })
+        Ok(tokenizer)
     }
 
     /// The model's tokenizer.

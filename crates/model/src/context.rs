@@ -355,19 +355,60 @@ impl Context {
         tokens: &[u32],
         pooling: Option<Pooling>,
     ) -> Result<Option<Vec<f32>>, Error> {
+        self.embed_texts(&[tokens], pooling)
+    }
+
+    /// As [`Context::embed`], several texts as one batch, each in a sequence of its own: their vectors
+    /// one after another.
+    ///
+    /// # Panics
+    /// Where there are fewer sequences.
+    pub fn embed_texts(
+        &mut self,
+        texts: &[&[u32]],
+        pooling: Option<Pooling>,
+    ) -> Result<Option<Vec<f32>>, Error> {
         if self.model.shape().output == OutputKind::Logits {
             return Ok(None);
         }
-        if tokens.is_empty() {
+        if texts.iter().any(|text| text.is_empty()) {
             return Err(Error::EmptyText);
         }
         self.clear();
-        let text = Part { sequence: 0, tokens, outputs: Outputs::All };
-        let pooled = self.evaluate(&[text], &[], |model, cx, rows| model.pool(cx, rows, pooling));
+        let parts = texts.iter().enumerate();
+        let parts =
+            parts.map(|(sequence, &tokens)| Part { sequence, tokens, outputs: Outputs::All });
+        let parts: Vec<Part<'_>> = parts.collect();
+        let pooled = self.evaluate(&parts, &[], |model, cx, rows| {
+            let mut end = 0;
+            let pooled = parts.iter().map(|part| {
+                let start = end;
+                end += part.tokens.len();
+                model.pool(cx, rows.row_range(start..end), pooling)
+            });
+            let pooled = pooled.collect::<Result<Vec<_>, _>>()?;
+            Ok(stacked(cx, &pooled))
+        });
         let pooled = pooled.map(|pooled| pooled.to_vec());
         self.clear();
         pooled.map(Some)
     }
+}
+
+/// Tensors of equal width, one above another.
+fn stacked(cx: &mut Forward<'_>, parts: &[Tensor]) -> Tensor {
+    if let &[part] = parts {
+        return part;
+    }
+    let cols = parts.first().map_or(0, |part| part.cols());
+    let all = cx.alloc(parts.iter().map(|part| part.rows()).sum(), cols);
+    let mut end = 0;
+    for part in parts {
+        let start = end;
+        end += part.rows();
+        cx.assign(all.row_range(start..end), *part);
+    }
+    all
 }
 
 /// Whether `draft` reads what `target` has; the embedding that they share.
