@@ -1,10 +1,10 @@
 //! Texts to vectors, and pairs of texts to scores.
 
 use gguf::Location;
-use model::{Context, OutputKind, Pooling};
+use model::{Capacity, Context, OutputKind, Pooling};
 use tokenizer::Tokenizer;
 
-use crate::{Engine, Error, Options, context};
+use crate::{Error, Options, tokenizer_of};
 
 /// Most texts that are evaluated at once.
 const MAX_TEXTS: usize = 64;
@@ -36,12 +36,17 @@ impl Embedder {
             let architecture = gguf.metadata().str("general.architecture")?.to_owned();
             return Err(Error::NotEmbedding { architecture });
         };
-        let tokenizer = Engine::tokenizer_of(&gguf, &*model)?;
+        let tokenizer = tokenizer_of(&gguf, &*model)?;
         let n_ctx = options.n_ctx.unwrap_or(model.shape().n_ctx_train);
+        if n_ctx == 0 {
+            return Err(Error::EmptyContext);
+        }
         let n_batch = options.n_batch.max(n_ctx);
+        let capacity = Capacity { n_ctx, n_positions: n_batch, n_sequences: MAX_TEXTS };
+        let backend = Box::new(options.backend()?);
         let template = gguf.metadata().opt_str("tokenizer.chat_template.rerank")?;
         Ok(Self {
-            context: context::create(&model, options, n_batch, MAX_TEXTS)?,
+            context: Context::with_capacity(model, backend, capacity, options.kv_types)?,
             tokenizer,
             pair_template: template.map(str::to_owned),
             pooling: pooling.unwrap_or(usual),

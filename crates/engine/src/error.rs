@@ -1,5 +1,7 @@
 //! Why generation is impossible.
 
+use std::sync::Arc;
+
 use thiserror::Error;
 
 /// Why generation is impossible.
@@ -63,6 +65,21 @@ pub enum Error {
         /// Positions of the context.
         n_ctx: usize,
     },
+    /// The batch that a request was part of can't be evaluated.
+    #[error(transparent)]
+    Batch(Arc<Error>),
+    /// More requests wait than the queue has room for.
+    #[error("{waiting} requests wait already; try again later")]
+    Busy {
+        /// Requests that wait.
+        waiting: usize,
+    },
+    /// No thread can be started.
+    #[error("no thread can be started for the engine: {0}")]
+    Thread(#[source] std::io::Error),
+    /// The engine takes no requests any more.
+    #[error("the engine has stopped")]
+    Stopped,
     /// Nothing to continue from.
     #[error("there is no prompt to continue")]
     EmptyPrompt,

@@ -4,21 +4,28 @@
 //! template. [`Session`] is one conversation with it: a backend and the memory of the tokens seen.
 #![forbid(unsafe_code)]
 
-mod context;
 mod diffusion;
 mod embedder;
 mod encoder;
 mod error;
+mod job;
+mod request;
+mod scheduler;
 mod session;
 mod speculation;
+mod stop;
+mod vocabulary;
+mod worker;
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use backend::KvTypes;
-use gguf::{Gguf, Location};
+use cpu::{Cpu, CpuOptions};
+use gguf::{Gguf, Location, Value};
 use model::{Model, OutputKind};
+use sample::{Params, Sampler, Vocabulary};
 use tokenizer::Tokenizer;
 
 use diffusion::Masks;
@@ -29,14 +36,23 @@ pub use diffusion::{Algorithm, Diffusion, Draw, OnStep, Schedule};
 pub use embedder::{Embedder, Normalization};
 pub use error::Error;
 pub use model::Pooling;
+pub use request::{Choice, Client, Event, Outcome, Progress, Request};
+pub use scheduler::{Load, Scheduler};
 pub use session::{Finish, Session, Stats};
 pub use speculation::{DraftModel, Drafter, NGrams, Speculation};
+use vocabulary::Words;
+pub use worker::Worker;
 
 /// Settings of an engine; see the fields of the default.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Positions that a session remembers; `None` for the model's training length.
+    /// Positions that a text may have; `None` for the model's training length.
     pub n_ctx: Option<usize>,
+    /// Positions that a [`Scheduler`] remembers of all texts, earlier ones too; `None` for those of
+    /// one.
+    pub n_positions: Option<usize>,
+    /// Texts that a [`Scheduler`] works on at once.
+    pub parallel: usize,
     /// Threads; `None` for the physical performance cores that the process may use.
     pub threads: Option<usize>,
     /// Where threads run; the calling thread of [`Engine::session`] is one of them, and stays bound.
@@ -56,6 +72,8 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             n_ctx: None,
+            n_positions: None,
+            parallel: 1,
             threads: None,
             placement: Placement::default(),
             isa: None,
@@ -63,6 +81,15 @@ impl Default for Options {
             batch_invariant: false,
             kv_types: KvTypes::default(),
         }
+    }
+}
+
+impl Options {
+    /// Threads; the calling one is the first.
+    fn backend(&self) -> Result<Cpu, Error> {
+        let Self { threads, isa, batch_invariant, .. } = *self;
+        let options = CpuOptions { threads, isa, batch_invariant };
+        Ok(Cpu::placed(options, &self.placement)?)
     }
 }
 
@@ -86,7 +113,9 @@ pub struct ModelInfo {
 /// A loaded model with its tokenizer and chat template.
 pub struct Engine {
     model: Arc<dyn Model>,
-    tokenizer: Tokenizer,
+    tokenizer: Arc<Tokenizer>,
+    vocabulary: Arc<dyn Vocabulary>,
+    sampling: Params,
     template: TemplateSource,
     masks: Option<Masks>,
     info: ModelInfo,
@@ -105,28 +134,41 @@ impl Engine {
             let architecture = gguf.metadata().str("general.architecture")?.to_owned();
             return Err(Error::NotGenerative { architecture });
         }
-        let tokenizer = Self::tokenizer_of(&gguf, &*model)?;
+        let tokenizer = Arc::new(tokenizer_of(&gguf, &*model)?);
         let masks = Masks::of(&gguf, &*model, &tokenizer)?;
         let template = TemplateSource::new(&gguf, &tokenizer)?;
         let info = model_info(file.path(), &gguf, &*model)?;
         let options = options.clone();
         let load_time = start.elapsed();
-        Ok(Self { model, tokenizer, template, masks, info, options, load_time })
-    }
-
-    /// The file's tokenizer, all of whose tokens the model must know.
-    fn tokenizer_of(gguf: &Gguf, model: &dyn Model) -> Result<Tokenizer, Error> {
-        let tokenizer = Tokenizer::from_metadata(gguf.metadata())?;
-        let n_vocab = model.shape().n_vocab;
-        if tokenizer.n_vocab() > n_vocab {
-            return Err(Error::Vocabulary { tokens: tokenizer.n_vocab(), rows: n_vocab });
-        }
-        Ok(tokenizer)
+        let vocabulary: Arc<dyn Vocabulary> = Arc::new(Words(tokenizer.clone()));
+        let mut sampling = Params::default();
+        sampling.recommend(|key| gguf.metadata().get(key).and_then(text_of));
+        Ok(Self {
+            model,
+            tokenizer,
+            vocabulary,
+            sampling,
+            template,
+            masks,
+            info,
+            options,
+            load_time,
+        })
     }
 
     /// The model's tokenizer.
     pub fn tokenizer(&self) -> &Tokenizer {
         &self.tokenizer
+    }
+
+    /// How the model file recommends to choose tokens.
+    pub fn sampling(&self) -> &Params {
+        &self.sampling
+    }
+
+    /// A sampler for this model.
+    pub fn sampler(&self, params: &Params) -> Result<Sampler, Error> {
+        Ok(Sampler::new(params, &self.vocabulary)?)
     }
 
     /// Compiles the model's chat template; ChatML where the file has none.
@@ -146,10 +188,31 @@ impl Engine {
         self.load_time
     }
 
+    /// Positions that a text may have.
+    fn n_ctx(&self) -> Result<usize, Error> {
+        let n_ctx = self.options.n_ctx.unwrap_or(self.info.n_ctx_train);
+        if n_ctx == 0 { Err(Error::EmptyContext) } else { Ok(n_ctx) }
+    }
+
+    /// Threads as the options say; the calling one is the first.
+    fn backend(&self) -> Result<Cpu, Error> {
+        self.options.backend()
+    }
+
     /// Starts an empty session.
     pub fn session(&self) -> Result<Session<'_>, Error> {
         Session::new(self)
     }
+}
+
+/// The file's tokenizer, all of whose tokens the model must know.
+fn tokenizer_of(gguf: &Gguf, model: &dyn Model) -> Result<Tokenizer, Error> {
+    let tokenizer = Tokenizer::from_metadata(gguf.metadata())?;
+    let n_vocab = model.shape().n_vocab;
+    if tokenizer.n_vocab() > n_vocab {
+        return Err(Error::Vocabulary { tokens: tokenizer.n_vocab(), rows: n_vocab });
+    }
+    Ok(tokenizer)
 }
 
 /// What a chat template is compiled from.
@@ -182,5 +245,23 @@ fn model_info(path: &Path, gguf: &Gguf, model: &dyn Model) -> Result<ModelInfo, 
         bytes: gguf.size(),
         n_ctx_train: model.shape().n_ctx_train,
         n_vocab: model.shape().n_vocab,
+    })
+}
+
+/// A single value of the metadata as text.
+fn text_of(value: Value<'_>) -> Option<String> {
+    Some(match value {
+        Value::String(text) => text.to_owned(),
+        Value::F32(number) => number.to_string(),
+        Value::F64(number) => number.to_string(),
+        Value::U8(number) => number.to_string(),
+        Value::I8(number) => number.to_string(),
+        Value::U16(number) => number.to_string(),
+        Value::I16(number) => number.to_string(),
+        Value::U32(number) => number.to_string(),
+        Value::I32(number) => number.to_string(),
+        Value::U64(number) => number.to_string(),
+        Value::I64(number) => number.to_string(),
+        _ => return None,
     })
 }

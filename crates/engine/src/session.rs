@@ -3,7 +3,6 @@
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-use cpu::{Cpu, CpuOptions};
 use model::{Context, Outputs};
 use sample::Sampler;
 
@@ -14,6 +13,8 @@ use crate::{Engine, Error};
 pub enum Finish {
     /// The model said that it is done.
     EndOfGeneration,
+    /// A stop text was found.
+    StopText,
     /// The limit of tokens is reached.
     Limit,
     /// The context has no room for another token.
@@ -66,21 +67,16 @@ pub struct Session<'e> {
 
 impl<'e> Session<'e> {
     pub(crate) fn new(engine: &'e Engine) -> Result<Self, Error> {
-        let options = &engine.options;
-        let n_ctx = options.n_ctx.unwrap_or(engine.info.n_ctx_train);
-        if n_ctx == 0 {
-            return Err(Error::EmptyContext);
-        }
-        let cpu = CpuOptions {
-            threads: options.threads,
-            isa: options.isa,
-            batch_invariant: options.batch_invariant,
-        };
-        let backend = Cpu::placed(cpu, &options.placement)?;
-        let model = engine.model.clone();
-        let context = Context::new(model, Box::new(backend), n_ctx, options.kv_types)?;
+        let n_ctx = engine.n_ctx()?;
+        let (model, backend) = (engine.model.clone(), Box::new(engine.backend()?));
+        let context = Context::new(model, backend, n_ctx, engine.options.kv_types)?;
         let (tokens, logits, stats) = (Vec::new(), Vec::new(), Stats::default());
         Ok(Self { engine, context, tokens, logits, stats })
+    }
+
+    /// The model.
+    pub fn engine(&self) -> &'e Engine {
+        self.engine
     }
 
     /// Positions that the session can remember.
@@ -175,7 +171,7 @@ impl<'e> Session<'e> {
                 break Finish::ContextFull;
             }
             self.catch_up()?;
-            let id = sampler.sample(&mut self.logits)?;
+            let id = sampler.sample(&mut self.logits, None)?;
             self.logits.clear();
             sampler.accept(id);
             self.tokens.push(id);

@@ -11,7 +11,7 @@ use std::time::Instant;
 use model::{Context, Outputs};
 use sample::Sampler;
 
-use crate::{Engine, Error, Finish, Session, context};
+use crate::{Engine, Error, Finish, Session};
 
 /// What guesses tokens.
 pub trait Drafter {
@@ -23,9 +23,9 @@ pub trait Drafter {
 }
 
 /// A drafter, and how much of it to use; names and defaults are llama.cpp's.
-pub struct Speculation<'e> {
+pub struct Speculation {
     /// What guesses.
-    pub drafter: Box<dyn Drafter + 'e>,
+    pub drafter: Box<dyn Drafter>,
     /// Most tokens to guess at once.
     pub n_max: usize,
     /// Fewer guesses than this are not worth a batch.
@@ -36,9 +36,9 @@ pub struct Speculation<'e> {
     pub n_accepted: usize,
 }
 
-impl<'e> Speculation<'e> {
+impl Speculation {
     /// With nothing guessed yet.
-    pub fn new(drafter: Box<dyn Drafter + 'e>, n_max: usize, n_min: usize) -> Self {
+    pub fn new(drafter: Box<dyn Drafter>, n_max: usize, n_min: usize) -> Self {
         Self { drafter, n_max, n_min, n_drafted: 0, n_accepted: 0 }
     }
 
@@ -61,7 +61,7 @@ impl Session<'_> {
     pub fn generate_drafted(
         &mut self,
         sampler: &mut Sampler,
-        speculation: &mut Speculation<'_>,
+        speculation: &mut Speculation,
         limit: Option<usize>,
         on_text: &mut dyn FnMut(&str) -> ControlFlow<()>,
     ) -> Result<Finish, Error> {
@@ -106,7 +106,7 @@ impl Session<'_> {
     fn choose(
         &mut self,
         sampler: &mut Sampler,
-        speculation: &mut Speculation<'_>,
+        speculation: &mut Speculation,
         left: usize,
     ) -> Result<Vec<u32>, Error> {
         // All but the last token must be in memory, and that one with the guesses after it.
@@ -119,7 +119,7 @@ impl Session<'_> {
         };
         if draft.is_empty() {
             self.catch_up()?;
-            let id = sampler.sample(&mut self.logits)?;
+            let id = sampler.sample(&mut self.logits, None)?;
             self.logits.clear();
             sampler.accept(id);
             self.tokens.push(id);
@@ -130,7 +130,7 @@ impl Session<'_> {
         let logits = self.context.decode(&batch, Outputs::All)?;
         let mut chosen = Vec::with_capacity(batch.len());
         for (i, logits) in logits.chunks_mut(n_vocab).enumerate() {
-            let id = sampler.sample(logits)?;
+            let id = sampler.sample(logits, None)?;
             sampler.accept(id);
             chosen.push(id);
             if self.engine.tokenizer.is_eog(id) || batch.get(i + 1) != Some(&id) {
@@ -146,8 +146,8 @@ impl Session<'_> {
 }
 
 /// Guesses of a smaller model.
-pub struct DraftModel<'e> {
-    engine: &'e Engine,
+pub struct DraftModel {
+    engine: Engine,
     context: Context,
     /// What memory holds.
     tokens: Vec<u32>,
@@ -161,15 +161,15 @@ const N_COMPARED: usize = 10;
 const MAX_MORE_TOKENS: usize = 128;
 const FIRST_COMPARED: u32 = 5;
 
-impl<'e> DraftModel<'e> {
+impl DraftModel {
     /// `draft` guesses for `target`.
     ///
     /// # Errors
     /// Models whose vocabularies differ, and memory or threads that are not to be had.
-    pub fn new(draft: &'e Engine, target: &Engine, p_min: f32) -> Result<Self, Error> {
-        check_vocabularies(draft, target)?;
-        let n_ctx = target.options.n_ctx.unwrap_or(target.info.n_ctx_train);
-        let context = context::create(&draft.model, &draft.options, n_ctx, 1)?;
+    pub fn new(draft: Engine, target: &Engine, p_min: f32) -> Result<Self, Error> {
+        check_vocabularies(&draft, target)?;
+        let (model, backend) = (draft.model.clone(), Box::new(draft.backend()?));
+        let context = Context::new(model, backend, target.n_ctx()?, draft.options.kv_types)?;
         Ok(Self { engine: draft, context, tokens: Vec::new(), p_min })
     }
 
@@ -189,7 +189,7 @@ impl<'e> DraftModel<'e> {
     }
 }
 
-impl Drafter for DraftModel<'_> {
+impl Drafter for DraftModel {
     fn draft(&mut self, tokens: &[u32], n: usize) -> Result<Vec<u32>, Error> {
         let n_vocab = self.engine.model.shape().n_vocab;
         let n = n.min(self.context.n_ctx().saturating_sub(tokens.len()));

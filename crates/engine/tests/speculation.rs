@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use engine::{DraftModel, Drafter, Engine, Error, Finish, NGrams, Options, Speculation};
 use fixtures::Fixture;
-use sample::{Params, Sampler};
+use sample::Params;
 
 const N_CTX: usize = 128;
 
@@ -27,14 +27,10 @@ fn load_file(name: &str, file: &[u8]) -> Engine {
     Engine::load(&path, &options).expect("a valid model")
 }
 
-fn sampler(temperature: f32) -> Sampler {
-    Sampler::new(Params { temperature, seed: Some(3), ..Params::default() })
-}
-
 /// The tokens held after an answer, and the share of guesses that were right.
-fn answer<'e>(
-    target: &'e Engine,
-    drafter: Option<Box<dyn Drafter + 'e>>,
+fn answer(
+    target: &Engine,
+    drafter: Option<Box<dyn Drafter>>,
     temperature: f32,
     limit: usize,
 ) -> (Vec<u32>, f64) {
@@ -43,7 +39,8 @@ fn answer<'e>(
     let fed = session.feed(&prompt, &mut |_, _| ControlFlow::Continue(()));
     assert!(fed.expect("a prompt that fits"));
     let on_text = &mut |_: &str| ControlFlow::Continue(());
-    let mut sampler = sampler(temperature);
+    let params = Params { temperature, seed: Some(3), ..Params::default() };
+    let mut sampler = target.sampler(&params).expect("a sampler");
     let (finish, share) = match drafter {
         None => (session.generate(&mut sampler, Some(limit), on_text), 0.0),
         Some(drafter) => {
@@ -51,26 +48,27 @@ fn answer<'e>(
             let finish =
                 session.generate_drafted(&mut sampler, &mut speculation, Some(limit), on_text);
             let share = speculation.n_accepted as f64 / speculation.n_drafted.max(1) as f64;
-            assert_eq!(session.stats().generated_tokens, session.tokens().len() - prompt.len());
             (finish, share)
         }
     };
     let finish = finish.expect("an answer");
+    assert_eq!(session.stats().generated_tokens, session.tokens().len() - prompt.len());
     // Random models may end where they like.
     let expected = if limit < N_CTX { Finish::Limit } else { Finish::ContextFull };
     assert!([expected, Finish::EndOfGeneration].contains(&finish), "{finish:?}");
     (session.tokens().to_vec(), share)
 }
 
-fn model<'e>(draft: &'e Engine, target: &Engine, p_min: f32) -> Option<Box<dyn Drafter + 'e>> {
-    Some(Box::new(DraftModel::new(draft, target, p_min).expect("a draft model")))
+fn model(test: &str, name: &str, target: &Engine) -> Option<Box<dyn Drafter>> {
+    let draft = load(&format!("{test}-draft"), name);
+    Some(Box::new(DraftModel::new(draft, target, 0.0).expect("a draft model")))
 }
 
 #[test]
 fn a_model_that_guesses_for_itself_is_always_right() {
     let engine = load("itself", "llama-gqa");
     let (expected, _) = answer(&engine, None, 0.0, 40);
-    let (drafted, share) = answer(&engine, model(&engine, &engine, 0.0), 0.0, 40);
+    let (drafted, share) = answer(&engine, model("itself", "llama-gqa", &engine), 0.0, 40);
     assert_eq!(drafted, expected);
     assert!(share > 0.9, "{share}");
 }
@@ -78,9 +76,9 @@ fn a_model_that_guesses_for_itself_is_always_right() {
 #[test]
 fn wrong_guesses_change_nothing() {
     for target in ["llama-gqa", "gemma3", "mamba"] {
-        let (target, draft) = (load("wrong", target), load("wrong", "llama"));
+        let target = load("wrong", target);
         let drafters: [Option<Box<dyn Drafter>>; 2] =
-            [model(&draft, &target, 0.0), Some(Box::new(NGrams { n: 1 }))];
+            [model("wrong", "llama", &target), Some(Box::new(NGrams { n: 1 }))];
         let (expected, _) = answer(&target, None, 0.0, 40);
         for drafter in drafters {
             let (drafted, share) = answer(&target, drafter, 0.0, 40);
@@ -93,27 +91,29 @@ fn wrong_guesses_change_nothing() {
 /// The sampler takes one number for each token, whether it was guessed or not.
 #[test]
 fn seeds_repeat_answers_with_guesses() {
-    let (target, draft) = (load("seeds", "llama-gqa"), load("seeds", "llama"));
+    let target = load("seeds", "llama-gqa");
     let (expected, _) = answer(&target, None, 0.7, 40);
-    assert_eq!(answer(&target, model(&draft, &target, 0.0), 0.7, 40).0, expected);
+    assert_eq!(answer(&target, model("seeds", "llama", &target), 0.7, 40).0, expected);
     assert_eq!(answer(&target, Some(Box::new(NGrams { n: 1 })), 0.7, 40).0, expected);
 }
 
 #[test]
 fn the_context_is_filled_to_its_end() {
-    let (target, draft) = (load("full", "llama-gqa"), load("full", "llama"));
+    let target = load("full", "llama-gqa");
     let (expected, _) = answer(&target, None, 0.0, 1000);
     assert_eq!(expected.len(), N_CTX + 1);
-    assert_eq!(answer(&target, model(&draft, &target, 0.0), 0.0, 1000).0, expected);
-    assert_eq!(answer(&target, model(&target, &target, 0.0), 0.0, 1000).0, expected);
+    for draft in ["llama", "llama-gqa"] {
+        assert_eq!(answer(&target, model("full", draft, &target), 0.0, 1000).0, expected);
+    }
 }
 
 #[test]
 fn unlikely_guesses_are_not_made() {
     let engine = load("unlikely", "llama-gqa");
-    let mut sure = DraftModel::new(&engine, &engine, 1.5).expect("a draft model");
+    let draft = |p_min| DraftModel::new(load("unlikely-draft", "llama-gqa"), &engine, p_min);
+    let mut sure = draft(1.5).expect("a draft model");
     assert!(sure.draft(&[5, 6, 7], 4).expect("a draft").is_empty());
-    let mut any = DraftModel::new(&engine, &engine, 0.0).expect("a draft model");
+    let mut any = draft(0.0).expect("a draft model");
     let four = any.draft(&[5, 6, 7], 4).expect("a draft");
     assert_eq!(four.len(), 4);
     assert_eq!(any.draft(&[5, 6, 7, four[0]], 3).expect("a draft"), four[1..]);
@@ -128,6 +128,6 @@ fn other_vocabularies_are_refused() {
     let at = file.windows(4).position(|bytes| bytes == b"t117").expect("a token");
     file[at] = b'x';
     let draft = load_file("other-token", &file);
-    let refusal = DraftModel::new(&draft, &target, 0.0).err().expect("another vocabulary");
+    let refusal = DraftModel::new(draft, &target, 0.0).err().expect("another vocabulary");
     assert!(matches!(refusal, Error::OtherVocabulary(_)), "{refusal}");
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use engine::{Algorithm, Diffusion, Draw, Engine, Error, Finish, Options, Schedule};
 use fixtures::Fixture;
 use gguf::{Gguf, Writer};
-use sample::{Params, Sampler};
+use sample::Params;
 
 fn load(test: &str, file: &[u8]) -> Engine {
     let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{test}.gguf"));
@@ -88,11 +88,12 @@ fn an_encoder_reads_before_the_answer_begins() {
     let engine = load("t5", &Fixture::named("t5").file());
     assert!(engine.has_encoder());
     let mut session = engine.session().expect("memory");
+    let greedy = Params { temperature: 0.0, ..Params::default() };
     let mut answer = |text: &[u32]| {
         session.encode(text).expect("a text");
         let start = session.tokens().to_vec();
         assert_eq!(start.len(), 1);
-        let mut sampler = Sampler::new(Params { temperature: 0.0, ..Params::default() });
+        let mut sampler = engine.sampler(&greedy).expect("a sampler");
         let on_text = &mut |_: &str| ControlFlow::Continue(());
         let finish = session.generate(&mut sampler, Some(8), on_text).expect("an answer");
         assert!(matches!(finish, Finish::Limit | Finish::EndOfGeneration));

@@ -26,6 +26,7 @@ pub fn load(file: &Location, settings: &Settings) -> Result<Engine, CliError> {
         n_batch: settings.batch.unwrap_or(default.n_batch),
         batch_invariant: settings.batch_invariant,
         kv_types: KvTypes { k: settings.key_type, v: settings.value_type },
+        ..default
     };
     let engine = Engine::load(file.clone(), &options).map_err(|error| match error {
         // Errors of the file itself name it already.
@@ -75,7 +76,8 @@ impl<'e> Generator<'e> {
     /// A generator that has seen nothing yet.
     pub fn new(engine: &'e Engine, settings: &Settings) -> Result<Self, CliError> {
         let session = engine.session().map_err(|error| explain(&error))?;
-        let sampler = Sampler::new(settings.sampling.clone());
+        let params = settings.sampling.over(engine.sampling());
+        let sampler = engine.sampler(&params).map_err(|error| explain(&error))?;
         if settings.verbose {
             eprintln!("backend: {}", session.backend());
             eprintln!("context: {} tokens, seed: {}", session.n_ctx(), sampler.seed());

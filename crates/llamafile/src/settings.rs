@@ -1,5 +1,6 @@
 //! What the command line and the environment ask for.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use backend::KvType;
@@ -107,7 +108,9 @@ pub struct Settings {
     /// Precision of values in memory.
     pub value_type: KvType,
     /// How tokens are chosen.
-    pub sampling: Params,
+    pub sampling: Sampling,
+    /// Whether texts that end repetitions were given.
+    pub breakers_given: bool,
     /// Report speeds at the end.
     pub timings: bool,
     /// Report what is being done.
@@ -169,6 +172,34 @@ pub struct Synth {
     pub output: Option<PathBuf>,
     /// Equal seeds make equal files.
     pub seed: u64,
+}
+
+type Change = dyn Fn(&mut Params);
+
+/// How tokens are chosen: changes to what the model recommends.
+#[derive(Default)]
+pub struct Sampling {
+    changes: Vec<Box<Change>>,
+}
+
+impl Sampling {
+    /// Asks for a change.
+    pub fn change(&mut self, change: impl Fn(&mut Params) + 'static) {
+        self.changes.push(Box::new(change));
+    }
+
+    /// The changes made to `recommended`.
+    pub fn over(&self, recommended: &Params) -> Params {
+        let mut params = recommended.clone();
+        self.changes.iter().for_each(|change| change(&mut params));
+        params
+    }
+}
+
+impl fmt::Debug for Sampling {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.over(&Params::default()).fmt(f)
+    }
 }
 
 /// A text and where it came from.

@@ -6,7 +6,7 @@ use backend::{Backend, KvTypes, PAGE, Span, Tensor};
 
 use crate::error::Error;
 use crate::forward::Forward;
-use crate::memory::{Memory, Sequence};
+use crate::memory::{Capacity, Memory, Sequence};
 use crate::{Embedding, Model, OutputKind, Pooling, TargetLayer};
 
 /// Which rows of a batch to compute outputs for.
@@ -65,17 +65,28 @@ impl Context {
     /// With room for `n_ctx` positions of `n_sequences` sequences together.
     pub fn with_sequences(
         model: Arc<dyn Model>,
-        mut backend: Box<dyn Backend>,
+        backend: Box<dyn Backend>,
         n_ctx: usize,
         n_sequences: usize,
+        types: impl Into<KvTypes>,
+    ) -> Result<Self, Error> {
+        let n_sequences = n_sequences.max(1);
+        let capacity = Capacity { n_ctx, n_positions: n_ctx, n_sequences };
+        Self::with_capacity(model, backend, capacity, types)
+    }
+
+    /// With room for what `capacity` says.
+    pub fn with_capacity(
+        model: Arc<dyn Model>,
+        mut backend: Box<dyn Backend>,
+        capacity: Capacity,
         types: impl Into<KvTypes>,
     ) -> Result<Self, Error> {
         if !model.target_layers().is_empty() {
             return Err(Error::NeedsTarget);
         }
-        let n_sequences = n_sequences.max(1);
-        let mut memory = Memory::new(&*model, &mut *backend, n_ctx, n_sequences, types.into())?;
-        let sequences = (0..n_sequences).filter_map(|_| memory.begin()).collect();
+        let mut memory = Memory::new(&*model, &mut *backend, capacity, types.into())?;
+        let sequences = (0..capacity.n_sequences).filter_map(|_| memory.begin()).collect();
         Ok(Self { model, backend, memory, sequences, output: Vec::new() })
     }
 
@@ -94,7 +105,7 @@ impl Context {
         self.sequences.iter().all(Sequence::is_empty)
     }
 
-    /// Positions that memory can hold.
+    /// Positions that a sequence can have.
     pub fn n_ctx(&self) -> usize {
         self.memory.n_ctx()
     }
@@ -124,6 +135,28 @@ impl Context {
         }
     }
 
+    /// Positions there is room for, in whole pages that are free or only kept of earlier sequences.
+    pub fn room(&self) -> usize {
+        self.memory.n_free_pages() * PAGE
+    }
+
+    /// Has a sequence begin anew, with what is known of the beginning of `tokens`, and returns how
+    /// many positions that is. What it has seen before is kept as long as there is room.
+    ///
+    /// # Panics
+    /// Where the sequence doesn't exist.
+    pub fn begin(&mut self, sequence: usize, tokens: &[u32]) -> usize {
+        let (backend, sequence) = (&mut *self.backend, &mut self.sequences[sequence]);
+        self.memory.retire(backend, sequence);
+        self.memory.resume(backend, sequence, tokens);
+        sequence.len()
+    }
+
+    /// How many positions [`Context::begin`] would find.
+    pub fn known(&self, tokens: &[u32]) -> usize {
+        self.memory.known(tokens)
+    }
+
     /// Makes sequence `to` a copy of sequence `from`.
     ///
     /// # Panics
@@ -136,18 +169,31 @@ impl Context {
         self.memory.fork(&mut *self.backend, from, to);
     }
 
-    /// How many of the next `n` tokens to evaluate at once, so that memory can return near to their
-    /// end: all, but for models with states only up to the end of a page where they reach one.
+    /// As [`Context::batch_len_of`] the first sequence.
     pub fn batch_len(&self, n: usize) -> usize {
-        let end = self.len() + n;
-        let boundary = end - end % PAGE;
-        if self.memory.is_recurrent() && boundary > self.len() { boundary - self.len() } else { n }
+        self.batch_len_of(0, n)
+    }
+
+    /// How many of a sequence's next `n` tokens to evaluate at once, so that memory can return to
+    /// where texts part and near to their end: all, but for models with states only up to the end
+    /// of a page where they reach one.
+    pub fn batch_len_of(&self, sequence: usize, n: usize) -> usize {
+        if !self.memory.is_recurrent() {
+            return n;
+        }
+        let sequence = &self.sequences[sequence];
+        let (begin, end) = (sequence.len(), sequence.len() + n);
+        let boundaries = [sequence.known(), end - end % PAGE];
+        boundaries
+            .into_iter()
+            .find(|&end| end > begin)
+            .map_or(n, |boundary| (boundary - begin).min(n))
     }
 
     /// Evaluates `tokens` at the next positions as one batch and returns the outputs asked for,
     /// row after row of [`crate::Shape::output_width`] values.
     pub fn decode(&mut self, tokens: &[u32], outputs: Outputs) -> Result<&mut [f32], Error> {
-        self.decode_batch(&[Part { sequence: 0, tokens, outputs }])
+        check_finite(self.decode_batch(&[Part { sequence: 0, tokens, outputs }])?)
     }
 
     /// As [`Context::decode`], with features for each token: what a draft model has made of its
@@ -163,7 +209,7 @@ impl Context {
     ) -> Result<&mut [f32], Error> {
         check_width(features.len(), tokens.len(), self.model.feature_width())?;
         let part = Part { sequence: 0, tokens, outputs };
-        self.evaluate(&[part], features, |_, _, outputs| Ok(outputs))
+        check_finite(self.evaluate(&[part], features, |_, _, outputs| Ok(outputs))?)
     }
 
     /// What a draft model makes of its target's features, row after row; `None` for others.
@@ -237,7 +283,8 @@ impl Context {
     }
 
     /// Evaluates the parts of different sequences as one batch and returns the outputs asked for,
-    /// part after part.
+    /// part after part. They may have infinities and NaN: those of one sequence are no reason to
+    /// refuse those of others.
     ///
     /// # Panics
     /// Where a sequence has several parts, or doesn't exist.
@@ -269,7 +316,7 @@ impl Context {
         let mark = backend.mark();
         model.forward(&mut Forward::new(backend, memory, tokens, &[span], &[]));
         backend.release(mark);
-        memory.advance(backend, sequence, tokens.len());
+        memory.advance(backend, sequence, tokens);
         Ok(())
     }
 
@@ -335,12 +382,9 @@ impl Context {
         self.backend.release(mark);
         for part in parts {
             let sequence = &mut self.sequences[part.sequence];
-            self.memory.advance(&mut *self.backend, sequence, part.tokens.len());
+            self.memory.advance(&mut *self.backend, sequence, part.tokens);
         }
         result?;
-        if !self.output.iter().all(|value| value.is_finite()) {
-            return Err(Error::NotFinite);
-        }
         Ok(&mut self.output)
     }
 
@@ -389,7 +433,7 @@ impl Context {
             let pooled = pooled.collect::<Result<Vec<_>, _>>()?;
             Ok(stacked(cx, &pooled))
         });
-        let pooled = pooled.map(|pooled| pooled.to_vec());
+        let pooled = pooled.and_then(check_finite).map(|pooled| pooled.to_vec());
         self.clear();
         pooled.map(Some)
     }
@@ -432,6 +476,10 @@ fn check_tokens(tokens: &[u32], n_vocab: usize) -> Result<(), Error> {
         Some(&id) => Err(Error::Token { id, n_vocab }),
         None => Ok(()),
     }
+}
+
+fn check_finite(outputs: &mut [f32]) -> Result<&mut [f32], Error> {
+    if outputs.iter().all(|value| value.is_finite()) { Ok(outputs) } else { Err(Error::NotFinite) }
 }
 
 fn check_width(n: usize, rows: usize, width: usize) -> Result<(), Error> {

@@ -57,6 +57,14 @@ pub enum Error {
         /// Positions there is memory for.
         n_ctx: usize,
     },
+    /// No memory is free for more positions of a sequence, as others use it.
+    #[error(
+        "there is no memory left for {needed} positions of a sequence; use more (-c), or fewer sequences at once (-np)"
+    )]
+    MemoryFull {
+        /// Positions of the sequence with the batch.
+        needed: usize,
+    },
     /// A token id outside the vocabulary.
     #[error("token {id} is outside the model's vocabulary of {n_vocab}")]
     Token {

@@ -22,7 +22,7 @@ pub use blocks::pooling::Pooling;
 pub use context::{Context, Drafted, Outputs, Part};
 pub use error::Error;
 pub use forward::Forward;
-pub use memory::{CacheShape, KvShape, Memory, Sequence};
+pub use memory::{CacheShape, Capacity, KvShape, Memory, Sequence};
 
 use backend::Tensor;
 

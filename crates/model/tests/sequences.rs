@@ -3,7 +3,7 @@
 use backend::{Backend, KvType, PAGE};
 use cpu::{Cpu, CpuOptions};
 use fixtures::{Fixture, nmse};
-use model::{Context, Outputs, Part};
+use model::{Capacity, Context, Error, Outputs, Part};
 use reference::Reference;
 
 /// Models with attention alone, with caches of chosen positions, with states alone, and with both.
@@ -151,7 +151,8 @@ fn cut_sequences_go_on_from_what_is_left() {
 fn memory_that_is_full_says_so() {
     for_each_model(|name, context, tokens| {
         run(context, 0, tokens);
-        run(context, 1, tokens);
+        run(context, 1, &tokens[1..]);
+        run(context, 1, &tokens[..1]);
         let most: Vec<u32> = tokens.iter().copied().cycle().take(12 * PAGE + 1).collect();
         let refused = context.decode(&most, Outputs::None).expect_err("too many").to_string();
         assert!(refused.contains("context"), "{name}: {refused}");
@@ -162,4 +163,151 @@ fn memory_that_is_full_says_so() {
         let part = Part { tokens: &most[..6 * PAGE], ..part };
         assert!(context.decode_batch(&[part]).is_ok(), "{name}");
     });
+}
+
+/// A sequence has what another one has seen, and so has one that begins after that has ended.
+#[test]
+fn known_beginnings_are_shared() {
+    for_each_model(|name, context, tokens| {
+        let is_recurrent = !STATELESS.iter().any(|stateless| name.starts_with(stateless));
+        let (text, other) = (&tokens[..2 * PAGE + 20], &tokens[30..50]);
+        let feed = |context: &mut Context, sequence: usize, mut tokens: &[u32]| {
+            while !tokens.is_empty() {
+                let n = context.batch_len_of(sequence, tokens.len());
+                let part = Part { sequence, tokens: &tokens[..n], outputs: Outputs::None };
+                context.decode_batch(&[part]).expect("a valid batch");
+                tokens = &tokens[n..];
+            }
+        };
+        assert_eq!(context.begin(0, text), 0, "{name}");
+        feed(context, 0, text);
+        let room = context.room();
+        let expected = run(context, 0, other);
+
+        // At the same time, without another page, up to where texts part.
+        let found = context.begin(1, text);
+        assert_eq!(found, 2 * PAGE, "{name}");
+        assert_eq!(context.room(), room);
+        feed(context, 1, &text[found..]);
+        assert_near(name, &expected, &run(context, 1, other));
+
+        // Afterwards, with the page that isn't filled too.
+        let whole = [text, other].concat();
+        assert_eq!(context.begin(0, &[]), 0);
+        assert_eq!(context.begin(1, &[]), 0);
+        assert_eq!(context.room(), 12 * PAGE + 2 * PAGE, "all pages are free or only kept");
+        let found = context.begin(2, &[&whole, &tokens[..7]].concat());
+        assert_eq!(found, whole.len(), "{name}");
+        let next = run(context, 2, &tokens[..7]);
+        context.begin(0, &tokens[1..]);
+        run(context, 0, &whole);
+        assert_near(name, &run(context, 0, &tokens[..7]), &next);
+
+        // In the middle of a page where there are no states.
+        let parted = [&text[..PAGE + 5], &tokens[90..130]].concat();
+        let found = context.begin(1, &parted);
+        assert_eq!(found, if is_recurrent { 0 } else { PAGE + 5 }, "{name}");
+        feed(context, 1, &parted[found..]);
+        let after = run(context, 1, other);
+        let found = context.begin(0, &parted);
+        assert_eq!(found, if is_recurrent { PAGE } else { parted.len() }, "{name}");
+        feed(context, 0, &parted[found..]);
+        assert_near(name, &after, &run(context, 0, other));
+    });
+}
+
+/// Whatever sequences do in turns, each has the outputs that it has alone.
+#[test]
+fn sequences_never_disturb_each_other() {
+    for name in ["llama", "jamba", "deepseek4-topk"] {
+        let fixture = Fixture::named(name);
+        let model = model::load(&fixture.model()).expect("the fixture loads");
+        let vocabulary = fixture.tokens();
+        let context = |n_positions| {
+            let cpu = Cpu::new(CpuOptions { threads: Some(1), ..<_>::default() });
+            let capacity = Capacity { n_ctx: 5 * PAGE, n_positions, n_sequences: 4 };
+            Context::with_capacity(model.clone(), Box::new(cpu), capacity, KvType::F32)
+                .expect("memory")
+        };
+        // So few that earlier texts must make way.
+        let (mut shared, mut alone) = (context(9 * PAGE), context(64 * PAGE));
+        let mut random = 1u64;
+        let mut below = |n: usize| {
+            random = random.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            (random >> 33) as usize % n
+        };
+        let mut texts: [Vec<u32>; 4] = Default::default();
+        let mut n_shared = 0;
+        for _ in 0..300 {
+            let sequence = below(4);
+            match below(5) {
+                0 => {
+                    // One of few texts, so that many begin the same.
+                    let (from, len) = (below(2), below(3 * PAGE));
+                    let text: Vec<u32> =
+                        vocabulary.iter().cycle().skip(from).take(len).copied().collect();
+                    let found = shared.begin(sequence, &text);
+                    n_shared += found;
+                    texts[sequence] = text[..found].to_vec();
+                }
+                1 => {
+                    let left = shared.truncate_sequence(sequence, below(texts[sequence].len() + 1));
+                    texts[sequence].truncate(left);
+                }
+                2 => {
+                    let to = below(4);
+                    shared.fork(sequence, to);
+                    texts[to] = texts[sequence].clone();
+                }
+                _ => {
+                    let n = 1 + below(40);
+                    let n = shared.batch_len_of(sequence, n);
+                    let text = &mut texts[sequence];
+                    let next: Vec<u32> = vocabulary
+                        .iter()
+                        .cycle()
+                        .skip(text.len() + below(2))
+                        .take(n)
+                        .copied()
+                        .collect();
+                    let part = Part { sequence, tokens: &next, outputs: Outputs::Last };
+                    match shared.decode_batch(&[part]) {
+                        Ok(found) => {
+                            let found = found.to_vec();
+                            text.extend(next);
+                            alone.clear();
+                            let expected = alone.decode(text, Outputs::Last).expect("alone");
+                            assert_near(name, expected, &found);
+                        }
+                        Err(Error::ContextFull { .. } | Error::MemoryFull { .. }) => {
+                            let _ = shared.begin(sequence, &[]);
+                            text.clear();
+                        }
+                        Err(error) => panic!("{name}: {error}"),
+                    }
+                }
+            }
+            for (sequence, text) in texts.iter().enumerate() {
+                assert_eq!(shared.len_of(sequence), text.len(), "{name}");
+            }
+        }
+        assert!(n_shared > 10 * PAGE, "{name}: {n_shared}");
+        (0..4).for_each(|sequence| assert_eq!(shared.begin(sequence, &[]), 0));
+        assert_eq!(shared.room(), 9 * PAGE + 3 * PAGE, "{name}: all pages are free or only kept");
+    }
+}
+
+/// A sequence that goes back into a page that is kept of it, with no page to spare.
+#[test]
+fn a_full_memory_lets_a_sequence_go_back() {
+    let model = model::load(&Fixture::named("llama-gqa").model()).expect("the fixture loads");
+    let mut context =
+        Context::new(model, Box::new(Reference::new()), 128, KvType::F32).expect("memory");
+    context.decode(&[5; 66], Outputs::None).expect("room");
+    assert_eq!(context.truncate(60), 60);
+    let logits = context.decode(&[6; 60], Outputs::Last).expect("room").to_vec();
+    context.clear();
+    let tokens: Vec<u32> = [5; 60].into_iter().chain([6; 60]).collect();
+    let fresh = context.decode(&tokens, Outputs::Last).expect("room");
+    assert!(nmse(&logits, fresh) < 1e-9);
 }

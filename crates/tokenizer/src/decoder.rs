@@ -1,25 +1,42 @@
+use std::ops::Deref;
+
 use crate::Tokenizer;
 
 /// Turns tokens into text as they come, never giving out part of a character.
 ///
 /// Bytes that can't become UTF-8 any more give U+FFFD.
-pub struct Decoder<'a> {
-    tokenizer: &'a Tokenizer,
+pub struct Decoder<T> {
+    tokenizer: T,
     render_special: bool,
+    shown: Vec<u32>,
     /// Bytes of a character that is not complete, at most 3.
     pending: Vec<u8>,
     text: String,
 }
 
-impl<'a> Decoder<'a> {
-    pub(crate) fn new(tokenizer: &'a Tokenizer, render_special: bool) -> Self {
-        Self { tokenizer, render_special, pending: Vec::new(), text: String::new() }
+impl<T: Deref<Target = Tokenizer>> Decoder<T> {
+    /// Decodes with a tokenizer, borrowed or shared; special tokens are rendered or left out.
+    pub fn new(tokenizer: T, render_special: bool) -> Self {
+        Self {
+            tokenizer,
+            render_special,
+            shown: Vec::new(),
+            pending: Vec::new(),
+            text: String::new(),
+        }
+    }
+
+    /// With these special tokens rendered in any case.
+    #[must_use]
+    pub fn showing(self, ids: &[u32]) -> Self {
+        Self { shown: ids.to_vec(), ..self }
     }
 
     /// The text that `id` completes; may be empty.
     pub fn push(&mut self, id: u32) -> &str {
         self.text.clear();
-        let visible = self.render_special || !self.tokenizer.is_hidden(id);
+        let visible =
+            self.render_special || !self.tokenizer.is_hidden(id) || self.shown.contains(&id);
         if let Some(piece) = self.tokenizer.token_bytes(id).filter(|_| visible) {
             self.pending.extend_from_slice(&piece);
             self.complete();

@@ -316,7 +316,7 @@ impl Tokenizer {
     }
 
     /// Decodes token by token.
-    pub fn decoder(&self, render_special: bool) -> Decoder<'_> {
+    pub fn decoder(&self, render_special: bool) -> Decoder<&Self> {
         Decoder::new(self, render_special)
     }
 

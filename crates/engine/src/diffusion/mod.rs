@@ -9,7 +9,7 @@ use gguf::Gguf;
 use model::{Context, Model, Outputs};
 use tokenizer::Tokenizer;
 
-use crate::{Engine, Error, context};
+use crate::{Engine, Error};
 pub use choice::Draw;
 use choice::{Chance, Choice};
 
@@ -122,12 +122,13 @@ impl Engine {
         if prompt.is_empty() || settings.len == 0 {
             return Err(Error::EmptyPrompt);
         }
-        let n_ctx = self.options.n_ctx.unwrap_or(self.info.n_ctx_train);
+        let n_ctx = self.n_ctx()?;
         let tokens = prompt.len().saturating_add(settings.len);
         if tokens > n_ctx {
             return Err(Error::PromptTooLong { tokens, n_ctx });
         }
-        let context = context::create(&self.model, &self.options, tokens, 1)?;
+        let (model, backend) = (self.model.clone(), Box::new(self.backend()?));
+        let context = Context::new(model, backend, tokens, self.options.kv_types)?;
         let mut text = Text::new(context, masks, prompt, settings);
         text.fill_in(settings, on_step)?;
         Ok(text.answer().iter().copied().flatten().collect())

@@ -2,7 +2,19 @@
 
 use crate::settings::Settings;
 
+/// Two tables as one.
+pub const fn join<const N: usize>(first: &[Flag], second: &[Flag]) -> [Flag; N] {
+    let mut all = [first[0]; N];
+    let mut i = 0;
+    while i < N {
+        all[i] = if i < first.len() { first[i] } else { second[i - first.len()] };
+        i += 1;
+    }
+    all
+}
+
 /// One flag: everything that parsing, help and environment need to know about it.
+#[derive(Clone, Copy)]
 pub struct Flag {
     /// Every spelling, the one to show first.
     pub names: &'static [&'static str],
@@ -17,6 +29,7 @@ pub struct Flag {
 }
 
 /// What a flag takes and does.
+#[derive(Clone, Copy)]
 pub enum Action {
     /// Takes nothing.
     Plain(fn(&mut Settings)),
@@ -52,6 +65,12 @@ pub enum Group {
     Prompt,
     /// Choosing tokens.
     Sampling,
+    /// Penalties on repetition.
+    Repetition,
+    /// Other ways of choosing tokens.
+    Choice,
+    /// Form of the answer.
+    Form,
     /// Speed and memory.
     Engine,
     /// Output.
@@ -70,10 +89,13 @@ pub enum Group {
 
 impl Group {
     /// All groups, in the order of the help.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 13] = [
         Self::Model,
         Self::Prompt,
         Self::Sampling,
+        Self::Repetition,
+        Self::Choice,
+        Self::Form,
         Self::Engine,
         Self::Output,
         Self::Compatibility,
@@ -89,6 +111,9 @@ impl Group {
             Self::Model => "Model",
             Self::Prompt => "Prompt and conversation",
             Self::Sampling => "Choosing tokens",
+            Self::Repetition => "Choosing tokens: against repetition",
+            Self::Choice => "Choosing tokens: Mirostat and adaptive-p",
+            Self::Form => "Form of the answer",
             Self::Engine => "Speed and memory",
             Self::Output => "Output",
             Self::Compatibility => "Accepted for compatibility",

@@ -7,6 +7,7 @@ mod measuring;
 mod nearest;
 mod not_yet;
 mod packing;
+mod sampling;
 mod table;
 mod values;
 
@@ -20,6 +21,7 @@ use flag::{Action, Flag, Invalid};
 use measuring::{BENCH, SYNTH};
 use not_yet::NOT_YET;
 use packing::PACKING;
+use sampling::SAMPLING;
 use table::FLAGS;
 use values::on_off_auto;
 
@@ -29,8 +31,11 @@ const COMMANDS: [&str; 14] = [
     "unpack", "verify", "help", "version",
 ];
 
+/// The flags of generating text.
+const GENERATE: &[Flag] = &flag::join::<{ FLAGS.len() + SAMPLING.len() }>(FLAGS, SAMPLING);
+
 /// Every table of flags: of generating text, and of the commands that have their own.
-const TABLES: [&[Flag]; 5] = [FLAGS, BENCH, SYNTH, DOCTOR, PACKING];
+const TABLES: [&[Flag]; 5] = [GENERATE, BENCH, SYNTH, DOCTOR, PACKING];
 
 /// Reads the environment through `variable`, then the arguments, which win. A command with flags of
 /// its own comes first.
@@ -50,7 +55,7 @@ pub fn parse(
         Some("inspect") => (Command::Inspect, PACKING),
         Some("unpack") => (Command::Unpack, PACKING),
         Some("verify") => (Command::Verify, PACKING),
-        _ => (Command::Generate, FLAGS),
+        _ => (Command::Generate, GENERATE),
     };
     arguments.next_if(|_| command != Command::Generate);
     settings.command = command.clone();
@@ -262,7 +267,7 @@ mod tests {
                 }
             }
             let unsupported = NOT_YET.iter().flat_map(|(names, _)| names.iter());
-            for name in unsupported.filter(|_| std::ptr::eq(flags, FLAGS)) {
+            for name in unsupported.filter(|_| std::ptr::eq(flags, GENERATE)) {
                 assert!(seen.insert(*name), "{name} twice");
             }
         }
@@ -301,10 +306,11 @@ mod tests {
         assert_eq!(settings.predict, Some(32));
         assert_eq!(settings.context, Some(512));
         assert_eq!(settings.threads, Some(2));
-        assert_eq!(settings.sampling.temperature, 0.0);
-        assert_eq!(settings.sampling.top_k, 1);
-        assert_eq!(settings.sampling.top_p, 0.5);
-        assert_eq!(settings.sampling.seed, Some(7));
+        let params = settings.sampling.over(&sample::Params::default());
+        assert_eq!(params.temperature, 0.0);
+        assert_eq!(params.top_k, 1);
+        assert_eq!(params.top_p, 0.5);
+        assert_eq!(params.seed, Some(7));
         assert_eq!(settings.color, Color::On);
         assert!(settings.notes.is_empty());
     }

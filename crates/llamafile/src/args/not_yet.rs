@@ -17,23 +17,6 @@ pub const NOT_YET: &[(&[&str], &str)] = &[
         "only known models can be fetched yet",
     ),
     (
-        &[
-            "--mirostat",
-            "--dry-multiplier",
-            "--xtc-probability",
-            "--typical",
-            "--typical-p",
-            "--top-nsigma",
-            "--top-n-sigma",
-            "--dynatemp-range",
-            "--samplers",
-            "-l",
-            "--logit-bias",
-            "--ignore-eos",
-        ],
-        "this way of choosing tokens is not there yet",
-    ),
-    (
         &["-r", "--reverse-prompt", "--in-prefix", "--in-suffix"],
         "the conversation's form comes from the chat template only, yet",
     ),

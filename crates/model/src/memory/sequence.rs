@@ -1,10 +1,16 @@
 //! One sequence's share of the memory.
 
+use super::prefixes::{NodeId, ROOT};
+
 /// One sequence's share of the memory.
 #[derive(Debug)]
 pub struct Sequence {
+    pub(super) tokens: Vec<u32>,
     pub(super) pages: Vec<u32>,
-    pub(super) len: usize,
+    /// Its last page that is filled, among what is kept for others.
+    pub(super) node: NodeId,
+    /// Positions of its text that others have had: these part there.
+    pub(super) known: usize,
     pub(super) slot: u32,
     pub(super) snapshots: Vec<Snapshot>,
     /// The text that the model's encoder has read for it.
@@ -21,14 +27,38 @@ pub struct Snapshot {
 }
 
 impl Sequence {
+    /// One that has seen nothing.
+    pub(super) fn new(slot: u32, encoded: Option<Box<Self>>) -> Self {
+        Self {
+            tokens: Vec::new(),
+            pages: Vec::new(),
+            node: ROOT,
+            known: 0,
+            slot,
+            snapshots: Vec::new(),
+            encoded,
+        }
+    }
+
+    /// The tokens seen.
+    pub fn tokens(&self) -> &[u32] {
+        &self.tokens
+    }
+
     /// Number of positions seen.
     pub fn len(&self) -> usize {
-        self.len
+        self.tokens.len()
     }
 
     /// Whether nothing was seen yet.
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.tokens.is_empty()
+    }
+
+    /// Positions of its text that were known when it began, to the end of a page: a good place for
+    /// a snapshot, as texts part there.
+    pub fn known(&self) -> usize {
+        self.known
     }
 
     /// Its pages, in the order of positions.
@@ -52,8 +82,8 @@ impl Sequence {
         let lens: Vec<usize> = self.snapshots.iter().map(|snapshot| snapshot.len).collect();
         let loss = |i: usize| {
             let before = if i == 0 { 0 } else { lens[i - 1] };
-            let after = lens.get(i + 1).copied().unwrap_or(self.len);
-            (after - before) as f64 / (self.len - lens[i]).max(1) as f64
+            let after = lens.get(i + 1).copied().unwrap_or(self.len());
+            (after - before) as f64 / (self.len() - lens[i]).max(1) as f64
         };
         let all = 0..lens.len();
         all.min_by(|&a, &b| loss(a).total_cmp(&loss(b))).unwrap_or(0)
@@ -66,10 +96,9 @@ mod tests {
 
     #[test]
     fn snapshots_thin_out_with_age() {
-        let mut sequence =
-            Sequence { pages: vec![], len: 0, slot: 0, snapshots: vec![], encoded: None };
+        let mut sequence = Sequence::new(0, None);
         for len in (64..=4096).step_by(64) {
-            sequence.len = len;
+            sequence.tokens.resize(len, 0);
             if sequence.snapshots.len() == 4 {
                 sequence.snapshots.remove(sequence.most_dispensable());
             }

@@ -1,0 +1,282 @@
+//! Many requests in one batch.
+//!
+//! Each step evaluates the next token of every answer and a share of the prompts together, as in
+//! Orca (Yu et al. 2022) and Sarathi-Serve (Agrawal et al. 2024, <https://arxiv.org/abs/2403.02310>):
+//! requests come and go between steps, and long prompts are cut so that answers go on.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use backend::PAGE;
+use model::{Capacity, Context, Outputs, Part};
+use sample::Sampler;
+
+use crate::job::{End, Job};
+use crate::{Client, Engine, Error, Event, Finish, Request};
+
+/// How long a step may take while answers wait for their next token.
+const STEP: Duration = Duration::from_millis(200);
+
+/// Fewest prompt tokens of a step: products of less are not much faster.
+const LEAST: usize = 32;
+
+/// Runs requests step by step.
+pub struct Scheduler {
+    engine: Arc<Engine>,
+    context: Context,
+    waiting: VecDeque<Job>,
+    running: Vec<Running>,
+    free: Vec<usize>,
+    /// Prompt tokens of a step while answers wait.
+    pace: usize,
+}
+
+/// A job that has a sequence.
+struct Running {
+    job: Job,
+    sequence: usize,
+}
+
+/// What there is to do.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Load {
+    /// Requests that run.
+    pub running: usize,
+    /// Requests that wait.
+    pub waiting: usize,
+    /// Positions in memory that running requests use.
+    pub positions: usize,
+}
+
+impl Scheduler {
+    /// Makes memory for requests to `engine`. The calling thread is to call [`Scheduler::step`]: it
+    /// is one of those that compute.
+    pub fn new(engine: Arc<Engine>) -> Result<Self, Error> {
+        let n_ctx = engine.n_ctx()?;
+        let options = &engine.options;
+        let n_sequences = options.parallel.max(1);
+        let n_positions = options.n_positions.unwrap_or(n_ctx).max(n_ctx);
+        let capacity = Capacity { n_ctx, n_positions, n_sequences };
+        let (model, backend) = (engine.model.clone(), Box::new(engine.backend()?));
+        let context = Context::with_capacity(model, backend, capacity, options.kv_types)?;
+        Ok(Self {
+            context,
+            waiting: VecDeque::new(),
+            running: Vec::new(),
+            free: (0..n_sequences).rev().collect(),
+            pace: options.n_batch.max(LEAST),
+            engine,
+        })
+    }
+
+    /// Takes a request; events go to `client`.
+    pub fn submit(&mut self, request: Request, mut client: Box<dyn Client>) {
+        match self.check(&request) {
+            Ok(sampler) => {
+                let job = Job::new(request, client, sampler, &self.engine.tokenizer);
+                self.waiting.push_back(job);
+            }
+            Err(error) => client.send(Event::Failed(error)),
+        }
+    }
+
+    /// Whether there can be an answer; how its tokens are chosen.
+    fn check(&self, request: &Request) -> Result<Sampler, Error> {
+        let (tokens, n_ctx) = (request.prompt.len(), self.context.n_ctx());
+        if tokens == 0 {
+            return Err(Error::EmptyPrompt);
+        }
+        if tokens > n_ctx {
+            return Err(Error::PromptTooLong { tokens, n_ctx });
+        }
+        let n_vocab = self.engine.info.n_vocab;
+        match request.prompt.iter().copied().find(|&id| id as usize >= n_vocab) {
+            Some(id) => Err(model::Error::Token { id, n_vocab }.into()),
+            None => self.engine.sampler(&request.sampling),
+        }
+    }
+
+    /// The backend's description of itself.
+    pub fn describe_backend(&self) -> String {
+        self.context.describe_backend()
+    }
+
+    /// What there is to do.
+    pub fn load(&self) -> Load {
+        let positions = self.running.iter().map(|run| self.context.len_of(run.sequence)).sum();
+        Load { running: self.running.len(), waiting: self.waiting.len(), positions }
+    }
+
+    /// Evaluates one batch; returns whether there was anything to do.
+    pub fn step(&mut self) -> bool {
+        self.waiting.retain(|job| !job.is_abandoned());
+        self.stop_where(|run| run.job.is_abandoned());
+        self.admit();
+        if self.running.is_empty() {
+            return false;
+        }
+        let start = Instant::now();
+        let plan = self.plan();
+        match self.evaluate(&plan) {
+            Ok(()) => self.set_pace(&plan, start.elapsed()),
+            Err(Error::Model(model::Error::MemoryFull { .. })) if self.running.len() > 1 => {
+                self.preempt();
+            }
+            Err(error) => {
+                // The batch is one: whose fault it is can't be told.
+                let error = Arc::new(error);
+                for run in std::mem::take(&mut self.running) {
+                    self.release(run.sequence);
+                    run.job.fail(Error::Batch(error.clone()));
+                }
+            }
+        }
+        true
+    }
+
+    /// Has waiting jobs run, as far as there is room.
+    fn admit(&mut self) {
+        while !self.free.is_empty()
+            && let Some(index) = self.next_waiting()
+            && let Some(mut job) = self.waiting.remove(index)
+            && let Some(sequence) = self.free.pop()
+        {
+            // The last token is evaluated in any case, for its logits.
+            let known = if job.request.use_cache { job.tokens.len() - 1 } else { 0 };
+            job.begin(self.context.begin(sequence, &job.tokens[..known]));
+            self.running.push(Running { job, sequence });
+        }
+    }
+
+    /// The job to run next: the first of the client that has the fewest running. It waits for
+    /// memory, and for those whose prompt begins the same.
+    fn next_waiting(&self) -> Option<usize> {
+        let running_of = |client| {
+            let same = |run: &&Running| run.job.request.client == client;
+            self.running.iter().filter(same).count()
+        };
+        let ready = self.waiting.iter().enumerate().filter(|(_, job)| !self.is_prepared_for(job));
+        let (index, job) = ready.min_by_key(|(_, job)| running_of(job.request.client))?;
+        let needed = |run: &Running| {
+            (run.job.tokens.len() + PAGE).saturating_sub(self.context.len_of(run.sequence))
+        };
+        let promised: usize = self.running.iter().map(needed).sum();
+        let fits = job.tokens.len() + PAGE + promised <= self.context.room();
+        (fits || self.running.is_empty()).then_some(index)
+    }
+
+    /// Whether a running prompt will soon leave more in memory to begin with than there is.
+    fn is_prepared_for(&self, job: &Job) -> bool {
+        let usable = &job.tokens[..job.tokens.len() - 1];
+        let in_common = |run: &Running| {
+            let pairs = run.job.tokens.iter().zip(usable);
+            pairs.take_while(|(a, b)| a == b).count() / PAGE * PAGE
+        };
+        let coming = |run: &&Running| {
+            run.job.in_prompt() && self.context.len_of(run.sequence) < in_common(run)
+        };
+        let most = self.running.iter().filter(coming).map(in_common).max().unwrap_or(0);
+        job.request.use_cache && most > 0 && most > self.context.known(usable)
+    }
+
+    /// How many tokens of each running job to evaluate: those that answer have one to do, the others
+    /// share the rest of the batch.
+    fn plan(&self) -> Vec<usize> {
+        let missing = |run: &Running| run.job.tokens.len() - self.context.len_of(run.sequence);
+        let mut plan: Vec<usize> = self.running.iter().map(missing).collect();
+        let n_batch = self.engine.options.n_batch.max(1);
+        let n_answers = plan.iter().filter(|&&n| n == 1).count();
+        let mut budget = if n_answers > 0 { self.pace } else { n_batch };
+        let mut prompts: Vec<usize> = (0..plan.len()).filter(|&i| plan[i] > 1).collect();
+        prompts.sort_by_key(|&i| plan[i]);
+        for (done, &i) in prompts.iter().enumerate() {
+            let share = budget.div_ceil(prompts.len() - done);
+            plan[i] = self.context.batch_len_of(self.running[i].sequence, plan[i].min(share));
+            budget -= plan[i].min(budget);
+        }
+        plan
+    }
+
+    /// Evaluates the next tokens of each running job, and chooses those that follow.
+    fn evaluate(&mut self, plan: &[usize]) -> Result<(), Error> {
+        let mut parts = Vec::with_capacity(plan.len());
+        let mut ends = Vec::with_capacity(plan.len());
+        for (run, &n) in self.running.iter().zip(plan) {
+            let begin = self.context.len_of(run.sequence);
+            let (tokens, end) = (&run.job.tokens[begin..begin + n], begin + n);
+            let is_last = end == run.job.tokens.len();
+            let outputs = if is_last { Outputs::Last } else { Outputs::None };
+            ends.push((end, is_last));
+            if n > 0 {
+                parts.push(Part { sequence: run.sequence, tokens, outputs });
+            }
+        }
+        let width = self.engine.model.shape().output_width();
+        let mut logits = self.context.decode_batch(&parts)?.chunks_exact_mut(width);
+        let mut results = Vec::with_capacity(plan.len());
+        for (run, (end, is_last)) in self.running.iter_mut().zip(ends) {
+            run.job.progress(end);
+            if is_last && let Some(logits) = logits.next() {
+                results.push((run.sequence, run.job.next(logits, &self.engine.tokenizer)));
+            }
+        }
+        for (sequence, result) in results {
+            self.go_on(sequence, result);
+        }
+        Ok(())
+    }
+
+    /// What follows from a job's new token.
+    fn go_on(&mut self, sequence: usize, result: Result<Option<End>, Error>) {
+        let mut running = self.running.iter();
+        let Some(index) = running.position(|run| run.sequence == sequence) else { return };
+        let job = &mut self.running[index].job;
+        let result = match (result, job.request.shift) {
+            (Ok(None), _) if job.tokens.len() <= self.context.n_ctx() => return,
+            (Ok(None), Some(keep)) => {
+                job.shift(keep);
+                self.context.begin(sequence, &job.tokens[..job.tokens.len() - 1]);
+                return;
+            }
+            (Ok(end), _) => Ok(end.unwrap_or(End::of(Finish::ContextFull))),
+            (Err(error), _) => Err(error),
+        };
+        let job = self.running.remove(index).job;
+        self.release(sequence);
+        match result {
+            Ok(end) => job.finish(end),
+            Err(error) => job.fail(error),
+        }
+    }
+
+    /// Ends what nobody waits for.
+    fn stop_where(&mut self, is_over: impl Fn(&Running) -> bool) {
+        let over: Vec<Running> = self.running.extract_if(.., |run| is_over(run)).collect();
+        over.iter().for_each(|run| self.release(run.sequence));
+    }
+
+    /// Has the job that began last wait again, to continue when there is room.
+    fn preempt(&mut self) {
+        if let Some(Running { job, sequence }) = self.running.pop() {
+            self.release(sequence);
+            self.waiting.push_front(job);
+        }
+    }
+
+    /// Gives a sequence back; what it has seen stays known.
+    fn release(&mut self, sequence: usize) {
+        self.context.begin(sequence, &[]);
+        self.free.push(sequence);
+    }
+
+    /// Learns how many prompt tokens fit a step.
+    fn set_pace(&mut self, plan: &[usize], time: Duration) {
+        let n_prompt: usize = plan.iter().filter(|&&n| n > 1).sum();
+        if n_prompt >= self.pace && time > STEP {
+            self.pace = (self.pace * 3 / 4).max(LEAST);
+        } else if n_prompt >= self.pace && time < STEP / 2 {
+            self.pace = (self.pace * 5 / 4 + 1).min(self.engine.options.n_batch.max(LEAST));
+        }
+    }
+}
