@@ -111,12 +111,19 @@ impl Job {
         let stop = stop.map(str::to_owned);
         if !text.is_empty() {
             let tokens = std::mem::take(&mut self.unsent);
-            self.client.send(Event::Text { text, tokens });
+            let stats = self.stats();
+            self.client.send(Event::Text { text, tokens, stats });
         }
         if stop.is_some() {
             return Ok(Some(End { finish: Finish::StopText, stop }));
         }
         Ok(self.is_at_limit().then(|| End::of(Finish::Limit)))
+    }
+
+    /// Work so far.
+    fn stats(&self) -> Stats {
+        let generation_time = self.answering.map_or_else(Default::default, |since| since.elapsed());
+        Stats { generated_tokens: self.n_generated, generation_time, ..self.stats }
     }
 
     fn is_at_limit(&self) -> bool {
@@ -135,21 +142,19 @@ impl Job {
 
     /// Sends what was held back and how it has ended.
     pub fn finish(mut self, end: End) {
+        let stats = self.stats();
         let mut text = String::new();
         if end.stop.is_none() {
             text += &self.stops.push(&self.decoder.finish()).0;
             text += &self.stops.finish();
         }
         if !text.is_empty() || !self.unsent.is_empty() {
-            self.client.send(Event::Text { text, tokens: self.unsent });
+            self.client.send(Event::Text { text, tokens: self.unsent, stats });
         }
-        self.stats.generated_tokens = self.n_generated;
-        self.stats.generation_time =
-            self.answering.map_or_else(Default::default, |since| since.elapsed());
         self.client.send(Event::Done(Outcome {
             finish: end.finish,
             stop: end.stop,
-            stats: self.stats,
+            stats,
             seed: self.sampler.seed(),
             shifted: self.shifted,
         }));

@@ -17,7 +17,7 @@ mod stop;
 mod vocabulary;
 mod worker;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -98,6 +98,8 @@ impl Options {
 pub struct ModelInfo {
     /// `general.name`, or the file's name.
     pub name: String,
+    /// The file.
+    pub path: PathBuf,
     /// `general.architecture`.
     pub architecture: String,
     /// Number of parameters: elements of all tensors.
@@ -178,6 +180,19 @@ impl Engine {
         Ok(chat::Template::new(source, bos, eos)?)
     }
 
+    /// Tokens of a rendered conversation, with the one that begins a text where the model wants it
+    /// and the template has not written it already.
+    pub fn chat_tokens(&self, text: &str) -> Vec<u32> {
+        let tokenizer = &self.tokenizer;
+        let mut tokens = tokenizer.encode(text, false, true);
+        if let Some(bos) = tokenizer.bos().filter(|_| tokenizer.add_bos())
+            && tokens.first() != Some(&bos)
+        {
+            tokens.insert(0, bos);
+        }
+        tokens
+    }
+
     /// Facts about the model.
     pub fn info(&self) -> &ModelInfo {
         &self.info
@@ -240,6 +255,7 @@ fn model_info(path: &Path, gguf: &Gguf, model: &dyn Model) -> Result<ModelInfo, 
     let elements = |shape: &[usize]| shape.iter().map(|&n| n as u64).product::<u64>();
     Ok(ModelInfo {
         name: gguf.metadata().opt_str("general.name")?.map_or_else(file_name, str::to_owned),
+        path: path.to_owned(),
         architecture: gguf.metadata().str("general.architecture")?.to_owned(),
         n_params: gguf.tensors().iter().map(|tensor| elements(&tensor.shape)).sum(),
         bytes: gguf.size(),

@@ -43,6 +43,8 @@ pub enum Event {
         text: String,
         /// The tokens chosen since the last time; the end of the text may be held back.
         tokens: Vec<Choice>,
+        /// Work so far.
+        stats: Stats,
     },
     /// The answer is complete.
     Done(Outcome),

@@ -14,6 +14,7 @@ pub struct Worker {
     thread: Option<JoinHandle<()>>,
     waiting: Arc<Waiting>,
     most_waiting: usize,
+    n_ctx: usize,
     description: String,
 }
 
@@ -36,6 +37,7 @@ impl Worker {
     pub fn start(engine: Arc<Engine>, most_waiting: usize) -> Result<Self, Error> {
         let (orders, inbox) = mpsc::channel();
         let (ready, is_ready) = mpsc::channel();
+        let n_ctx = engine.n_ctx()?;
         let waiting = Arc::new(Waiting::default());
         let (of_worker, shared) = (engine.clone(), waiting.clone());
         let run = move || match Scheduler::new(of_worker) {
@@ -51,12 +53,22 @@ impl Worker {
         let thread = thread.map_err(Error::Thread)?;
         let description = is_ready.recv().map_err(|_| Error::Stopped)??;
         let (orders, thread) = (Some(orders), Some(thread));
-        Ok(Self { engine, orders, thread, waiting, most_waiting, description })
+        Ok(Self { engine, orders, thread, waiting, most_waiting, n_ctx, description })
     }
 
     /// The engine.
     pub fn engine(&self) -> &Arc<Engine> {
         &self.engine
+    }
+
+    /// Positions that a text may have.
+    pub fn n_ctx(&self) -> usize {
+        self.n_ctx
+    }
+
+    /// Texts that it works on at once.
+    pub fn parallel(&self) -> usize {
+        self.engine.options.parallel
     }
 
     /// The backend's description of itself.

@@ -33,7 +33,7 @@ impl Client for Recorder {
         assert!(record.end.is_none(), "nothing comes after the end");
         match event {
             Event::Prompt(progress) => record.progress.push(progress),
-            Event::Text { text, tokens } => {
+            Event::Text { text, tokens, .. } => {
                 record.text += &text;
                 record.tokens.extend(tokens.iter().map(|choice| choice.id));
             }

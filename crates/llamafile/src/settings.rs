@@ -16,6 +16,8 @@ pub enum Command {
     /// Answer a prompt or hold a conversation.
     #[default]
     Generate,
+    /// Serve a model over HTTP.
+    Serve,
     /// Fetch the named model.
     Pull(String),
     /// Measure models.
@@ -121,6 +123,8 @@ pub struct Settings {
     pub simple_io: bool,
     /// Remarks on flags that have no effect here.
     pub notes: Vec<String>,
+    /// What `llamafile serve` does.
+    pub serving: Serving,
     /// What `llamafile bench` does.
     pub bench: Bench,
     /// What `llamafile synth` does.
@@ -129,6 +133,36 @@ pub struct Settings {
     pub json: bool,
     /// What `llamafile pack` and the other commands on packed files do.
     pub packing: Packing,
+}
+
+/// What `llamafile serve` does.
+#[derive(Debug)]
+pub struct Serving {
+    /// Whether to serve.
+    pub on: bool,
+    /// How.
+    pub config: server::Config,
+    /// Requests at once; `None` is the default.
+    pub parallel: Option<usize>,
+    /// Certificates for HTTPS.
+    pub certificate: Option<PathBuf>,
+    /// Their key.
+    pub private_key: Option<PathBuf>,
+    /// Whether the web page is opened.
+    pub browser: bool,
+}
+
+impl Default for Serving {
+    fn default() -> Self {
+        Self {
+            on: false,
+            config: server::Config::default(),
+            parallel: None,
+            certificate: None,
+            private_key: None,
+            browser: true,
+        }
+    }
 }
 
 /// What `llamafile pack` and the other commands on packed files do.

@@ -98,6 +98,15 @@ impl Mirostat {
             _ => None,
         }
     }
+
+    /// The number that [`Mirostat::from_number`] takes.
+    pub fn number(self) -> u8 {
+        match self {
+            Self::Off => 0,
+            Self::V1 => 1,
+            Self::V2 => 2,
+        }
+    }
 }
 
 impl Default for Params {

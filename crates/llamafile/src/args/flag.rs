@@ -73,6 +73,8 @@ pub enum Group {
     Form,
     /// Speed and memory.
     Engine,
+    /// Serving over HTTP.
+    Server,
     /// Output.
     Output,
     /// Accepted for command lines written for other versions.
@@ -89,7 +91,7 @@ pub enum Group {
 
 impl Group {
     /// All groups, in the order of the help.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Model,
         Self::Prompt,
         Self::Sampling,
@@ -97,6 +99,7 @@ impl Group {
         Self::Choice,
         Self::Form,
         Self::Engine,
+        Self::Server,
         Self::Output,
         Self::Compatibility,
         Self::Bench,
@@ -115,6 +118,7 @@ impl Group {
             Self::Choice => "Choosing tokens: Mirostat and adaptive-p",
             Self::Form => "Form of the answer",
             Self::Engine => "Speed and memory",
+            Self::Server => "Server",
             Self::Output => "Output",
             Self::Compatibility => "Accepted for compatibility",
             Self::Bench => "Flags of llamafile bench",

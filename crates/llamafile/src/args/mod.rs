@@ -8,6 +8,7 @@ mod nearest;
 mod not_yet;
 mod packing;
 mod sampling;
+mod serving;
 mod table;
 mod values;
 
@@ -22,17 +23,21 @@ use measuring::{BENCH, SYNTH};
 use not_yet::NOT_YET;
 use packing::PACKING;
 use sampling::SAMPLING;
+use serving::SERVING;
 use table::FLAGS;
 use values::on_off_auto;
 
 const SEE_HELP: &str = "'llamafile --help' lists every flag, with examples";
-const COMMANDS: [&str; 14] = [
-    "chat", "run", "pull", "bench", "synth", "doctor", "pack", "retarget", "upgrade", "inspect",
-    "unpack", "verify", "help", "version",
+const COMMANDS: [&str; 15] = [
+    "chat", "run", "serve", "pull", "bench", "synth", "doctor", "pack", "retarget", "upgrade",
+    "inspect", "unpack", "verify", "help", "version",
 ];
 
-/// The flags of generating text.
-const GENERATE: &[Flag] = &flag::join::<{ FLAGS.len() + SAMPLING.len() }>(FLAGS, SAMPLING);
+/// The flags of generating text, here and for others.
+const GENERATE: &[Flag] = {
+    const OF_TEXT: [Flag; FLAGS.len() + SAMPLING.len()] = flag::join(FLAGS, SAMPLING);
+    &flag::join::<{ OF_TEXT.len() + SERVING.len() }>(&OF_TEXT, SERVING)
+};
 
 /// Every table of flags: of generating text, and of the commands that have their own.
 const TABLES: [&[Flag]; 5] = [GENERATE, BENCH, SYNTH, DOCTOR, PACKING];
@@ -181,6 +186,11 @@ fn apply_words(settings: &mut Settings, words: &[String]) -> Result<(), CliError
             settings.mode = Mode::Chat;
             settings.model = Some(model.into());
         }
+        ["serve"] => settings.serving.on = true,
+        ["serve", model] => {
+            settings.serving.on = true;
+            settings.model = Some(model.into());
+        }
         ["run"] => {}
         ["run", model] => settings.model = Some(model.into()),
         ["run", model, ref prompt @ ..] => {
@@ -196,6 +206,9 @@ fn apply_words(settings: &mut Settings, words: &[String]) -> Result<(), CliError
                 .hint(format!("llamafile {command} [FLAGS]")));
         }
         [word, ..] => return Err(unexpected_word(word)),
+    }
+    if settings.serving.on && settings.command == Command::Generate {
+        settings.command = Command::Serve;
     }
     Ok(())
 }
@@ -370,7 +383,7 @@ mod tests {
         assert!(refused(&["-t4"]).contains("-t 4"));
         assert!(refused(&["-t", "0"]).contains("at least 1"));
         assert!(refused(&["--temp", "x"]).contains("expected a number, not \"x\""));
-        assert!(refused(&["--server"]).contains("no server yet"));
+        assert!(refused(&["--lora", "x"]).contains("cannot be applied yet"));
         assert!(refused(&["--gpu", "nvidia"]).contains("no GPU backend"));
         assert!(refused(&["-ctk", "q3_k"]).contains("q8_0"));
         assert!(refused(&["-C", "0"]).contains("not 0, such as 0xff, not \"0\""));

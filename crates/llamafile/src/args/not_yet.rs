@@ -2,7 +2,6 @@
 
 /// Flags of llama.cpp and llamafile that ask for something this version cannot do.
 pub const NOT_YET: &[(&[&str], &str)] = &[
-    (&["--server", "--v2", "--host", "--port", "--listen"], "there is no server yet"),
     (&["--image", "--audio", "--video", "-mm", "--mmproj"], "models read only text yet"),
     (
         &["--grammar", "--grammar-file", "-j", "--json-schema", "-jf", "--json-schema-file"],
