@@ -1,6 +1,6 @@
 //! Texts to vectors, and pairs of texts to scores.
 
-use gguf::Location;
+use gguf::{Gguf, Location};
 use model::{Capacity, Context, OutputKind, Pooling};
 use tokenizer::Tokenizer;
 
@@ -16,6 +16,7 @@ pub struct Embedder {
     /// How a question and a text become one text, with `{query}` and `{document}` in their places.
     pair_template: Option<String>,
     pooling: Pooling,
+    labels: Vec<String>,
     n_ctx: usize,
     n_batch: usize,
 }
@@ -50,6 +51,7 @@ impl Embedder {
             tokenizer,
             pair_template: template.map(str::to_owned),
             pooling: pooling.unwrap_or(usual),
+            labels: labels(&gguf)?,
             n_ctx,
             n_batch,
         })
@@ -63,6 +65,19 @@ impl Embedder {
     /// What a text's embeddings become.
     pub fn pooling(&self) -> Pooling {
         self.pooling
+    }
+
+    /// What each score of a model that ranks is about, where the file says so.
+    pub fn labels(&self) -> &[String] {
+        &self.labels
+    }
+
+    /// Has tokens see only earlier ones, or the whole text, whatever the model says.
+    ///
+    /// # Errors
+    /// Models whose attention is of another kind.
+    pub fn set_causal(&mut self, causal: bool) -> Result<(), Error> {
+        Ok(self.context.set_causal(causal)?)
     }
 
     /// Longest text, in tokens.
@@ -130,6 +145,13 @@ impl Embedder {
         });
         fits.count().max(1)
     }
+}
+
+fn labels(gguf: &Gguf) -> Result<Vec<String>, Error> {
+    let metadata = gguf.metadata();
+    let key = format!("{}.classifier.output_labels", metadata.str("general.architecture")?);
+    let labels = metadata.strings(&key)?;
+    Ok(labels.map(|labels| labels.map(str::to_owned).collect()).unwrap_or_default())
 }
 
 /// The template with texts in their places, which may themselves look like places.

@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 use chat::{Message, Template};
 use engine::{Engine, Finish};
 
+use crate::diffusion;
 use crate::error::CliError;
 use crate::generator::{self, Generator};
 use crate::settings::{Mode, Settings};
@@ -13,15 +14,14 @@ use crate::settings::{Mode, Settings};
 /// Writes the answer to `prompt`, or its continuation in [`Mode::Completion`] and by models that
 /// do not converse.
 pub fn answer(engine: &Engine, settings: &Settings, prompt: &str) -> Result<(), CliError> {
-    let mut generator = Generator::new(engine, settings)?;
     let template = asked_template(engine, settings)?;
     let tokens = match &template {
-        None => generator.text_tokens(prompt),
+        None => generator::text_tokens(engine, prompt),
         Some(template) => {
             let system = settings.system_text().map(|text| Message::new("system", text));
             let user = Message::new("user", prompt);
             let messages: Vec<Message> = system.into_iter().chain([user]).collect();
-            generator.chat_tokens(template, &messages)?
+            generator::chat_tokens(engine, template, &messages, settings.verbose)?
         }
     };
     let mut out = Output::new();
@@ -31,6 +31,11 @@ pub fn answer(engine: &Engine, settings: &Settings, prompt: &str) -> Result<(), 
             let _ = out.write("\n\n");
         }
     }
+    if engine.is_diffusion() {
+        diffusion::answer(engine, settings, &tokens, &mut out)?;
+        return out.end();
+    }
+    let mut generator = Generator::new(engine, settings)?;
     let finish = generator.run(&tokens, &|| false, &mut |text| out.write(text))?;
     out.end()?;
     if finish == Finish::ContextFull {

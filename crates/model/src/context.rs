@@ -7,7 +7,7 @@ use backend::{Backend, KvTypes, PAGE, Span, Tensor};
 use crate::error::Error;
 use crate::forward::Forward;
 use crate::memory::{Capacity, Memory, Sequence};
-use crate::{Embedding, Model, OutputKind, Pooling, TargetLayer};
+use crate::{Embedding, Model, OutputKind, Pooling, Shape, TargetLayer};
 
 /// Which rows of a batch to compute outputs for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +48,8 @@ pub struct Context {
     backend: Box<dyn Backend>,
     memory: Memory,
     sequences: Vec<Sequence>,
+    /// Whether positions see only earlier ones, where that is not the model's to say.
+    causal: Option<bool>,
     output: Vec<f32>,
 }
 
@@ -87,7 +89,22 @@ impl Context {
         }
         let mut memory = Memory::new(&*model, &mut *backend, capacity, types.into())?;
         let sequences = (0..capacity.n_sequences).filter_map(|_| memory.begin()).collect();
-        Ok(Self { model, backend, memory, sequences, output: Vec::new() })
+        Ok(Self { model, backend, memory, sequences, causal: None, output: Vec::new() })
+    }
+
+    /// Has positions see only earlier ones, or the whole text, whatever the model says; windows that
+    /// slide stay.
+    ///
+    /// # Errors
+    /// Models whose attention is of another kind.
+    pub fn set_causal(&mut self, causal: bool) -> Result<(), Error> {
+        let Shape { caches, states, .. } = self.model.shape();
+        let is_plain = caches.iter().all(Vec::is_empty) && states.iter().all(Vec::is_empty);
+        if causal != self.model.is_causal() && !(is_plain && self.model.encoder().is_none()) {
+            return Err(Error::FixedAttention);
+        }
+        self.causal = Some(causal);
+        Ok(())
     }
 
     /// Positions in memory.
@@ -334,7 +351,7 @@ impl Context {
             let before = &parts[..i];
             assert!(before.iter().all(|p| p.sequence != part.sequence), "parts of one sequence");
             let sequence = &mut self.sequences[part.sequence];
-            if !sequence.is_empty() && !self.model.is_causal() {
+            if !sequence.is_empty() && !self.causal.unwrap_or(self.model.is_causal()) {
                 return Err(Error::NotCausal { len: sequence.len() });
             }
             if sequence.encoded().is_some_and(Sequence::is_empty) {
@@ -372,7 +389,8 @@ impl Context {
         let features = width.map(|width| self.backend.upload(features, width));
         let mut cx = Forward::new(&mut *self.backend, &self.memory, &tokens, &spans, &wanted)
             .with_features(features)
-            .with_encoded(&encoded);
+            .with_encoded(&encoded)
+            .with_causal(self.causal);
         let result = self.model.forward(&mut cx);
         let result = then(&*self.model, &mut cx, result);
         if let Ok(result) = result {

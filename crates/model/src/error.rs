@@ -83,6 +83,9 @@ pub enum Error {
         /// Values that the model takes for each; 0 for models without features.
         width: usize,
     },
+    /// Another attention than the model's, where it can't be had.
+    #[error("the model's attention can't be made another")]
+    FixedAttention,
     /// A draft model that reads its target's memory, without one.
     #[error("the draft model has no memory of its own and can't run without its target")]
     NeedsTarget,

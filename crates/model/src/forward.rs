@@ -4,7 +4,7 @@ use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use backend::{
-    AttentionParams, Backend, BlockPool, CacheAttention, Linear, LinearAttention, Selection,
+    AttentionParams, Backend, BlockPool, CacheAttention, Linear, LinearAttention, Mask, Selection,
     SelectiveScan, ShortConv, Source, Span, Tensor, Visible, Weight,
 };
 
@@ -22,6 +22,7 @@ pub struct Forward<'a> {
     encoded: &'a [Span<'a>],
     ropes: Vec<(Arc<Rope>, RopeTable)>,
     features: Option<Tensor>,
+    causal: Option<bool>,
     /// A tensor that one layer leaves for later ones.
     pub shared: Option<Tensor>,
     /// What a draft model makes of each row for the token after it.
@@ -48,6 +49,7 @@ impl<'a> Forward<'a> {
             encoded: &[],
             ropes: Vec::new(),
             features: None,
+            causal: None,
             shared: None,
             next_features: None,
         }
@@ -62,6 +64,21 @@ impl<'a> Forward<'a> {
     /// The same with features of each row.
     pub fn with_features(self, features: Option<Tensor>) -> Self {
         Self { features, ..self }
+    }
+
+    /// The same with positions that see only earlier ones, or all, whatever layers say.
+    pub fn with_causal(self, causal: Option<bool>) -> Self {
+        Self { causal, ..self }
+    }
+
+    /// What a layer sees, of which that may be changed.
+    fn seen(&self, params: &AttentionParams) -> AttentionParams {
+        let mask = match (self.causal, params.mask) {
+            (Some(false), Mask::Causal) => Mask::Full,
+            (Some(true), Mask::Full) => Mask::Causal,
+            (_, mask) => mask,
+        };
+        AttentionParams { mask, ..params.clone() }
     }
 
     /// Whether rows have features.
@@ -154,13 +171,14 @@ impl<'a> Forward<'a> {
     ) -> Tensor {
         let kv = self.memory.layer(il);
         self.backend.kv_write(kv, k, v, self.spans);
-        self.backend.attention(q, kv, self.spans, params)
+        self.backend.attention(q, kv, self.spans, &self.seen(params))
     }
 
     /// Attends to what layer `il` has stored; `q` has all rows of the batch or only those whose
     /// output is wanted.
     pub fn attend_shared(&mut self, il: usize, q: Tensor, params: &AttentionParams) -> Tensor {
         let kv = self.memory.layer(il);
+        let params = &self.seen(params);
         if q.rows() == self.tokens.len() {
             return self.backend.attention(q, kv, self.spans, params);
         }
