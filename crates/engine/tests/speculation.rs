@@ -42,7 +42,7 @@ fn answer(
     let params = Params { temperature, seed: Some(3), ..Params::default() };
     let mut sampler = target.sampler(&params).expect("a sampler");
     let (finish, share) = match drafter {
-        None => (session.generate(&mut sampler, Some(limit), on_text), 0.0),
+        None => (session.generate(&mut sampler, None, Some(limit), on_text), 0.0),
         Some(drafter) => {
             let mut speculation = Speculation::new(drafter, 5, 0);
             let finish =

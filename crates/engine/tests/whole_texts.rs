@@ -95,7 +95,7 @@ fn an_encoder_reads_before_the_answer_begins() {
         assert_eq!(start.len(), 1);
         let mut sampler = engine.sampler(&greedy).expect("a sampler");
         let on_text = &mut |_: &str| ControlFlow::Continue(());
-        let finish = session.generate(&mut sampler, Some(8), on_text).expect("an answer");
+        let finish = session.generate(&mut sampler, None, Some(8), on_text).expect("an answer");
         assert!(matches!(finish, Finish::Limit | Finish::EndOfGeneration));
         session.tokens().to_vec()
     };

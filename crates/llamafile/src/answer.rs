@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind, StdoutLock, Write};
 use std::ops::ControlFlow;
 
-use chat::{Message, Template};
+use chat::{Chat, Message};
 use engine::{Engine, Finish};
 
 use crate::diffusion;
@@ -14,28 +14,29 @@ use crate::settings::{Mode, Settings};
 /// Writes the answer to `prompt`, or its continuation in [`Mode::Completion`] and by models that
 /// do not converse.
 pub fn answer(engine: &Engine, settings: &Settings, prompt: &str) -> Result<(), CliError> {
-    let template = asked_template(engine, settings)?;
-    let tokens = match &template {
-        None => generator::text_tokens(engine, prompt),
-        Some(template) => {
+    let mut generator = Generator::new(engine, settings)?;
+    let chat = asked_chat(engine, settings)?;
+    let tokens = match &chat {
+        None => generator.text_tokens(prompt),
+        Some(chat) => {
             let system = settings.system_text().map(|text| Message::new("system", text));
             let user = Message::new("user", prompt);
             let messages: Vec<Message> = system.into_iter().chain([user]).collect();
-            generator::chat_tokens(engine, template, &messages, settings.verbose)?
+            generator.prompt(chat, &messages)?.0
         }
     };
     let mut out = Output::new();
-    if settings.display_prompt.unwrap_or(template.is_none()) {
+    if settings.display_prompt.unwrap_or(chat.is_none()) {
         let _ = out.write(prompt);
-        if template.is_some() {
+        if chat.is_some() {
             let _ = out.write("\n\n");
         }
     }
     if engine.is_diffusion() {
+        drop(generator);
         diffusion::answer(engine, settings, &tokens, &mut out)?;
         return out.end();
     }
-    let mut generator = Generator::new(engine, settings)?;
     let finish = generator.run(&tokens, &|| false, &mut |text| out.write(text))?;
     out.end()?;
     if finish == Finish::ContextFull {
@@ -48,12 +49,12 @@ pub fn answer(engine: &Engine, settings: &Settings, prompt: &str) -> Result<(), 
     Ok(())
 }
 
-/// The chat template, where the prompt is to be put into one.
-fn asked_template(engine: &Engine, settings: &Settings) -> Result<Option<Template>, CliError> {
+/// How to chat, where the prompt is to be a message.
+fn asked_chat(engine: &Engine, settings: &Settings) -> Result<Option<Chat>, CliError> {
     if settings.mode == Mode::Completion {
         return Ok(None);
     }
-    let (template, real) = generator::template(engine, settings)?;
+    let (chat, real) = generator::chat(engine, settings)?;
     if !real && settings.mode == Mode::Auto {
         eprintln!(
             "note: the model has no chat template, so it continues the prompt as plain text; \
@@ -61,7 +62,7 @@ fn asked_template(engine: &Engine, settings: &Settings) -> Result<Option<Templat
         );
         return Ok(None);
     }
-    Ok(Some(template))
+    Ok(Some(chat))
 }
 
 /// Standard output that remembers its first failure and where the line stands.

@@ -3,12 +3,13 @@
 use std::ops::ControlFlow;
 
 use backend::KvTypes;
-use chat::{Message, Template};
+use chat::{Chat, Message, Prompt, Request, Template};
 use engine::{
     DraftModel, Drafter, Engine, Error, Finish, Isa, NGrams, Options, PlacementError, Session,
     Speculation,
 };
 use gguf::Location;
+use grammar::Constraint;
 use sample::Sampler;
 
 use crate::error::CliError;
@@ -76,25 +77,10 @@ pub fn template(engine: &Engine, settings: &Settings) -> Result<(Template, bool)
     Ok((template, true))
 }
 
-/// The tokens of plain text.
-pub fn text_tokens(engine: &Engine, text: &str) -> Vec<u32> {
-    engine.tokenizer().encode(text, true, true)
-}
-
-/// The tokens of a conversation in which it is the model's turn.
-pub fn chat_tokens(
-    engine: &Engine,
-    template: &Template,
-    messages: &[Message],
-    verbose: bool,
-) -> Result<Vec<u32>, CliError> {
-    let text = template
-        .render(messages, true)
-        .map_err(|error| CliError::new(error).hint(OTHER_TEMPLATE))?;
-    if verbose {
-        eprintln!("prompt: {text:?}");
-    }
-    Ok(engine.chat_tokens(&text))
+/// How to chat with the model, and whether it was trained for that.
+pub fn chat(engine: &Engine, settings: &Settings) -> Result<(Chat, bool), CliError> {
+    let (template, real) = template(engine, settings)?;
+    Ok((Chat::from_template(template), real))
 }
 
 /// What guesses tokens, where the settings ask for it.
@@ -120,6 +106,7 @@ pub struct Generator<'e> {
     session: Session<'e>,
     sampler: Sampler,
     speculation: Option<Speculation>,
+    constraint: Option<Constraint>,
     limit: Option<usize>,
     verbose: bool,
 }
@@ -135,8 +122,10 @@ impl<'e> Generator<'e> {
             eprintln!("context: {} tokens, seed: {}", session.n_ctx(), sampler.seed());
         }
         let speculation = speculation(engine, settings)?;
+        let constraint = settings.grammar.as_ref().map(|grammar| engine.constraint(grammar));
+        let constraint = constraint.transpose().map_err(|error| explain(&error))?;
         let (limit, verbose) = (settings.predict, settings.verbose);
-        Ok(Self { engine, session, sampler, speculation, limit, verbose })
+        Ok(Self { engine, session, sampler, speculation, constraint, limit, verbose })
     }
 
     /// The model.
@@ -154,13 +143,24 @@ impl<'e> Generator<'e> {
         self.session.clear();
     }
 
-    /// The tokens of a conversation in which it is the model's turn.
-    pub fn chat_tokens(
+    /// The tokens of plain text.
+    pub fn text_tokens(&self, text: &str) -> Vec<u32> {
+        self.engine.tokenizer().encode(text, true, true)
+    }
+
+    /// The prompt of a conversation in which it is the model's turn, and its tokens.
+    pub fn prompt(
         &self,
-        template: &Template,
+        chat: &Chat,
         messages: &[Message],
-    ) -> Result<Vec<u32>, CliError> {
-        chat_tokens(self.engine, template, messages, self.verbose)
+    ) -> Result<(Vec<u32>, Prompt), CliError> {
+        let prompt = chat
+            .prompt(&Request::new(messages.to_vec()))
+            .map_err(|error| CliError::new(error).hint(OTHER_TEMPLATE))?;
+        if self.verbose {
+            eprintln!("prompt: {:?}", prompt.text);
+        }
+        Ok((self.engine.chat_tokens(&prompt.text), prompt))
     }
 
     /// Evaluates `tokens` and generates what follows them.
@@ -179,11 +179,13 @@ impl<'e> Generator<'e> {
             return Ok(Finish::Cancelled);
         }
         let (session, sampler) = (&mut self.session, &mut self.sampler);
+        // Each answer follows the grammar from its beginning, and then nothing is guessed.
+        let mut constraint = self.constraint.clone();
         let finish = match &mut self.speculation {
-            None => session.generate(sampler, self.limit, on_text),
-            Some(speculation) => {
+            Some(speculation) if constraint.is_none() => {
                 session.generate_drafted(sampler, speculation, self.limit, on_text)
             }
+            _ => session.generate(sampler, constraint.as_mut(), self.limit, on_text),
         };
         finish.map_err(|error| explain(&error))
     }
