@@ -6,6 +6,7 @@
 //! long as there is room. Layers that attend to a sliding window keep all keys and values; a mask
 //! hides them.
 
+mod images;
 mod pool;
 mod prefixes;
 mod sequence;
@@ -160,6 +161,16 @@ impl Memory {
         self.n_ctx
     }
 
+    /// All pages.
+    pub fn n_pages(&self) -> usize {
+        self.pages.len()
+    }
+
+    /// Pages that hold nothing.
+    pub fn n_empty_pages(&self) -> usize {
+        self.pages.n_free()
+    }
+
     /// Pages that are free or only kept of earlier sequences.
     pub fn n_free_pages(&self) -> usize {
         let kept = self.prefixes.as_ref();
@@ -277,7 +288,7 @@ impl Memory {
     }
 
     /// Keeps the page at the end of a sequence that is not filled.
-    fn keep_rest(&mut self, backend: &mut dyn Backend, sequence: &Sequence) {
+    pub fn keep_rest(&mut self, backend: &mut dyn Backend, sequence: &Sequence) {
         let rest = &sequence.tokens[sequence.len() / PAGE * PAGE..];
         let Some(prefixes) = &self.prefixes else { return };
         if rest.is_empty() {
@@ -285,7 +296,7 @@ impl Memory {
         }
         let is_known = match self.is_recurrent() {
             true => prefixes.child(sequence.node, rest).is_some(),
-            false => prefixes.begins(sequence.node, rest),
+            false => prefixes.child_that_begins(sequence.node, rest).is_some(),
         };
         let slot = self.is_recurrent().then(|| self.take_slot()).flatten();
         // Without its states the page is of no use.
