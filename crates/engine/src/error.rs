@@ -92,6 +92,26 @@ pub enum Error {
         #[source]
         error: std::io::Error,
     },
+    /// A fleet has no model of this name.
+    #[error("there is no model '{name}'; there are {}", if known.is_empty() { "none".to_owned() } else { known.join(", ") })]
+    NoModel {
+        /// The name asked for.
+        name: String,
+        /// Those that there are.
+        known: Vec<String>,
+    },
+    /// The model of a fleet is not loaded, and shall not be by itself.
+    #[error("model '{name}' is not loaded")]
+    NotLoaded {
+        /// Its name.
+        name: String,
+    },
+    /// Other models are at work that would have to make room.
+    #[error("there is no room for model '{name}' beside those that are at work; try again later")]
+    FleetBusy {
+        /// Its name.
+        name: String,
+    },
     /// No such slot.
     #[error("there is no slot {id}; slots are numbered from 0 to {}", n_slots.saturating_sub(1))]
     NoSlot {

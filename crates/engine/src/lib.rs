@@ -6,6 +6,7 @@
 
 mod disk_cache;
 mod error;
+pub mod fleet;
 mod job;
 mod metrics;
 mod plan;
