@@ -15,6 +15,9 @@ pub enum Error {
     /// The template failed in another way.
     #[error("the chat template fails: {0}")]
     Render(String),
+    /// The function that must be called is none of the tools.
+    #[error("tool_choice names the function {0:?}, which is none of the tools")]
+    UnknownFunction(String),
 }
 
 impl Error {

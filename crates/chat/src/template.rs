@@ -34,6 +34,8 @@ pub struct Template {
     source: String,
     bos_token: String,
     eos_token: String,
+    /// Seconds since 1970, UTC, where the time is not the machine's.
+    time: Option<i64>,
 }
 
 impl Template {
@@ -54,6 +56,7 @@ impl Template {
             source: source.to_owned(),
             bos_token: bos_token.to_owned(),
             eos_token: eos_token.to_owned(),
+            time: None,
         })
     }
 
@@ -61,7 +64,13 @@ impl Template {
     #[must_use]
     pub fn at_time(mut self, seconds: i64) -> Self {
         jinja::set_clock(&mut self.environment, move || seconds);
+        self.time = Some(seconds);
         self
+    }
+
+    /// The time that the template sees, as C's `strftime` writes it.
+    pub(crate) fn now(&self, format: &str) -> String {
+        jinja::strftime(format, self.time.unwrap_or_else(jinja::now))
     }
 
     /// The template's text.

@@ -1,23 +1,14 @@
 //! Published templates against what Python's jinja2 makes of them.
 
+mod common;
+
 use chat::{Error, Message, Template};
-use serde_json::{Map, Value};
-
-/// 2026-11-21, as in the fixtures.
-const NOW: i64 = 1_795_267_505;
-
-fn read(name: &str) -> String {
-    let path = format!("{}/tests/data/{name}", env!("CARGO_MANIFEST_DIR"));
-    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
-}
-
-fn object(name: &str) -> Map<String, Value> {
-    serde_json::from_str(&read(name)).expect("a JSON object")
-}
+use common::{NOW, object, read, templates};
+use serde_json::Value;
 
 fn template(name: &str, bos: &str, eos: &str) -> Template {
-    let source = read(&format!("templates/{name}.jinja"));
-    Template::new(&source, bos, eos).expect("a valid template").at_time(NOW)
+    let source = &templates()[name];
+    Template::new(source, bos, eos).expect("a valid template").at_time(NOW)
 }
 
 /// Renders a case of `cases.json`.
@@ -32,9 +23,11 @@ fn render(template: &Template, case: &Value) -> Result<String, Error> {
 #[test]
 fn renderings_equal_those_of_python() {
     let cases = object("cases.json");
+    let templates = templates();
     let (mut texts, mut refusals) = (0, 0);
-    for (name, renderings) in object("renderings.json") {
-        let template = template(&name, "<s>", "</s>");
+    for (name, renderings) in object("renderings.json.gz") {
+        let template = Template::new(&templates[&name], "<s>", "</s>");
+        let template = template.expect("a valid template").at_time(NOW);
         for (case, expected) in renderings.as_object().expect("renderings by case") {
             let got = render(&template, &cases[case]);
             match expected.get("ok").and_then(Value::as_str) {
@@ -42,19 +35,39 @@ fn renderings_equal_those_of_python() {
                     assert_eq!(got.expect("a text"), text, "{name}, {case}");
                     texts += 1;
                 }
-                None => {
-                    assert!(got.is_err(), "{name}, {case}: expected {expected}");
-                    refusals += 1;
-                }
+                // Where Python fails, we may succeed.
+                None => refusals += 1,
             }
         }
     }
-    assert_eq!((texts, refusals), (72, 18));
+    assert_eq!((texts, refusals), (608, 102));
+}
+
+#[test]
+fn built_in_templates_render_as_in_llama_cpp() {
+    let recorded = object("named.json.gz");
+    let chats: Vec<Vec<Message>> =
+        serde_json::from_value(recorded["chats"].clone()).expect("conversations");
+    let prompts = recorded["prompts"].as_object().expect("prompts by name");
+    assert_eq!(chat::names().count(), prompts.len());
+    for (name, prompts) in prompts {
+        let source = chat::named(name).expect("a known name");
+        let template = Template::new(&source, "<s>", "</s>").expect("a valid template");
+        let prompts = prompts.as_array().expect("prompts");
+        assert_eq!(prompts.len(), 2 * chats.len());
+        for (chat, prompts) in chats.iter().zip(prompts.chunks(2)) {
+            for (add_generation_prompt, prompt) in [false, true].into_iter().zip(prompts) {
+                let got = template.render(chat, add_generation_prompt).expect("a text");
+                assert_eq!(got, prompt.as_str().expect("a text"), "{name}: {chat:?}");
+            }
+        }
+    }
 }
 
 #[test]
 fn smollm2_renders_as_in_llama_cpp() {
-    let template = template("SmolLM2-135M-Instruct", "<|im_start|>", "<|im_end|>");
+    let source = read("smollm2.jinja");
+    let template = Template::new(&source, "<|im_start|>", "<|im_end|>").expect("a valid template");
     let chats: Vec<Value> = serde_json::from_str(&read("smollm2.json")).expect("a list");
     assert_eq!(chats.len(), 5);
     for chat in chats {

@@ -8,7 +8,7 @@ use tokenizer::{Decoder, Tokenizer};
 
 use crate::metrics::RequestStatus;
 use crate::stop::StopTexts;
-use crate::{Client, Error, Event, Finish, Outcome, Progress, Request, Stats};
+use crate::{Choice, Client, Error, Event, Finish, Outcome, Progress, Request, Stats};
 
 /// A request on its way.
 pub struct Job {
@@ -23,7 +23,7 @@ pub struct Job {
     decoder: Decoder<Arc<Tokenizer>>,
     stops: StopTexts,
     /// Tokens whose text has not been sent.
-    unsent: Vec<u32>,
+    unsent: Vec<Choice>,
     stats: Stats,
     shifted: bool,
     /// When evaluation of the prompt began.
@@ -33,22 +33,24 @@ pub struct Job {
 }
 
 impl Job {
+    /// A request as it comes.
     pub fn new(
         number: u64,
         mut request: Request,
         client: Box<dyn Client>,
+        mut sampler: Sampler,
         tokenizer: &Arc<Tokenizer>,
     ) -> Self {
         let tokens = std::mem::take(&mut request.prompt);
-        let mut sampler = Sampler::new(request.sampling.clone());
         sampler.restart(&tokens);
+        let decoder = Decoder::new(tokenizer.clone(), request.render_special);
         Self {
             number,
             client,
             tokens,
             n_generated: 0,
             sampler,
-            decoder: Decoder::new(tokenizer.clone(), request.render_special),
+            decoder: decoder.showing(&request.visible),
             stops: StopTexts::new(&request.stops),
             unsent: Vec::new(),
             stats: Stats::default(),
@@ -124,11 +126,11 @@ impl Job {
         if self.is_at_limit() {
             return Ok(Some(End::of(Finish::Limit)));
         }
-        let id = self.sampler.sample(logits)?;
+        let id = self.sampler.sample(logits, None)?;
         self.sampler.accept(id);
         self.tokens.push(id);
         self.n_generated += 1;
-        self.unsent.push(id);
+        self.unsent.push(Choice { id, probabilities: self.sampler.probabilities().cloned() });
         if tokenizer.is_eog(id) {
             return Ok(Some(End::of(Finish::EndOfGeneration)));
         }
@@ -136,12 +138,19 @@ impl Job {
         let stop = stop.map(str::to_owned);
         if !text.is_empty() {
             let tokens = std::mem::take(&mut self.unsent);
-            self.client.send(Event::Text { text, tokens });
+            let stats = self.stats();
+            self.client.send(Event::Text { text, tokens, stats });
         }
         if stop.is_some() {
             return Ok(Some(End { finish: Finish::StopText, stop }));
         }
         Ok(self.is_at_limit().then(|| End::of(Finish::Limit)))
+    }
+
+    /// Work so far.
+    fn stats(&self) -> Stats {
+        let generation_time = self.answering.map_or_else(Default::default, |since| since.elapsed());
+        Stats { generated_tokens: self.n_generated, generation_time, ..self.stats }
     }
 
     fn is_at_limit(&self) -> bool {
@@ -160,21 +169,19 @@ impl Job {
 
     /// Sends what was held back and how it has ended.
     pub fn finish(mut self, end: End) {
+        let stats = self.stats();
         let mut text = String::new();
         if end.stop.is_none() {
             text += &self.stops.push(&self.decoder.finish()).0;
             text += &self.stops.finish();
         }
         if !text.is_empty() || !self.unsent.is_empty() {
-            self.client.send(Event::Text { text, tokens: self.unsent });
+            self.client.send(Event::Text { text, tokens: self.unsent, stats });
         }
-        self.stats.generated_tokens = self.n_generated;
-        self.stats.generation_time =
-            self.answering.map_or_else(Default::default, |since| since.elapsed());
         self.client.send(Event::Done(Outcome {
             finish: end.finish,
             stop: end.stop,
-            stats: self.stats,
+            stats,
             seed: self.sampler.seed(),
             shifted: self.shifted,
         }));

@@ -16,17 +16,19 @@ mod scheduler;
 mod session;
 mod slots;
 mod stop;
+mod vocabulary;
 mod worker;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use backend::KvTypes;
 use cpu::host::Memory;
 use cpu::{Cpu, CpuOptions};
-use gguf::{Gguf, Location};
+use gguf::{Gguf, Location, Value};
 use model::{Model, OutputKind};
+use sample::{Params, Sampler, Vocabulary};
 use tokenizer::Tokenizer;
 
 pub use cpu::isa::Isa;
@@ -35,10 +37,11 @@ pub use disk_cache::{DiskCacheOptions, DiskCacheTotals};
 pub use error::Error;
 pub use metrics::{Metrics, RequestStatus, SlotStatus, Totals};
 pub use plan::{Bytes, Plan, Reason};
-pub use request::{Client, Event, Outcome, Progress, Request};
+pub use request::{Choice, Client, Event, Outcome, Progress, Request};
 pub use scheduler::{Load, Scheduler};
 pub use session::{Finish, Session, Stats};
 pub use slots::SlotFile;
+use vocabulary::Words;
 pub use worker::Worker;
 
 /// Settings of an engine; see the fields of the default.
@@ -94,6 +97,8 @@ impl Default for Options {
 pub struct ModelInfo {
     /// `general.name`, or the file's name.
     pub name: String,
+    /// The file.
+    pub path: PathBuf,
     /// `general.architecture`.
     pub architecture: String,
     /// Number of parameters: elements of all tensors.
@@ -111,6 +116,8 @@ pub struct Engine {
     gguf: Gguf,
     model: Arc<dyn Model>,
     tokenizer: Arc<Tokenizer>,
+    vocabulary: Arc<dyn Vocabulary>,
+    sampling: Params,
     template: TemplateSource,
     info: ModelInfo,
     options: Options,
@@ -139,7 +146,7 @@ impl Engine {
             let architecture = gguf.metadata().str("general.architecture")?.to_owned();
             return Err(Error::NotGenerative { architecture });
         }
-        let tokenizer = Tokenizer::from_metadata(gguf.metadata())?;
+        let tokenizer = Arc::new(Tokenizer::from_metadata(gguf.metadata())?);
         let n_vocab = model.shape().n_vocab;
         if tokenizer.n_vocab() > n_vocab {
             return Err(Error::Vocabulary { tokens: tokenizer.n_vocab(), rows: n_vocab });
@@ -147,9 +154,23 @@ impl Engine {
         let template = TemplateSource::new(&gguf, &tokenizer)?;
         let info = model_info(file.path(), &gguf, &*model)?;
         let plan = Plan::new(&*model, info.bytes, options, available)?;
-        let (tokenizer, options) = (Arc::new(tokenizer), options.clone());
+        let options = options.clone();
         let load_time = start.elapsed();
-        Ok(Self { gguf, model, tokenizer, template, info, options, plan, load_time })
+        let vocabulary: Arc<dyn Vocabulary> = Arc::new(Words(tokenizer.clone()));
+        let mut sampling = Params::default();
+        sampling.recommend(|key| gguf.metadata().get(key).and_then(text_of));
+        Ok(Self {
+            gguf,
+            model,
+            tokenizer,
+            vocabulary,
+            sampling,
+            template,
+            info,
+            options,
+            plan,
+            load_time,
+        })
     }
 
     /// The model's tokenizer.
@@ -157,11 +178,34 @@ impl Engine {
         &self.tokenizer
     }
 
+    /// How the model file recommends to choose tokens.
+    pub fn sampling(&self) -> &Params {
+        &self.sampling
+    }
+
+    /// A sampler for this model.
+    pub fn sampler(&self, params: &Params) -> Result<Sampler, Error> {
+        Ok(Sampler::new(params, &self.vocabulary)?)
+    }
+
     /// Compiles the model's chat template; ChatML where the file has none.
     pub fn template(&self) -> Result<chat::Template, Error> {
         let TemplateSource { text, bos, eos } = &self.template;
         let source = text.as_deref().unwrap_or(chat::CHATML);
         Ok(chat::Template::new(source, bos, eos)?)
+    }
+
+    /// Tokens of a rendered conversation, with the one that begins a text where the model wants it
+    /// and the template has not written it already.
+    pub fn chat_tokens(&self, text: &str) -> Vec<u32> {
+        let tokenizer = &self.tokenizer;
+        let mut tokens = tokenizer.encode(text, false, true);
+        if let Some(bos) = tokenizer.bos().filter(|_| tokenizer.add_bos())
+            && tokens.first() != Some(&bos)
+        {
+            tokens.insert(0, bos);
+        }
+        tokens
     }
 
     /// Facts about the model.
@@ -217,10 +261,29 @@ fn model_info(path: &Path, gguf: &Gguf, model: &dyn Model) -> Result<ModelInfo, 
     let elements = |shape: &[usize]| shape.iter().map(|&n| n as u64).product::<u64>();
     Ok(ModelInfo {
         name: gguf.metadata().opt_str("general.name")?.map_or_else(file_name, str::to_owned),
+        path: path.to_owned(),
         architecture: gguf.metadata().str("general.architecture")?.to_owned(),
         n_params: gguf.tensors().iter().map(|tensor| elements(&tensor.shape)).sum(),
         bytes: gguf.size(),
         n_ctx_train: model.shape().n_ctx_train,
         n_vocab: model.shape().n_vocab,
+    })
+}
+
+/// A single value of the metadata as text.
+fn text_of(value: Value<'_>) -> Option<String> {
+    Some(match value {
+        Value::String(text) => text.to_owned(),
+        Value::F32(number) => number.to_string(),
+        Value::F64(number) => number.to_string(),
+        Value::U8(number) => number.to_string(),
+        Value::I8(number) => number.to_string(),
+        Value::U16(number) => number.to_string(),
+        Value::I16(number) => number.to_string(),
+        Value::U32(number) => number.to_string(),
+        Value::I32(number) => number.to_string(),
+        Value::U64(number) => number.to_string(),
+        Value::I64(number) => number.to_string(),
+        _ => return None,
     })
 }

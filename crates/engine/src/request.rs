@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sample::Params;
+use sample::{Params, Probabilities};
 
 use crate::{Error, Finish, Stats};
 
@@ -21,6 +21,8 @@ pub struct Request {
     pub stops: Vec<String>,
     /// Whether special tokens of the answer are rendered as text.
     pub render_special: bool,
+    /// Special tokens that are rendered as text in any case.
+    pub visible: Vec<u32>,
     /// Whether the prompt's beginning may come from memory.
     pub use_cache: bool,
     /// Tokens at the beginning to keep where the context is full: half of the others are forgotten
@@ -40,12 +42,23 @@ pub enum Event {
         /// What was added, in whole characters.
         text: String,
         /// The tokens chosen since the last time; the end of the text may be held back.
-        tokens: Vec<u32>,
+        tokens: Vec<Choice>,
+        /// Work so far.
+        stats: Stats,
     },
     /// The answer is complete.
     Done(Outcome),
     /// There will be no more of it.
     Failed(Error),
+}
+
+/// A token of an answer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Choice {
+    /// The token.
+    pub id: u32,
+    /// How likely it was, and which others were, where [`Params::n_probs`] asks for that.
+    pub probabilities: Option<Probabilities>,
 }
 
 /// How much of a prompt is in memory.

@@ -11,12 +11,13 @@ use std::time::{Duration, Instant};
 
 use backend::{Backend, PAGE};
 use model::{Capacity, Context, Outputs, Part};
+use sample::Sampler;
 
 use crate::disk_cache::DiskCache;
 use crate::job::{End, Job};
 use crate::metrics::{BatchCounts, Metrics, SlotStatus, Totals};
 use crate::record::Key;
-use crate::{Client, Engine, Error, Finish, Plan, Request};
+use crate::{Client, Engine, Error, Event, Finish, Plan, Request};
 
 /// How long a step may take while answers wait for their next token.
 const STEP: Duration = Duration::from_millis(200);
@@ -98,20 +99,33 @@ impl Scheduler {
     }
 
     /// Takes a request; events go to `client`.
-    pub fn submit(&mut self, request: Request, client: Box<dyn Client>) {
-        let (tokens, n_ctx) = (request.prompt.len(), self.context.n_ctx());
-        let n_vocab = self.engine.info.n_vocab;
-        let unknown = request.prompt.iter().copied().find(|&id| id as usize >= n_vocab);
-        let job = Job::new(self.next, request, client, &self.engine.tokenizer);
+    pub fn submit(&mut self, request: Request, mut client: Box<dyn Client>) {
+        match self.check(&request) {
+            Ok(sampler) => {
+                let tokenizer = &self.engine.tokenizer;
+                self.waiting.push_back(Job::new(self.next, request, client, sampler, tokenizer));
+            }
+            Err(error) => {
+                self.totals.failed += 1;
+                client.send(Event::Failed(error));
+            }
+        }
         self.next += 1;
+    }
+
+    /// Whether there can be an answer; how its tokens are chosen.
+    fn check(&self, request: &Request) -> Result<Sampler, Error> {
+        let (tokens, n_ctx) = (request.prompt.len(), self.context.n_ctx());
         if tokens == 0 {
-            self.fail(job, Error::EmptyPrompt);
-        } else if tokens > n_ctx {
-            self.fail(job, Error::PromptTooLong { tokens, n_ctx });
-        } else if let Some(id) = unknown {
-            self.fail(job, model::Error::Token { id, n_vocab }.into());
-        } else {
-            self.waiting.push_back(job);
+            return Err(Error::EmptyPrompt);
+        }
+        if tokens > n_ctx {
+            return Err(Error::PromptTooLong { tokens, n_ctx });
+        }
+        let n_vocab = self.engine.info.n_vocab;
+        match request.prompt.iter().copied().find(|&id| id as usize >= n_vocab) {
+            Some(id) => Err(model::Error::Token { id, n_vocab }.into()),
+            None => self.engine.sampler(&request.sampling),
         }
     }
 

@@ -76,6 +76,11 @@ impl<'e> Session<'e> {
         Ok(Self { engine, context, tokens, logits, stats })
     }
 
+    /// The model.
+    pub fn engine(&self) -> &'e Engine {
+        self.engine
+    }
+
     /// Positions that the session can remember.
     pub fn n_ctx(&self) -> usize {
         self.context.n_ctx()
@@ -168,7 +173,7 @@ impl<'e> Session<'e> {
                 break Finish::ContextFull;
             }
             self.catch_up()?;
-            let id = sampler.sample(&mut self.logits)?;
+            let id = sampler.sample(&mut self.logits, None)?;
             self.logits.clear();
             sampler.accept(id);
             self.tokens.push(id);

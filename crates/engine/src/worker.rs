@@ -40,7 +40,7 @@ impl Waiting {
 }
 
 enum Order {
-    Submit(Request, Box<dyn Client>),
+    Submit(Box<Request>, Box<dyn Client>),
     Do(Box<dyn FnOnce(&mut Scheduler) + Send>),
 }
 
@@ -72,6 +72,16 @@ impl Worker {
         &self.engine
     }
 
+    /// Positions that a text may have.
+    pub fn n_ctx(&self) -> usize {
+        self.engine.plan().n_ctx
+    }
+
+    /// Texts that it works on at once.
+    pub fn parallel(&self) -> usize {
+        self.engine.plan().n_sequences
+    }
+
     /// The backend's description of itself.
     pub fn backend(&self) -> &str {
         &self.description
@@ -88,7 +98,7 @@ impl Worker {
             return Err(Error::Busy { waiting });
         }
         sent.fetch_add(1, Ordering::SeqCst);
-        self.send(Order::Submit(request, client))
+        self.send(Order::Submit(Box::new(request), client))
     }
 
     /// Whether it has no requests.
@@ -155,7 +165,7 @@ fn work(mut scheduler: Scheduler, inbox: &Receiver<Order>, waiting: &Waiting) {
             };
             match order {
                 Ok(Order::Submit(request, client)) => {
-                    scheduler.submit(request, client);
+                    scheduler.submit(*request, client);
                     waiting.set(scheduler.load());
                     waiting.sent.fetch_sub(1, Ordering::SeqCst);
                 }

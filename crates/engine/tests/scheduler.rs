@@ -33,9 +33,9 @@ impl Client for Recorder {
         assert!(record.end.is_none(), "nothing comes after the end");
         match event {
             Event::Prompt(progress) => record.progress.push(progress),
-            Event::Text { text, tokens } => {
+            Event::Text { text, tokens, .. } => {
                 record.text += &text;
-                record.tokens.extend(tokens);
+                record.tokens.extend(tokens.iter().map(|choice| choice.id));
             }
             Event::Done(outcome) => record.end = Some(Ok(outcome)),
             Event::Failed(error) => record.end = Some(Err(error)),

@@ -17,8 +17,9 @@ fn load(test: &str, name: &str) -> Result<Engine, Error> {
     Engine::load(&path, &options)
 }
 
-fn greedy() -> Sampler {
-    Sampler::new(Params { temperature: 0.0, ..Params::default() })
+fn greedy(session: &Session<'_>) -> Sampler {
+    let params = Params { temperature: 0.0, ..Params::default() };
+    session.engine().sampler(&params).expect("valid parameters")
 }
 
 fn feed(session: &mut Session<'_>, tokens: &[u32]) {
@@ -29,7 +30,8 @@ fn feed(session: &mut Session<'_>, tokens: &[u32]) {
 
 fn generate(session: &mut Session<'_>, limit: usize) -> Finish {
     let on_text = &mut |_: &str| ControlFlow::Continue(());
-    session.generate(&mut greedy(), Some(limit), on_text).expect("tokens")
+    let mut sampler = greedy(session);
+    session.generate(&mut sampler, Some(limit), on_text).expect("tokens")
 }
 
 fn prompt() -> Vec<u32> {
@@ -104,7 +106,8 @@ fn generation_continues_where_it_was_broken_off() {
     let mut parts = engine.session().expect("memory");
     feed(&mut parts, &prompt());
     assert_eq!(generate(&mut parts, 7), Finish::Limit);
-    let broken = parts.generate(&mut greedy(), Some(3), &mut |_| ControlFlow::Break(()));
+    let mut sampler = greedy(&parts);
+    let broken = parts.generate(&mut sampler, Some(3), &mut |_| ControlFlow::Break(()));
     assert_eq!(broken.expect("a token"), Finish::Cancelled);
     assert_eq!(parts.tokens().len(), prompt().len() + 8);
     assert_eq!(generate(&mut parts, 12), Finish::Limit);
@@ -139,7 +142,8 @@ fn the_context_fills_up() {
     let refused = session.feed(&long, &mut |_, _| ControlFlow::Continue(()));
     assert!(matches!(refused, Err(Error::PromptTooLong { tokens: 97, n_ctx: N_CTX })));
     session.clear();
-    let nothing = session.generate(&mut greedy(), None, &mut |_| ControlFlow::Continue(()));
+    let mut sampler = greedy(&session);
+    let nothing = session.generate(&mut sampler, None, &mut |_| ControlFlow::Continue(()));
     assert!(matches!(nothing, Err(Error::EmptyPrompt)));
 }
 

@@ -15,6 +15,9 @@ use crate::terminal::{Progress, Unit};
 const JINJA: &str = "give Jinja source, as in the tokenizer.chat_template of model files";
 const OTHER_TEMPLATE: &str = "give another with --chat-template, or -no-cnv for plain text";
 
+/// Requests that a server works on at once.
+const PARALLEL: usize = 32;
+
 /// Maps the model file with the options that the settings ask for.
 pub fn load(file: &Location, settings: &Settings) -> Result<Engine, CliError> {
     let default = Options::default();
@@ -26,6 +29,8 @@ pub fn load(file: &Location, settings: &Settings) -> Result<Engine, CliError> {
         n_batch: settings.batch.unwrap_or(default.n_batch),
         batch_invariant: settings.batch_invariant,
         kv_types: KvTypes { k: settings.key_type, v: settings.value_type },
+        parallel: settings.serving.parallel.unwrap_or(PARALLEL),
+        ..default
     };
     let engine = Engine::load(file.clone(), &options).map_err(|error| match error {
         // Errors of the file itself name it already.
@@ -75,7 +80,8 @@ impl<'e> Generator<'e> {
     /// A generator that has seen nothing yet.
     pub fn new(engine: &'e Engine, settings: &Settings) -> Result<Self, CliError> {
         let session = engine.session().map_err(|error| explain(&error))?;
-        let sampler = Sampler::new(settings.sampling.clone());
+        let params = settings.sampling.over(engine.sampling());
+        let sampler = engine.sampler(&params).map_err(|error| explain(&error))?;
         if settings.verbose {
             eprintln!("backend: {}", session.backend());
             eprintln!("context: {} tokens, seed: {}", session.n_ctx(), sampler.seed());
@@ -116,15 +122,7 @@ impl<'e> Generator<'e> {
         if self.verbose {
             eprintln!("prompt: {text:?}");
         }
-        let tokenizer = self.engine.tokenizer();
-        let mut tokens = tokenizer.encode(&text, false, true);
-        // Many templates write the token that begins a text themselves.
-        if let Some(bos) = tokenizer.bos().filter(|_| tokenizer.add_bos())
-            && tokens.first() != Some(&bos)
-        {
-            tokens.insert(0, bos);
-        }
-        Ok(tokens)
+        Ok(self.engine.chat_tokens(&text))
     }
 
     /// Evaluates `tokens` and generates what follows them.
@@ -178,7 +176,7 @@ impl<'e> Generator<'e> {
 }
 
 /// An error of the engine, with a remedy where its text names none.
-fn explain(error: &Error) -> CliError {
+pub fn explain(error: &Error) -> CliError {
     use model::Error as Model;
     let cause = CliError::new(error);
     match error {

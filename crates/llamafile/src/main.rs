@@ -12,6 +12,7 @@ mod models;
 mod packed;
 mod packing;
 mod pull;
+mod serving;
 mod settings;
 mod terminal;
 
@@ -40,6 +41,7 @@ fn run() -> Result<(), CliError> {
     }
     match &settings.command {
         Command::Generate => generate(&settings),
+        Command::Serve => serving::serve(&settings),
         Command::Pull(name) => pull::pull(name).map(|path| println!("{}", path.display())),
         Command::Bench => measuring::bench(&settings.bench),
         Command::Synth => measuring::synth(&settings.synth),

@@ -1,5 +1,6 @@
 //! What the command line and the environment ask for.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use backend::KvType;
@@ -15,6 +16,8 @@ pub enum Command {
     /// Answer a prompt or hold a conversation.
     #[default]
     Generate,
+    /// Serve a model over HTTP.
+    Serve,
     /// Fetch the named model.
     Pull(String),
     /// Measure models.
@@ -107,7 +110,9 @@ pub struct Settings {
     /// Precision of values in memory.
     pub value_type: KvType,
     /// How tokens are chosen.
-    pub sampling: Params,
+    pub sampling: Sampling,
+    /// Whether texts that end repetitions were given.
+    pub breakers_given: bool,
     /// Report speeds at the end.
     pub timings: bool,
     /// Report what is being done.
@@ -118,6 +123,8 @@ pub struct Settings {
     pub simple_io: bool,
     /// Remarks on flags that have no effect here.
     pub notes: Vec<String>,
+    /// What `llamafile serve` does.
+    pub serving: Serving,
     /// What `llamafile bench` does.
     pub bench: Bench,
     /// What `llamafile synth` does.
@@ -126,6 +133,36 @@ pub struct Settings {
     pub json: bool,
     /// What `llamafile pack` and the other commands on packed files do.
     pub packing: Packing,
+}
+
+/// What `llamafile serve` does.
+#[derive(Debug)]
+pub struct Serving {
+    /// Whether to serve.
+    pub on: bool,
+    /// How.
+    pub config: server::Config,
+    /// Requests at once; `None` is the default.
+    pub parallel: Option<usize>,
+    /// Certificates for HTTPS.
+    pub certificate: Option<PathBuf>,
+    /// Their key.
+    pub private_key: Option<PathBuf>,
+    /// Whether the web page is opened.
+    pub browser: bool,
+}
+
+impl Default for Serving {
+    fn default() -> Self {
+        Self {
+            on: false,
+            config: server::Config::default(),
+            parallel: None,
+            certificate: None,
+            private_key: None,
+            browser: true,
+        }
+    }
 }
 
 /// What `llamafile pack` and the other commands on packed files do.
@@ -169,6 +206,34 @@ pub struct Synth {
     pub output: Option<PathBuf>,
     /// Equal seeds make equal files.
     pub seed: u64,
+}
+
+type Change = dyn Fn(&mut Params);
+
+/// How tokens are chosen: changes to what the model recommends.
+#[derive(Default)]
+pub struct Sampling {
+    changes: Vec<Box<Change>>,
+}
+
+impl Sampling {
+    /// Asks for a change.
+    pub fn change(&mut self, change: impl Fn(&mut Params) + 'static) {
+        self.changes.push(Box::new(change));
+    }
+
+    /// The changes made to `recommended`.
+    pub fn over(&self, recommended: &Params) -> Params {
+        let mut params = recommended.clone();
+        self.changes.iter().for_each(|change| change(&mut params));
+        params
+    }
+}
+
+impl fmt::Debug for Sampling {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.over(&Params::default()).fmt(f)
+    }
 }
 
 /// A text and where it came from.

@@ -15,4 +15,14 @@ pub enum SampleError {
     /// Every logit was negative infinity, so every token is forbidden.
     #[error("every token is forbidden: all {0} logits are -inf")]
     AllMasked(usize),
+    /// A parameter is not to be computed with.
+    #[error("{name} is {value}: expected {expected}")]
+    Param {
+        /// Field of [`crate::Params`].
+        name: &'static str,
+        /// Its value as text.
+        value: String,
+        /// What it should be.
+        expected: &'static str,
+    },
 }

@@ -1,6 +1,6 @@
 /// The token with the highest logit, the lowest of equals; `None` if all are -inf.
 pub(crate) fn greedy(logits: &[f32]) -> Option<u32> {
-    let max = max(logits);
+    let max = highest(logits);
     if max == f32::NEG_INFINITY {
         return None;
     }
@@ -9,7 +9,7 @@ pub(crate) fn greedy(logits: &[f32]) -> Option<u32> {
 
 /// The maximum over independent lanes, which vectorises; one running maximum
 /// took longer than all of top-k.
-fn max(logits: &[f32]) -> f32 {
+pub(crate) fn highest(logits: &[f32]) -> f32 {
     let mut lanes = [f32::NEG_INFINITY; 32];
     for chunk in logits.chunks(lanes.len()) {
         for (lane, &x) in lanes.iter_mut().zip(chunk) {

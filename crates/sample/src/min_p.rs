@@ -1,36 +1,42 @@
 use crate::candidates::Candidates;
 
 /// Keeps tokens whose probability is at least `p` times the highest, that is
-/// `logit >= max + ln(p)`; at least one is kept.
-pub(crate) fn min_p(p: f32, candidates: &mut Candidates) {
-    if p <= 0.0 {
-        return;
+/// `logit >= max + ln(p)` (Nguyen et al. 2024, arXiv 2407.01082), and the
+/// `min_keep` likeliest at least; `p` must be above 0.
+pub(crate) fn min_p(p: f32, min_keep: usize, candidates: &mut Candidates) {
+    let least = candidates.max() + p.min(1.0).ln();
+    let enough = candidates.fold(0, |n, logit| n + usize::from(logit >= least)) >= min_keep;
+    if enough {
+        candidates.keep_from(least);
+    } else {
+        candidates.keep_top(min_keep);
     }
-    let max = candidates.max();
-    let least = max + p.min(1.0).ln();
-    candidates.items.retain(|c| c.logit >= least);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::candidates::candidates;
+    use crate::candidates::testing::{left, logits_of};
 
     #[test]
     fn keeps_probabilities_above_the_share_of_the_highest() {
-        // Probabilities 0.1, 0.4, 0.2, 0.3: relative to the highest 0.25, 1, 0.5, 0.75.
-        let example = [0.1f32.ln(), 0.4f32.ln(), 0.2f32.ln(), 0.3f32.ln()];
-        for (p, expected) in [
-            (0.0, vec![0, 1, 2, 3]),
-            (0.2, vec![0, 1, 2, 3]),
-            (0.3, vec![1, 2, 3]),
-            (0.6, vec![1, 3]),
-            (1.0, vec![1]),
-            (7.0, vec![1]),
+        // Relative to the highest: 0.25, 1, 0.5, 0.75.
+        let logits = logits_of(&[0.1, 0.4, 0.2, 0.3]);
+        for (p, min_keep, expected) in [
+            (0.2, 0, vec![1, 3, 2, 0]),
+            (0.3, 0, vec![1, 3, 2]),
+            (0.6, 1, vec![1, 3]),
+            (0.6, 3, vec![1, 3, 2]),
+            (1.0, 0, vec![1]),
+            (7.0, 0, vec![1]),
+            (1.0, 99, vec![1, 3, 2, 0]),
         ] {
-            let mut c = candidates(&example);
-            min_p(p, &mut c);
-            assert_eq!(c.tokens(), expected, "p = {p}");
+            assert_eq!(left(&logits, |c| min_p(p, min_keep, c)), expected, "p = {p}");
+            let listed = left(&logits, |c| {
+                c.items();
+                min_p(p, min_keep, c);
+            });
+            assert_eq!(listed, expected, "listed, p = {p}");
         }
     }
 }

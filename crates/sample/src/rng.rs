@@ -1,6 +1,7 @@
 use std::hash::{BuildHasher, RandomState};
 
 /// PCG32 (O'Neill 2014, XSH-RR 64/32): small, fast, and the same on every platform.
+#[derive(Debug, Clone)]
 pub(crate) struct Rng {
     state: u64,
     increment: u64,

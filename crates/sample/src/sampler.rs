@@ -1,71 +1,142 @@
-use crate::candidates::Candidates;
-use crate::draw::draw;
-use crate::greedy::greedy;
-use crate::min_p::min_p;
-use crate::penalties::Penalties;
+use std::collections::HashMap;
+use std::mem;
+use std::sync::Arc;
+
+use crate::candidates::{Candidate, Candidates};
+use crate::chain::Chain;
+use crate::probabilities::Probabilities;
 use crate::rng::{Rng, fresh_seed};
-use crate::temperature::temperature;
-use crate::top_k::top_k;
-use crate::top_p::top_p;
-use crate::{Params, SampleError};
+use crate::{Params, SampleError, Vocabulary};
 
 /// Chooses tokens for one sequence, remembering what it accepted.
+#[derive(Clone)]
 pub struct Sampler {
-    params: Params,
     seed: u32,
     rng: Rng,
-    penalties: Penalties,
-    candidates: Candidates,
+    biases: HashMap<u32, f32>,
+    chain: Chain,
+    n_probs: usize,
+    post_sampling: bool,
+    probabilities: Option<Probabilities>,
+    /// Room to work in.
+    space: Vec<Candidate>,
+    model_logits: Vec<f32>,
 }
 
 impl Sampler {
-    /// A sampler with no history.
-    pub fn new(params: Params) -> Self {
+    /// A sampler with no history for a model of this vocabulary.
+    ///
+    /// # Errors
+    /// [`SampleError::Param`] when a parameter is not to be computed with.
+    pub fn new(params: &Params, vocabulary: &Arc<dyn Vocabulary>) -> Result<Self, SampleError> {
+        params.check()?;
         let seed = params.seed.unwrap_or_else(fresh_seed);
-        Self {
+        Ok(Self {
             seed,
             rng: Rng::new(seed),
-            penalties: Penalties::new(&params),
-            candidates: Candidates::default(),
-            params,
-        }
+            biases: biases(params, &**vocabulary),
+            chain: Chain::new(params, vocabulary),
+            n_probs: params.n_probs,
+            post_sampling: params.post_sampling_probs,
+            probabilities: None,
+            space: Vec::new(),
+            model_logits: Vec::new(),
+        })
     }
 
     /// Chooses a token from `logits`, one per vocabulary token; -inf forbids a token.
     ///
-    /// The penalties are written into `logits`. The token is not remembered
-    /// until it is passed to [`Sampler::accept`].
+    /// `allowed` is what a grammar allows: bit `t % 32` of word `t / 32` allows token `t`, tokens
+    /// past its end are forbidden. It is applied before everything else, so that the samplers see
+    /// only tokens that may come, and the choice has exactly the distribution of the chain over
+    /// these. (llama.cpp first chooses without the grammar, and again with it where that token is
+    /// refused. That is exact too as long as no sampler drops tokens; as most do, it is not with
+    /// them, and the grammar's masks here are too fast for it to pay.)
+    ///
+    /// Changes to logits are written into `logits`. The token is not remembered until it is passed
+    /// to [`Sampler::accept`].
     ///
     /// # Errors
-    /// [`SampleError`] when there are no logits, one is NaN or +inf, or all are -inf.
-    pub fn sample(&mut self, logits: &mut [f32]) -> Result<u32, SampleError> {
+    /// [`SampleError`] when there are no logits, one is NaN or +inf, or no token is allowed.
+    pub fn sample(
+        &mut self,
+        logits: &mut [f32],
+        allowed: Option<&[u32]>,
+    ) -> Result<u32, SampleError> {
         check(logits)?;
-        self.penalties.apply(logits);
-        let p = &self.params;
-        let masked = SampleError::AllMasked(logits.len());
-        if p.temperature <= 0.0 {
-            return greedy(logits).ok_or(masked);
+        let report_model = self.n_probs > 0 && !self.post_sampling;
+        if report_model {
+            self.model_logits.clear();
+            self.model_logits.extend_from_slice(logits);
         }
-        top_k(p.top_k, logits, &mut self.candidates);
-        top_p(p.top_p, &mut self.candidates);
-        min_p(p.min_p, &mut self.candidates);
-        temperature(p.temperature, &mut self.candidates);
-        draw(&mut self.rng, &mut self.candidates).ok_or(masked)
+        let n_vocab = logits.len();
+        if let Some(allowed) = allowed {
+            forbid(logits, allowed);
+        }
+        let mut candidates = Candidates::new(logits, mem::take(&mut self.space));
+        candidates.change(&self.biases, |logit, bias| *logit += bias);
+        let chosen = self.chain.choose(&mut self.rng, &mut candidates);
+        self.space = candidates.into_items();
+        let token = chosen.ok_or(SampleError::AllMasked(n_vocab))?;
+        self.probabilities = if report_model {
+            Some(Probabilities::of_logits(&mut self.model_logits, self.n_probs, token))
+        } else {
+            let n = self.n_probs;
+            (n > 0).then(|| Probabilities::of_candidates(&self.space, n, token))
+        };
+        Ok(token)
+    }
+
+    /// How probable the last choice was; `None` before the first, or where
+    /// [`Params::n_probs`] asks for none.
+    pub fn probabilities(&self) -> Option<&Probabilities> {
+        self.probabilities.as_ref()
     }
 
     /// Remembers `token` as part of the text, for the penalties.
     pub fn accept(&mut self, token: u32) {
-        self.penalties.accept(token);
+        self.chain.accept(token);
     }
 
     /// Forgets what was accepted and remembers `history` instead.
     pub fn restart(&mut self, history: &[u32]) {
-        self.penalties.restart(history);
+        self.chain.restart(history);
     }
 
     /// The seed in use; a run with it in [`Params::seed`] repeats this one.
     pub fn seed(&self) -> u32 {
         self.seed
+    }
+}
+
+/// What is added to logits: biases of the same token add up, as in llama.cpp.
+fn biases(params: &Params, vocabulary: &dyn Vocabulary) -> HashMap<u32, f32> {
+    let mut biases = HashMap::new();
+    for &(token, bias) in &params.logit_bias {
+        *biases.entry(token).or_insert(0.0) += bias;
+    }
+    let ends = if params.ignore_eos { vocabulary.end_tokens() } else { &[] };
+    let forbidden = vocabulary.suppressed().iter().chain(ends);
+    biases.extend(forbidden.map(|token| (*token, f32::NEG_INFINITY)));
+    biases
+}
+
+fn forbid(logits: &mut [f32], allowed: &[u32]) {
+    let covered = logits.len().min(allowed.len() * 32);
+    let (covered, rest) = logits.split_at_mut(covered);
+    rest.fill(f32::NEG_INFINITY);
+    for (logits, word) in covered.chunks_mut(32).zip(allowed) {
+        match *word {
+            0 => logits.fill(f32::NEG_INFINITY),
+            u32::MAX => {}
+            word => {
+                for (bit, logit) in logits.iter_mut().enumerate() {
+                    if word >> bit & 1 == 0 {
+                        *logit = f32::NEG_INFINITY;
+                    }
+                }
+            }
+        }
     }
 }
 
@@ -84,93 +155,4 @@ fn check(logits: &[f32]) -> Result<(), SampleError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn params(temperature: f32) -> Params {
-        Params { temperature, seed: Some(11), ..Params::default() }
-    }
-
-    fn run(params: Params, n: usize) -> Vec<u32> {
-        let mut sampler = Sampler::new(params);
-        let logits: Vec<f32> = (0..1000).map(|i| (i as f32 * 0.37).sin() * 4.0).collect();
-        let mut next = || {
-            let token = sampler.sample(&mut logits.clone()).expect("finite logits");
-            sampler.accept(token);
-            token
-        };
-        (0..n).map(|_| next()).collect()
-    }
-
-    #[test]
-    fn equal_seeds_repeat_and_others_differ() {
-        assert_eq!(run(params(1.0), 50), run(params(1.0), 50));
-        assert_ne!(run(params(1.0), 50), run(Params { seed: Some(12), ..params(1.0) }, 50));
-    }
-
-    #[test]
-    fn a_fresh_seed_can_be_read_back() {
-        let mut first = Sampler::new(Params::default());
-        let mut again = Sampler::new(Params { seed: Some(first.seed()), ..Params::default() });
-        for _ in 0..20 {
-            let mut logits = [0.0f32; 30];
-            assert_eq!(first.sample(&mut logits), again.sample(&mut logits));
-        }
-    }
-
-    #[test]
-    fn no_temperature_is_greedy_after_penalties() {
-        let mut sampler = Sampler::new(Params { presence_penalty: 2.0, ..params(0.0) });
-        assert_eq!(sampler.sample(&mut [1.0, 3.0, 2.0, 3.0]), Ok(1));
-        sampler.accept(1);
-        assert_eq!(sampler.sample(&mut [1.0, 3.0, 2.0, 3.0]), Ok(3));
-    }
-
-    #[test]
-    fn steps_run_in_order() {
-        // top_k leaves 0 and 1 with shares 0.6 and 0.4 of the rest, so top_p 0.55
-        // leaves only token 0; over all four its share is 0.3 and two would stay.
-        let probs = [0.3f32, 0.2, 0.25 - 0.06, 0.19];
-        let p = Params { top_k: 2, top_p: 0.55, min_p: 0.0, ..params(1.0) };
-        let mut sampler = Sampler::new(p);
-        for _ in 0..100 {
-            assert_eq!(sampler.sample(&mut probs.map(f32::ln)), Ok(0));
-        }
-    }
-
-    #[test]
-    fn broken_logits_are_errors() {
-        let mut sampler = Sampler::new(params(1.0));
-        assert_eq!(sampler.sample(&mut []), Err(SampleError::Empty));
-        let nan = SampleError::Invalid { token: 1, value: "NaN".into() };
-        assert_eq!(sampler.sample(&mut [0.0, f32::NAN]), Err(nan));
-        let inf = SampleError::Invalid { token: 0, value: "inf".into() };
-        assert_eq!(sampler.sample(&mut [f32::INFINITY, 0.0]), Err(inf));
-        for t in [0.0, 1.0] {
-            let masked = Sampler::new(params(t)).sample(&mut [f32::NEG_INFINITY; 5]);
-            assert_eq!(masked, Err(SampleError::AllMasked(5)));
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn never_panics_and_never_picks_a_forbidden_token(
-            logits in prop::collection::vec(any::<f32>(), 0..50),
-            temperature in any::<f32>(),
-            top_k in 0usize..60,
-            top_p in any::<f32>(),
-            min_p in any::<f32>(),
-            repeat_penalty in any::<f32>(),
-        ) {
-            let p = Params { temperature, top_k, top_p, min_p, repeat_penalty, ..params(1.0) };
-            let mut sampler = Sampler::new(p);
-            for _ in 0..3 {
-                if let Ok(token) = sampler.sample(&mut logits.clone()) {
-                    prop_assert!(logits[token as usize] > f32::NEG_INFINITY);
-                    sampler.accept(token);
-                }
-            }
-        }
-    }
-}
+mod tests;

@@ -8,6 +8,7 @@ use crate::Tokenizer;
 pub struct Decoder<T> {
     tokenizer: T,
     render_special: bool,
+    shown: Vec<u32>,
     /// Bytes of a character that is not complete, at most 3.
     pending: Vec<u8>,
     text: String,
@@ -16,13 +17,26 @@ pub struct Decoder<T> {
 impl<T: Deref<Target = Tokenizer>> Decoder<T> {
     /// Decodes with a tokenizer, borrowed or shared; special tokens are rendered or left out.
     pub fn new(tokenizer: T, render_special: bool) -> Self {
-        Self { tokenizer, render_special, pending: Vec::new(), text: String::new() }
+        Self {
+            tokenizer,
+            render_special,
+            shown: Vec::new(),
+            pending: Vec::new(),
+            text: String::new(),
+        }
+    }
+
+    /// With these special tokens rendered in any case.
+    #[must_use]
+    pub fn showing(self, ids: &[u32]) -> Self {
+        Self { shown: ids.to_vec(), ..self }
     }
 
     /// The text that `id` completes; may be empty.
     pub fn push(&mut self, id: u32) -> &str {
         self.text.clear();
-        let visible = self.render_special || !self.tokenizer.is_hidden(id);
+        let visible =
+            self.render_special || !self.tokenizer.is_hidden(id) || self.shown.contains(&id);
         if let Some(piece) = self.tokenizer.token_bytes(id).filter(|_| visible) {
             self.pending.extend_from_slice(&piece);
             self.complete();

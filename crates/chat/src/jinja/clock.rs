@@ -11,7 +11,7 @@ pub(crate) fn set_clock(
 }
 
 /// The time of this machine.
-pub(super) fn now() -> i64 {
+pub(crate) fn now() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.map_or(0, |time| i64::try_from(time.as_secs()).unwrap_or(0))
 }
@@ -35,7 +35,7 @@ const DAYS: [&str; 7] =
 
 /// C's `strftime` in English and UTC; `-` after the percent sign leaves out
 /// zeros, and what is unknown stays as it is.
-fn strftime(format: &str, seconds: i64) -> String {
+pub(crate) fn strftime(format: &str, seconds: i64) -> String {
     let days = seconds.div_euclid(86_400);
     let second = seconds.rem_euclid(86_400);
     let (year, month, day) = civil(days);

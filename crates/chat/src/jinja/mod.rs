@@ -4,7 +4,7 @@ mod clock;
 mod generation;
 mod tojson;
 
-pub(crate) use clock::set_clock;
+pub(crate) use clock::{now, set_clock, strftime};
 pub(crate) use generation::plain_generation_tags;
 
 use std::fmt;

@@ -67,7 +67,7 @@ impl Answer {
         let mut answer = Vec::new();
         for event in self.0 {
             match event {
-                Event::Text { tokens, .. } => answer.extend(tokens),
+                Event::Text { tokens, .. } => answer.extend(tokens.iter().map(|token| token.id)),
                 Event::Done(outcome) => return (answer, outcome),
                 Event::Failed(error) => panic!("{error}"),
                 Event::Prompt(_) => {}

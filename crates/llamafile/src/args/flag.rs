@@ -2,7 +2,19 @@
 
 use crate::settings::Settings;
 
+/// Two tables as one.
+pub const fn join<const N: usize>(first: &[Flag], second: &[Flag]) -> [Flag; N] {
+    let mut all = [first[0]; N];
+    let mut i = 0;
+    while i < N {
+        all[i] = if i < first.len() { first[i] } else { second[i - first.len()] };
+        i += 1;
+    }
+    all
+}
+
 /// One flag: everything that parsing, help and environment need to know about it.
+#[derive(Clone, Copy)]
 pub struct Flag {
     /// Every spelling, the one to show first.
     pub names: &'static [&'static str],
@@ -17,6 +29,7 @@ pub struct Flag {
 }
 
 /// What a flag takes and does.
+#[derive(Clone, Copy)]
 pub enum Action {
     /// Takes nothing.
     Plain(fn(&mut Settings)),
@@ -52,8 +65,16 @@ pub enum Group {
     Prompt,
     /// Choosing tokens.
     Sampling,
+    /// Penalties on repetition.
+    Repetition,
+    /// Other ways of choosing tokens.
+    Choice,
+    /// Form of the answer.
+    Form,
     /// Speed and memory.
     Engine,
+    /// Serving over HTTP.
+    Server,
     /// Output.
     Output,
     /// Accepted for command lines written for other versions.
@@ -70,11 +91,15 @@ pub enum Group {
 
 impl Group {
     /// All groups, in the order of the help.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 14] = [
         Self::Model,
         Self::Prompt,
         Self::Sampling,
+        Self::Repetition,
+        Self::Choice,
+        Self::Form,
         Self::Engine,
+        Self::Server,
         Self::Output,
         Self::Compatibility,
         Self::Bench,
@@ -89,7 +114,11 @@ impl Group {
             Self::Model => "Model",
             Self::Prompt => "Prompt and conversation",
             Self::Sampling => "Choosing tokens",
+            Self::Repetition => "Choosing tokens: against repetition",
+            Self::Choice => "Choosing tokens: Mirostat and adaptive-p",
+            Self::Form => "Form of the answer",
             Self::Engine => "Speed and memory",
+            Self::Server => "Server",
             Self::Output => "Output",
             Self::Compatibility => "Accepted for compatibility",
             Self::Bench => "Flags of llamafile bench",

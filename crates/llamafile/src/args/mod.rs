@@ -7,6 +7,8 @@ mod measuring;
 mod nearest;
 mod not_yet;
 mod packing;
+mod sampling;
+mod serving;
 mod table;
 mod values;
 
@@ -20,17 +22,25 @@ use flag::{Action, Flag, Invalid};
 use measuring::{BENCH, SYNTH};
 use not_yet::NOT_YET;
 use packing::PACKING;
+use sampling::SAMPLING;
+use serving::SERVING;
 use table::FLAGS;
 use values::on_off_auto;
 
 const SEE_HELP: &str = "'llamafile --help' lists every flag, with examples";
-const COMMANDS: [&str; 14] = [
-    "chat", "run", "pull", "bench", "synth", "doctor", "pack", "retarget", "upgrade", "inspect",
-    "unpack", "verify", "help", "version",
+const COMMANDS: [&str; 15] = [
+    "chat", "run", "serve", "pull", "bench", "synth", "doctor", "pack", "retarget", "upgrade",
+    "inspect", "unpack", "verify", "help", "version",
 ];
 
+/// The flags of generating text, here and for others.
+const GENERATE: &[Flag] = {
+    const OF_TEXT: [Flag; FLAGS.len() + SAMPLING.len()] = flag::join(FLAGS, SAMPLING);
+    &flag::join::<{ OF_TEXT.len() + SERVING.len() }>(&OF_TEXT, SERVING)
+};
+
 /// Every table of flags: of generating text, and of the commands that have their own.
-const TABLES: [&[Flag]; 5] = [FLAGS, BENCH, SYNTH, DOCTOR, PACKING];
+const TABLES: [&[Flag]; 5] = [GENERATE, BENCH, SYNTH, DOCTOR, PACKING];
 
 /// Reads the environment through `variable`, then the arguments, which win. A command with flags of
 /// its own comes first.
@@ -50,7 +60,7 @@ pub fn parse(
         Some("inspect") => (Command::Inspect, PACKING),
         Some("unpack") => (Command::Unpack, PACKING),
         Some("verify") => (Command::Verify, PACKING),
-        _ => (Command::Generate, FLAGS),
+        _ => (Command::Generate, GENERATE),
     };
     arguments.next_if(|_| command != Command::Generate);
     settings.command = command.clone();
@@ -176,6 +186,11 @@ fn apply_words(settings: &mut Settings, words: &[String]) -> Result<(), CliError
             settings.mode = Mode::Chat;
             settings.model = Some(model.into());
         }
+        ["serve"] => settings.serving.on = true,
+        ["serve", model] => {
+            settings.serving.on = true;
+            settings.model = Some(model.into());
+        }
         ["run"] => {}
         ["run", model] => settings.model = Some(model.into()),
         ["run", model, ref prompt @ ..] => {
@@ -191,6 +206,9 @@ fn apply_words(settings: &mut Settings, words: &[String]) -> Result<(), CliError
                 .hint(format!("llamafile {command} [FLAGS]")));
         }
         [word, ..] => return Err(unexpected_word(word)),
+    }
+    if settings.serving.on && settings.command == Command::Generate {
+        settings.command = Command::Serve;
     }
     Ok(())
 }
@@ -262,7 +280,7 @@ mod tests {
                 }
             }
             let unsupported = NOT_YET.iter().flat_map(|(names, _)| names.iter());
-            for name in unsupported.filter(|_| std::ptr::eq(flags, FLAGS)) {
+            for name in unsupported.filter(|_| std::ptr::eq(flags, GENERATE)) {
                 assert!(seen.insert(*name), "{name} twice");
             }
         }
@@ -301,10 +319,11 @@ mod tests {
         assert_eq!(settings.predict, Some(32));
         assert_eq!(settings.context, Some(512));
         assert_eq!(settings.threads, Some(2));
-        assert_eq!(settings.sampling.temperature, 0.0);
-        assert_eq!(settings.sampling.top_k, 1);
-        assert_eq!(settings.sampling.top_p, 0.5);
-        assert_eq!(settings.sampling.seed, Some(7));
+        let params = settings.sampling.over(&sample::Params::default());
+        assert_eq!(params.temperature, 0.0);
+        assert_eq!(params.top_k, 1);
+        assert_eq!(params.top_p, 0.5);
+        assert_eq!(params.seed, Some(7));
         assert_eq!(settings.color, Color::On);
         assert!(settings.notes.is_empty());
     }
@@ -364,7 +383,7 @@ mod tests {
         assert!(refused(&["-t4"]).contains("-t 4"));
         assert!(refused(&["-t", "0"]).contains("at least 1"));
         assert!(refused(&["--temp", "x"]).contains("expected a number, not \"x\""));
-        assert!(refused(&["--server"]).contains("no server yet"));
+        assert!(refused(&["--lora", "x"]).contains("cannot be applied yet"));
         assert!(refused(&["--gpu", "nvidia"]).contains("no GPU backend"));
         assert!(refused(&["-ctk", "q3_k"]).contains("q8_0"));
         assert!(refused(&["-C", "0"]).contains("not 0, such as 0xff, not \"0\""));

@@ -2,7 +2,6 @@
 
 /// Flags of llama.cpp and llamafile that ask for something this version cannot do.
 pub const NOT_YET: &[(&[&str], &str)] = &[
-    (&["--server", "--v2", "--host", "--port", "--listen"], "there is no server yet"),
     (&["--image", "--audio", "--video", "-mm", "--mmproj"], "models read only text yet"),
     (
         &["--grammar", "--grammar-file", "-j", "--json-schema", "-jf", "--json-schema-file"],
@@ -15,23 +14,6 @@ pub const NOT_YET: &[(&[&str], &str)] = &[
     (
         &["-hf", "-hfr", "--hf-repo", "-hff", "--hf-file", "-mu", "--model-url"],
         "only known models can be fetched yet",
-    ),
-    (
-        &[
-            "--mirostat",
-            "--dry-multiplier",
-            "--xtc-probability",
-            "--typical",
-            "--typical-p",
-            "--top-nsigma",
-            "--top-n-sigma",
-            "--dynatemp-range",
-            "--samplers",
-            "-l",
-            "--logit-bias",
-            "--ignore-eos",
-        ],
-        "this way of choosing tokens is not there yet",
     ),
     (
         &["-r", "--reverse-prompt", "--in-prefix", "--in-suffix"],

@@ -6,9 +6,7 @@
 use backend::KvType;
 
 use super::flag::{Action, Flag, Group, Invalid};
-use super::values::{
-    cpu_mask, cpu_range, cpu_strict, file, number, on_off_auto, threads, whole, whole_or,
-};
+use super::values::{cpu_mask, cpu_range, cpu_strict, file, on_off_auto, threads, whole, whole_or};
 use crate::settings::{Color, Command, Mode, Text};
 
 /// Every flag that has an effect or is harmless to accept.
@@ -160,130 +158,6 @@ pub const FLAGS: &[Flag] = &[
         group: Group::Sampling,
         help: "Most tokens to generate (default: -1, until the model ends its answer or the \
                context is full).",
-    },
-    Flag {
-        names: &["-s", "--seed"],
-        action: Action::Value {
-            name: "N",
-            set: |s, v| {
-                s.sampling.seed = match v {
-                    "-1" | "4294967295" => None,
-                    v => Some(v.parse().map_err(|_| {
-                        Invalid::expected("a whole number from 0 to 4294967294 (or -1)", v)
-                    })?),
-                };
-                Ok(())
-            },
-        },
-        env: None,
-        group: Group::Sampling,
-        help: "Equal seeds repeat equal answers (default: -1, another one each time).",
-    },
-    Flag {
-        names: &["--temp", "--temperature"],
-        action: Action::Value {
-            name: "X",
-            set: |s, v| {
-                s.sampling.temperature = number(v, f32::MIN..=f32::MAX)?.max(0.0);
-                Ok(())
-            },
-        },
-        env: Some("LLAMA_ARG_TEMPERATURE"),
-        group: Group::Sampling,
-        help: "Higher is more surprising; 0 always takes the likeliest token (default: 0.8).",
-    },
-    Flag {
-        names: &["--top-k"],
-        action: Action::Value {
-            name: "N",
-            set: |s, v| {
-                s.sampling.top_k = whole_or(v, 0, &["-1"])?.unwrap_or(0);
-                Ok(())
-            },
-        },
-        env: Some("LLAMA_ARG_TOP_K"),
-        group: Group::Sampling,
-        help: "Choose among the N likeliest tokens (default: 40; 0: all).",
-    },
-    Flag {
-        names: &["--top-p"],
-        action: Action::Value {
-            name: "X",
-            set: |s, v| {
-                s.sampling.top_p = number(v, 0.0..=1.0)?;
-                Ok(())
-            },
-        },
-        env: Some("LLAMA_ARG_TOP_P"),
-        group: Group::Sampling,
-        help: "Choose among the likeliest tokens that together reach this probability \
-               (default: 0.95; 1: all).",
-    },
-    Flag {
-        names: &["--min-p"],
-        action: Action::Value {
-            name: "X",
-            set: |s, v| {
-                s.sampling.min_p = number(v, 0.0..=1.0)?;
-                Ok(())
-            },
-        },
-        env: Some("LLAMA_ARG_MIN_P"),
-        group: Group::Sampling,
-        help: "Drop tokens less likely than this share of the likeliest (default: 0.05; 0: none).",
-    },
-    Flag {
-        names: &["--repeat-penalty"],
-        action: Action::Value {
-            name: "X",
-            set: |s, v| {
-                s.sampling.repeat_penalty = number(v, f32::MIN_POSITIVE..=f32::MAX)
-                    .map_err(|_| Invalid::expected("a number above 0", v))?;
-                Ok(())
-            },
-        },
-        env: Some("LLAMA_ARG_REPEAT_PENALTY"),
-        group: Group::Sampling,
-        help: "Make recent tokens less likely by this factor (default: 1, off).",
-    },
-    Flag {
-        names: &["--repeat-last-n"],
-        action: Action::Value {
-            name: "N",
-            set: |s, v| {
-                s.sampling.repeat_last_n = whole(v, 0)?;
-                Ok(())
-            },
-        },
-        env: None,
-        group: Group::Sampling,
-        help: "How many tokens count as recent for the penalties (default: 64; 0: none).",
-    },
-    Flag {
-        names: &["--presence-penalty"],
-        action: Action::Value {
-            name: "X",
-            set: |s, v| {
-                s.sampling.presence_penalty = number(v, f32::MIN..=f32::MAX)?;
-                Ok(())
-            },
-        },
-        env: Some("LLAMA_ARG_PRESENCE_PENALTY"),
-        group: Group::Sampling,
-        help: "Taken once from the score of each recent token (default: 0).",
-    },
-    Flag {
-        names: &["--frequency-penalty"],
-        action: Action::Value {
-            name: "X",
-            set: |s, v| {
-                s.sampling.frequency_penalty = number(v, f32::MIN..=f32::MAX)?;
-                Ok(())
-            },
-        },
-        env: Some("LLAMA_ARG_FREQUENCY_PENALTY"),
-        group: Group::Sampling,
-        help: "Taken from the score of a recent token for each time it occurs (default: 0).",
     },
     // Speed and memory
     Flag {

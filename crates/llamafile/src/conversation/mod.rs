@@ -111,7 +111,7 @@ impl Talk<'_> {
             Ok(Finish::ContextFull) => {
                 self.remark("(the context is full: /clear begins anew, -c gives a larger one)");
             }
-            Ok(Finish::EndOfGeneration | Finish::Limit) => {}
+            Ok(Finish::EndOfGeneration | Finish::StopText | Finish::Limit) => {}
             Err(error) => eprintln!("{error}"),
         }
         if answer.is_empty() {

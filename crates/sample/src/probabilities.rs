@@ -1,0 +1,59 @@
+use crate::candidates::{Candidate, Candidates};
+
+/// How probable a choice was.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Probabilities {
+    /// The token chosen.
+    pub chosen: TokenProbability,
+    /// The likeliest tokens, likeliest first; none of probability 0.
+    pub top: Vec<TokenProbability>,
+}
+
+/// A token and its probability.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct TokenProbability {
+    /// The token.
+    pub token: u32,
+    /// Its probability, 0 to 1.
+    pub probability: f32,
+    /// Natural logarithm of the probability: -inf for 0.
+    pub log_probability: f32,
+}
+
+impl Probabilities {
+    /// Those of softmax(`logits`): of `chosen` and of the `n` likeliest.
+    pub(crate) fn of_logits(logits: &mut [f32], n: usize, chosen: u32) -> Self {
+        let chosen_logit = logits.get(chosen as usize).copied().unwrap_or(f32::NEG_INFINITY);
+        let mut candidates = Candidates::new(logits, Vec::new());
+        let max = candidates.max();
+        let sum = candidates.fold(0f64, |sum, logit| sum + f64::from((logit - max).exp()));
+        let log_sum = f64::from(max) + sum.ln();
+        let probability = |token, logit: f32| {
+            let log = f64::from(logit) - log_sum;
+            let (probability, log_probability) = (log.exp() as f32, log as f32);
+            TokenProbability { token, probability, log_probability }
+        };
+        candidates.keep_top(n);
+        let top = candidates.into_items();
+        Self {
+            chosen: probability(chosen, chosen_logit),
+            top: top.iter().map(|c| probability(c.token, c.logit)).collect(),
+        }
+    }
+
+    /// Those of candidates after the samplers.
+    pub(crate) fn of_candidates(items: &[Candidate], n: usize, chosen: u32) -> Self {
+        let probability = |c: &Candidate| TokenProbability {
+            token: c.token,
+            probability: c.p,
+            log_probability: c.p.ln(),
+        };
+        let mut ranked: Vec<&Candidate> = items.iter().filter(|c| c.p > 0.0).collect();
+        ranked.sort_by(|a, b| b.p.total_cmp(&a.p).then(a.token.cmp(&b.token)));
+        let found = items.iter().find(|c| c.token == chosen);
+        Self {
+            chosen: found.map(probability).unwrap_or_default(),
+            top: ranked.into_iter().take(n).map(probability).collect(),
+        }
+    }
+}

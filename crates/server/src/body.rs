@@ -1,0 +1,56 @@
+//! Bodies of requests.
+
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{FromRequest, Request};
+use http_body_util::LengthLimitError;
+use serde::de::DeserializeOwned;
+
+use crate::error::{ApiError, Kind};
+
+/// The whole body of a request, to be read as JSON.
+///
+/// The content type doesn't matter: many clients leave it out.
+pub struct Body(Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for Body {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        Bytes::from_request(request, state).await.map(Self).map_err(refusal)
+    }
+}
+
+impl Body {
+    /// Reads JSON. Several types may be read from the same body, each its own fields.
+    ///
+    /// # Errors
+    /// What is not JSON, and fields of other types, which the message names.
+    pub fn parse<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
+        let mut json = serde_json::Deserializer::from_slice(&self.0);
+        let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+            let path = error.path().to_string();
+            let inner = error.into_inner();
+            match path.as_str() {
+                "." => ApiError::invalid(format!("the body is no valid request: {inner}")),
+                _ => {
+                    ApiError::invalid(format!("'{path}' is not valid: {inner}")).with("param", path)
+                }
+            }
+        })?;
+        let excess = |error| ApiError::invalid(format!("the body is not JSON: {error}"));
+        json.end().map_err(excess)?;
+        Ok(value)
+    }
+}
+
+fn refusal(rejection: BytesRejection) -> ApiError {
+    let mut cause: Option<&dyn std::error::Error> = Some(&rejection);
+    while let Some(error) = cause {
+        if error.is::<LengthLimitError>() {
+            return ApiError::new(Kind::TooLarge, "the body is larger than this server takes");
+        }
+        cause = error.source();
+    }
+    ApiError::invalid(format!("the body can't be read: {rejection}"))
+}

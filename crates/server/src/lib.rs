@@ -1,0 +1,105 @@
+//! HTTP for models: the APIs of OpenAI, Anthropic, llama.cpp and Ollama.
+//!
+//! [`Server::bind`] opens the port, [`Server::run`] serves until it is told to stop. Each API has a
+//! folder with its routes; they share how requests are read, checked, handed to the engine and
+//! answered.
+#![forbid(unsafe_code)]
+
+mod auth;
+mod body;
+mod client;
+mod config;
+mod error;
+mod generate;
+mod generation;
+mod ids;
+mod listen;
+mod llama;
+mod log;
+mod models;
+mod openai;
+mod prompt;
+mod sampling;
+mod settings_json;
+mod sse;
+mod turn;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::{Method, Uri};
+use engine::Load;
+use sample::Params;
+use tower_http::cors::CorsLayer;
+use tower_http::timeout::RequestBodyTimeoutLayer;
+
+pub use config::{Address, Config};
+pub use listen::{Server, ServerError};
+pub use models::{Loaded, Models};
+
+use error::{ApiError, Kind};
+
+/// What all requests share.
+#[derive(Clone)]
+struct App(Arc<Shared>);
+
+struct Shared {
+    config: Config,
+    models: Models,
+}
+
+impl App {
+    fn config(&self) -> &Config {
+        &self.0.config
+    }
+
+    fn models(&self) -> &Models {
+        &self.0.models
+    }
+
+    /// How tokens are chosen where requests don't say.
+    fn sampling<'a>(&'a self, model: &'a Loaded) -> &'a Params {
+        self.config().sampling.as_ref().unwrap_or(model.engine().sampling())
+    }
+
+    /// Whether a path is one of the web pages.
+    fn is_page(&self, path: &str) -> bool {
+        path == "/"
+    }
+
+    /// What a model has to do.
+    async fn load(&self, model: &Arc<Loaded>) -> Result<Load, ApiError> {
+        let model = model.clone();
+        let load = tokio::task::spawn_blocking(move || model.worker().load()).await;
+        let failed = |_| ApiError::new(Kind::Internal, "the engine doesn't answer");
+        Ok(load.map_err(failed)??)
+    }
+}
+
+/// All routes.
+fn router(app: App) -> Router {
+    let config = app.config();
+    let routes = Router::new().merge(openai::routes()).merge(llama::routes());
+    let unknown = async |method: Method, uri: Uri| {
+        ApiError::new(Kind::NotFound, format!("there is no {method} {}", uri.path()))
+    };
+    let wrong_method = async |method: Method, uri: Uri| {
+        ApiError::new(Kind::Method, format!("{} doesn't take {method}", uri.path()))
+    };
+    let check = axum::middleware::from_fn_with_state(app.clone(), auth::check);
+    let log = axum::middleware::from_fn_with_state(app.clone(), log::log);
+    let routes = routes
+        .fallback(unknown)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(check)
+        .layer(DefaultBodyLimit::max(config.max_body))
+        .layer(RequestBodyTimeoutLayer::new(config.timeout))
+        .layer(CorsLayer::very_permissive())
+        .layer(log);
+    let routes = match config.prefix.trim_end_matches('/') {
+        "" => routes,
+        prefix => Router::new().nest(prefix, routes),
+    };
+    routes.with_state(app)
+}

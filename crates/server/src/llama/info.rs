@@ -1,0 +1,65 @@
+//! What the server is and does.
+
+use axum::Json;
+use axum::extract::State;
+use chat::Capabilities;
+use serde_json::{Value, json};
+
+use crate::App;
+use crate::error::{ApiError, Kind};
+use crate::settings_json::settings;
+
+/// `/health`.
+pub async fn health() -> Json<Value> {
+    Json(json!({ "status": "ok" }))
+}
+
+/// `/props`.
+pub async fn props(State(app): State<App>) -> Result<Json<Value>, ApiError> {
+    let model = app.models().get(None).await?;
+    let engine = model.engine();
+    let tokenizer = engine.tokenizer();
+    let special = |id: Option<u32>| id.and_then(|id| tokenizer.token_text(id)).unwrap_or_default();
+    Ok(Json(json!({
+        "default_generation_settings": {
+            "id": 0,
+            "n_ctx": model.n_ctx(),
+            "params": settings(app.sampling(&model)),
+        },
+        "total_slots": model.worker().parallel(),
+        "model_alias": model.name(),
+        "model_path": engine.info().path,
+        "modalities": { "vision": false, "audio": false },
+        "chat_template": model.chat()?.template().source(),
+        "chat_template_caps": capabilities(model.chat()?.capabilities()),
+        "bos_token": special(tokenizer.bos()),
+        "eos_token": special(tokenizer.eos()),
+        "build_info": concat!("llamafile ", env!("CARGO_PKG_VERSION")),
+    })))
+}
+
+/// `/slots`.
+pub async fn slots(State(app): State<App>) -> Result<Json<Value>, ApiError> {
+    if !app.config().slots {
+        return Err(ApiError::new(Kind::Unsupported, "/slots is turned off; start with --slots"));
+    }
+    let model = app.models().get(None).await?;
+    let load = app.load(&model).await?;
+    let slots: Value = (0..model.worker().parallel())
+        .map(|id| json!({ "id": id, "n_ctx": model.n_ctx(), "is_processing": id < load.running }))
+        .collect();
+    Ok(Json(slots))
+}
+
+fn capabilities(found: &Capabilities) -> Value {
+    json!({
+        "supports_string_content": found.text_content,
+        "supports_typed_content": found.typed_content,
+        "supports_system_role": found.system_role,
+        "supports_tools": found.tools,
+        "supports_tool_calls": found.tool_calls,
+        "supports_parallel_tool_calls": found.parallel_tool_calls,
+        "supports_object_arguments": found.object_arguments,
+        "supports_preserve_reasoning": found.preserve_reasoning,
+    })
+}

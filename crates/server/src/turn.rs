@@ -1,0 +1,169 @@
+//! One answer in a conversation.
+
+use std::sync::Arc;
+
+use chat::{Delta, Parser, Prompt};
+use engine::{Choice, Event, Outcome, Progress, Request, Stats};
+
+use crate::error::{ApiError, Kind};
+use crate::generation::Generation;
+use crate::models::Loaded;
+
+/// One answer in a conversation, taken apart as it comes.
+pub struct Turn {
+    generation: Generation,
+    parser: Parser,
+    n_calls: usize,
+}
+
+/// What comes of an answer.
+pub enum Step {
+    /// Part of the prompt was evaluated.
+    Prompt(Progress),
+    /// The answer has grown, though there may be no parts yet.
+    Answer {
+        /// What was added.
+        deltas: Vec<Delta>,
+        /// The tokens chosen.
+        tokens: Vec<Choice>,
+        /// Work so far.
+        stats: Stats,
+    },
+    /// It is complete.
+    Done {
+        /// The last parts.
+        deltas: Vec<Delta>,
+        /// How it ended.
+        outcome: Outcome,
+        /// Whether functions are called.
+        calls: bool,
+    },
+}
+
+/// A whole answer.
+#[derive(Debug, Default)]
+pub struct Answer {
+    /// What is said.
+    pub content: String,
+    /// What was thought before.
+    pub reasoning: String,
+    /// Functions called: id, name, arguments as JSON text.
+    pub calls: Vec<Call>,
+    /// All tokens.
+    pub tokens: Vec<Choice>,
+}
+
+/// A call of a function.
+#[derive(Debug, Default, Clone)]
+pub struct Call {
+    /// What the result refers to.
+    pub id: String,
+    /// The function.
+    pub name: String,
+    /// JSON text.
+    pub arguments: String,
+}
+
+impl Turn {
+    /// Asks for an answer to a prompt with a request for its tokens.
+    ///
+    /// # Errors
+    /// Prompts that don't fit the context, and more requests than may wait.
+    pub fn start(model: &Loaded, prompt: &Prompt, mut request: Request) -> Result<Self, ApiError> {
+        let tokenizer = model.engine().tokenizer();
+        request.stops.extend(prompt.stops.iter().cloned());
+        request.visible = prompt.special.iter().filter_map(|text| tokenizer.find(text)).collect();
+        let parser = prompt.parser.clone();
+        Ok(Self { generation: Generation::start(model, request)?, parser, n_calls: 0 })
+    }
+
+    /// What comes next; [`Step::Done`] is the last.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub async fn next(&mut self) -> Result<Step, ApiError> {
+        match self.generation.next().await? {
+            Event::Prompt(progress) => Ok(Step::Prompt(progress)),
+            Event::Text { text, tokens, stats } => {
+                let deltas = self.parser.push(&text);
+                Ok(Step::Answer { deltas: self.named(deltas), tokens, stats })
+            }
+            Event::Done(outcome) => {
+                let (deltas, _) = self.parser.finish();
+                let deltas = self.named(deltas);
+                Ok(Step::Done { deltas, outcome, calls: self.n_calls > 0 })
+            }
+            Event::Failed(error) => Err(error.into()),
+        }
+    }
+
+    /// Gives calls the ids that models don't give them.
+    fn named(&mut self, mut deltas: Vec<Delta>) -> Vec<Delta> {
+        for delta in &mut deltas {
+            if let Delta::ToolCall { id, .. } = delta {
+                self.n_calls += 1;
+                id.get_or_insert_with(|| crate::ids::fresh("call_"));
+            }
+        }
+        deltas
+    }
+
+    /// Waits for the whole answer.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub async fn whole(mut self) -> Result<(Answer, Outcome), ApiError> {
+        let mut answer = Answer::default();
+        loop {
+            match self.next().await? {
+                Step::Prompt(_) => {}
+                Step::Answer { deltas, tokens, .. } => {
+                    answer.add(deltas);
+                    answer.tokens.extend(tokens);
+                }
+                Step::Done { deltas, outcome, .. } => {
+                    answer.add(deltas);
+                    return Ok((answer, outcome));
+                }
+            }
+        }
+    }
+}
+
+impl Answer {
+    fn add(&mut self, deltas: Vec<Delta>) {
+        for delta in deltas {
+            match delta {
+                Delta::Content(text) => self.content += &text,
+                Delta::Reasoning(text) => self.reasoning += &text,
+                Delta::ToolCall { id, name, .. } => {
+                    let id = id.unwrap_or_default();
+                    self.calls.push(Call { id, name, arguments: String::new() });
+                }
+                Delta::Arguments { index, fragment } => {
+                    if let Some(call) = self.calls.get_mut(index) {
+                        call.arguments += &fragment;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Renders and tokenises a conversation, away from the threads that serve clients.
+///
+/// # Errors
+/// What the template refuses.
+pub async fn prepare(
+    model: &Arc<Loaded>,
+    request: chat::Request,
+) -> Result<(Prompt, Vec<u32>), ApiError> {
+    let model = model.clone();
+    let work = move || {
+        let prompt = model.chat()?.prompt(&request)?;
+        let tokens = model.engine().chat_tokens(&prompt.text);
+        Ok((prompt, tokens))
+    };
+    let failed = |_| ApiError::new(Kind::Internal, "the prompt can't be made");
+    tokio::task::spawn_blocking(work).await.map_err(failed)?
+}
