@@ -126,8 +126,8 @@ pub enum Error {
         /// Its number.
         id: usize,
     },
-    /// A slot's text was forgotten while it was saved or restored, as others needed the room.
-    #[error("memory has no room for the text of slot {id} beside those of others")]
+    /// A slot's text was forgotten, as others needed the room or went on from it.
+    #[error("memory no longer holds the text of slot {id}: others needed the room")]
     SlotLost {
         /// Its number.
         id: usize,

@@ -153,7 +153,8 @@ impl Engine {
         }
         let template = TemplateSource::new(&gguf, &tokenizer)?;
         let info = model_info(file.path(), &gguf, &*model)?;
-        let plan = Plan::new(&*model, info.bytes, options, available)?;
+        let weights = gguf.tensors().iter().map(|tensor| tensor.size() as u64).sum();
+        let plan = Plan::new(&*model, weights, options, available)?;
         let options = options.clone();
         let load_time = start.elapsed();
         let vocabulary: Arc<dyn Vocabulary> = Arc::new(Words(tokenizer.clone()));

@@ -37,6 +37,9 @@ impl Worker {
         let (root, tokens, has_states) = self.ask(move |scheduler| {
             let (tokens, _) = scheduler.slot_text(id)?;
             let known = scheduler.context().known(&tokens);
+            if known == 0 && !tokens.is_empty() {
+                return Err(Error::SlotLost { id });
+            }
             let has_states = scheduler.context().states_bytes() > 0;
             Ok::<_, Error>((scheduler.root(), tokens[..known].to_vec(), has_states))
         })??;

@@ -31,14 +31,18 @@ fn slots_are_saved_and_restored() {
         assert_eq!(outcome.stats.cached_tokens, saved.tokens, "{name}");
         assert_eq!(found, expected, "{name}");
 
-        // The same again, from a slot that was not used by a request.
+        // The same again, from a slot that was not used by a request. Of states there are only those
+        // after the longer text now.
         assert_eq!(second.metrics().expect("it runs").slots[1].tokens, saved.tokens);
-        let again = second.save_slot(1, &dir.join("two.bin")).expect("it is there");
-        assert_eq!(again.tokens, saved.tokens);
+        let again = second.save_slot(1, &dir.join("two.bin"));
+        match name {
+            "llama-gqa" => assert_eq!(again.expect("it is there").tokens, saved.tokens),
+            _ => assert!(again.is_err_and(|error| error.to_string().contains("slot 1"))),
+        }
         drop(second);
 
         let third = worker();
-        third.restore_slot(0, &dir.join("two.bin")).expect("it fits");
+        third.restore_slot(0, &file).expect("it fits");
         assert_eq!(third.erase_slot(0).expect("it is idle"), saved.tokens, "{name}");
         assert_eq!(third.erase_slot(0).expect("it is idle"), 0);
         let metrics = third.metrics().expect("it runs");
@@ -57,14 +61,16 @@ fn saving_does_not_disturb_an_answer() {
         let text = texts(name, 1).remove(0);
         let (expected, _) = ask(&worker, request(&text, 200)).wait();
         let answer = ask(&worker, request(&text, 200));
+        let runs = || worker.metrics().expect("it runs").slots[0].request.is_some();
+        while !runs() {}
         let mut n_saved = 0;
-        while worker.metrics().expect("it runs").slots[0].request.is_some() {
+        while runs() {
             let saved = worker.save_slot(0, &file).expect("it is there");
             n_saved += 1;
             let error = worker.erase_slot(0).map(|n| n.to_string());
             let error = error.err().map(|error| error.to_string());
             assert!(error.is_none_or(|error| error.contains("at work")));
-            assert!(saved.tokens >= text.len() - 1, "{}", saved.tokens);
+            assert!(saved.tokens <= text.len() + 200);
         }
         assert_eq!(answer.wait().0, expected, "{name}");
         assert!(n_saved > 0);

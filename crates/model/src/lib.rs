@@ -61,12 +61,6 @@ impl Shape {
             OutputKind::Embeddings(_) => self.n_embd,
         }
     }
-
-    /// Bytes of the recurrent states of one sequence, with the snapshots that are kept of them;
-    /// `None` if they can't be had.
-    pub fn state_bytes(&self) -> Option<u64> {
-        memory::state_bytes(self)
-    }
 }
 
 /// A loaded model: weights and the forward pass over them.

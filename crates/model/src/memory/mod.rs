@@ -14,7 +14,7 @@ mod sequence;
 use backend::{Backend, CacheId, CacheSpec, KvId, KvSpec, KvTypes, PAGE, StateId, StateSpec};
 
 use crate::error::Error;
-use crate::{Model, OutputKind, Shape};
+use crate::{Model, OutputKind};
 use pool::Pool;
 use prefixes::{Evicted, Found, NodeId, Prefixes, ROOT};
 pub use sequence::Sequence;
@@ -99,12 +99,6 @@ fn n_slots(n_sequences: usize) -> usize {
     n_sequences.saturating_mul(1 + SNAPSHOTS)
 }
 
-/// Bytes of the states of one sequence and its snapshots; `None` beyond all memory.
-pub(crate) fn state_bytes(shape: &Shape) -> Option<u64> {
-    let specs = shape.states.iter().flatten().map(|&len| StateSpec { len, n_slots: n_slots(1) });
-    specs.map(|spec| u64::try_from(spec.bytes().ok()?).ok()).sum()
-}
-
 impl Memory {
     /// Creates the stores.
     pub fn new(
@@ -186,12 +180,12 @@ impl Memory {
         self.layers[il].expect("a layer with attention")
     }
 
-    /// Cache `index` of layer `il`, as [`Shape::caches`] lists them.
+    /// Cache `index` of layer `il`, as [`crate::Shape::caches`] lists them.
     pub fn cache(&self, il: usize, index: usize) -> CacheId {
         self.caches[il][index]
     }
 
-    /// State `index` of layer `il`, as [`Shape::states`] lists them.
+    /// State `index` of layer `il`, as [`crate::Shape::states`] lists them.
     pub fn state(&self, il: usize, index: usize) -> StateId {
         self.states[il][index]
     }
