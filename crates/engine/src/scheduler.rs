@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use backend::{Backend, PAGE};
+use grammar::Constraint;
 use model::{Capacity, Context, Outputs, Part};
 use sample::Sampler;
 
@@ -101,9 +102,10 @@ impl Scheduler {
     /// Takes a request; events go to `client`.
     pub fn submit(&mut self, request: Request, mut client: Box<dyn Client>) {
         match self.check(&request) {
-            Ok(sampler) => {
-                let tokenizer = &self.engine.tokenizer;
-                self.waiting.push_back(Job::new(self.next, request, client, sampler, tokenizer));
+            Ok((sampler, constraint)) => {
+                let (number, tokenizer) = (self.next, &self.engine.tokenizer);
+                let job = Job::new(number, request, client, sampler, constraint, tokenizer);
+                self.waiting.push_back(job);
             }
             Err(error) => {
                 self.totals.failed += 1;
@@ -113,8 +115,8 @@ impl Scheduler {
         self.next += 1;
     }
 
-    /// Whether there can be an answer; how its tokens are chosen.
-    fn check(&self, request: &Request) -> Result<Sampler, Error> {
+    /// Whether there can be an answer; how its tokens are chosen, and what it is held to.
+    fn check(&self, request: &Request) -> Result<(Sampler, Option<Constraint>), Error> {
         let (tokens, n_ctx) = (request.prompt.len(), self.context.n_ctx());
         if tokens == 0 {
             return Err(Error::EmptyPrompt);
@@ -123,10 +125,12 @@ impl Scheduler {
             return Err(Error::PromptTooLong { tokens, n_ctx });
         }
         let n_vocab = self.engine.info.n_vocab;
-        match request.prompt.iter().copied().find(|&id| id as usize >= n_vocab) {
-            Some(id) => Err(model::Error::Token { id, n_vocab }.into()),
-            None => self.engine.sampler(&request.sampling),
+        if let Some(id) = request.prompt.iter().copied().find(|&id| id as usize >= n_vocab) {
+            return Err(model::Error::Token { id, n_vocab }.into());
         }
+        let sampler = self.engine.sampler(&request.sampling)?;
+        let constraint = request.grammar.as_ref().map(|grammar| self.engine.constraint(grammar));
+        Ok((sampler, constraint.transpose()?))
     }
 
     fn fail(&mut self, job: Job, error: Error) {

@@ -27,7 +27,6 @@ use crate::{App, prompt};
 struct Fields {
     model: Option<String>,
     prompt: Value,
-    id_slot: Option<i64>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -61,7 +60,6 @@ pub async fn complete(
         .as_array()
         .is_some_and(|parts| parts.first().is_some_and(|part| part.is_string() || part.is_array()));
     let prompts = prompt::several(&fields.prompt, model.engine().tokenizer())?;
-    let _ = fields.id_slot;
     answer(&app, &model, client, &body, prompts, is_list).await
 }
 
