@@ -323,10 +323,11 @@ impl Folder {
                 |name: &str| name.len() == 64 && name.bytes().all(|b| b.is_ascii_hexdigit());
             match path.extension().and_then(|extension| extension.to_str()) {
                 Some("page" | "states") if is_hash(&name) => files.push((used, found.len(), path)),
-                Some("unfinished") if is_hash(name.get(..64).unwrap_or_default()) => {
-                    if used.elapsed().is_ok_and(|age| age > ABANDONED) {
-                        let _ = fs::remove_file(path);
-                    }
+                Some("unfinished")
+                    if is_hash(name.get(..64).unwrap_or_default())
+                        && used.elapsed().is_ok_and(|age| age > ABANDONED) =>
+                {
+                    let _ = fs::remove_file(path);
                 }
                 _ => {}
             }

@@ -101,11 +101,11 @@ pub struct Label<'a> {
 impl Label<'_> {
     /// Bytes of the whole record.
     pub fn record_len(&self, payload: usize) -> u64 {
-        (HEAD + self.tokens.len() * size_of::<u32>() + payload + 32) as u64
+        (HEAD + size_of_val(self.tokens) + payload + 32) as u64
     }
 
     fn encode(&self, payload: usize) -> Vec<u8> {
-        let mut out = Vec::with_capacity(HEAD + self.tokens.len() * size_of::<u32>());
+        let mut out = Vec::with_capacity(HEAD + size_of_val(self.tokens));
         out.extend_from_slice(MAGIC);
         let numbers = [VERSION, self.kind as u32, self.tokens.len() as u32];
         out.extend(numbers.iter().flat_map(|number| number.to_le_bytes()));

@@ -77,6 +77,9 @@ fn restarts_know_what_was_seen() {
     }
 }
 
+/// What becomes of the file of that number.
+type Damage<'a> = dyn Fn(usize, &[u8]) -> Vec<u8> + 'a;
+
 #[test]
 fn damaged_files_are_as_if_they_were_not_there() {
     for name in ["llama-gqa", "jamba"] {
@@ -89,7 +92,7 @@ fn damaged_files_are_as_if_they_were_not_there() {
             .into_iter()
             .map(|path| (path.clone(), fs::read(path).expect("a file")))
             .collect();
-        let damages: [&dyn Fn(usize, &[u8]) -> Vec<u8>; 6] = [
+        let damages: [&Damage<'_>; 6] = [
             &|i, bytes| {
                 let (at, mut bytes) = (i * 997 % bytes.len(), bytes.to_vec());
                 bytes[at] ^= 1 << (i % 8);

@@ -20,7 +20,7 @@ const SPARE: u64 = 16;
 const MOST_SEEN: usize = 1 << 18;
 
 /// Positions that nobody's texts have.
-const LONGEST: u64 = 1 << 30;
+const LONGEST: usize = 1 << 30;
 
 /// The memory that a model takes at most, in bytes, and the context that this is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,8 +43,6 @@ pub struct Plan {
     pub work: u64,
     /// Values of a batch's tensors, part of `work`.
     pub(crate) batch_values: usize,
-    /// Part of `positions` for each page of them.
-    page: u64,
     /// What there is for all of it, where the system tells.
     pub available: Option<u64>,
 }
@@ -88,9 +86,9 @@ impl Plan {
             Err(error) if !is_too_large(&error) => return Err(error),
             _ => {}
         }
-        let longest = planner.plan(PAGE, Reason::Asked)?.largest(available);
+        let longest = Self::longest(model, weights, options, available)?;
         // Nothing is left to others where that leaves no context.
-        let shorter = planner.plan(PAGE, Reason::Memory)?.largest(limit);
+        let shorter = Self::longest(model, weights, options, limit)?;
         let shorter = shorter.max(longest.min(PAGE)).min(n_ctx);
         if asked.is_none() && options.n_positions.is_none_or(|n| n <= shorter) && shorter > 0 {
             return planner.plan(shorter, Reason::Memory);
@@ -100,20 +98,18 @@ impl Plan {
         Err(Error::TooLarge { n_ctx, needed, weights, available, longest })
     }
 
-    /// Positions of the longest text that `limit` bytes are enough for, in whole pages.
-    fn largest(&self, limit: u64) -> usize {
-        let fixed = self.weights.saturating_add(self.states).saturating_add(self.work);
-        let n_pages = limit.saturating_sub(fixed).checked_div(self.page);
-        let n_pages = n_pages.unwrap_or(if fixed <= limit { LONGEST / PAGE as u64 } else { 0 });
-        // Every other text may leave its last page unfilled.
-        let n_pages = n_pages.saturating_sub(self.n_sequences as u64 - 1);
-        n_pages.saturating_mul(PAGE as u64).min(LONGEST) as usize
-    }
-
-    /// Positions of the longest text that fits into the available memory; `None` where that is not
-    /// known.
-    pub fn largest_context(&self) -> Option<usize> {
-        self.available.map(|available| self.largest(available))
+    /// Positions of the longest text that fits with these options, in whole pages; 0 where none does.
+    ///
+    /// # Errors
+    /// As [`Plan::new`], of formats.
+    pub fn longest(
+        model: &dyn Model,
+        weights: u64,
+        options: &Options,
+        available: u64,
+    ) -> Result<usize, Error> {
+        let options = &Options { n_positions: None, ..options.clone() };
+        Planner { model, weights, options, available: None }.longest(available)
     }
 
     /// All of it.
@@ -201,13 +197,31 @@ impl Planner<'_> {
             n_positions: capacity.n_positions,
             n_sequences: capacity.n_sequences,
             weights: self.weights,
-            positions: ruler.page_bytes(None).map_err(model::Error::from)?,
+            positions: ruler.page_bytes().map_err(model::Error::from)?,
             states: ruler.state_bytes().map_err(model::Error::from)?,
             work: floats as u64 + ruler.work_bytes() + THREAD * threads as u64,
             batch_values: ruler.most_values(),
-            page: ruler.page_bytes(Some(1)).map_err(model::Error::from)?,
             available: self.available,
         })
+    }
+
+    /// See [`Plan::longest`]. A batch takes more memory in a longer context, too.
+    fn longest(&self, limit: u64) -> Result<usize, Error> {
+        let fits = |n_pages: usize| match self.plan(n_pages * PAGE, Reason::Asked) {
+            Ok(plan) => Ok(plan.total() <= limit),
+            Err(error) if is_too_large(&error) => Ok(false),
+            Err(error) => Err(error),
+        };
+        let (mut fitting, mut too_many) = (0, LONGEST / PAGE + 1);
+        while fitting + 1 < too_many {
+            let middle = fitting.midpoint(too_many);
+            if fits(middle)? {
+                fitting = middle;
+            } else {
+                too_many = middle;
+            }
+        }
+        Ok(fitting * PAGE)
     }
 }
 
@@ -299,12 +313,11 @@ mod tests {
     #[test]
     fn contexts_are_asked_for_trained_or_what_fits() {
         let whole = plan(&options(), None).expect("no limit");
-        assert_eq!((whole.reason, whole.largest_context()), (Reason::Trained, None));
+        assert_eq!(whole.reason, Reason::Trained);
         let trained = whole.n_ctx;
         assert!(trained > 3 * PAGE, "{trained}");
         let plenty = plan(&options(), Some(1 << 40)).expect("room");
         assert_eq!((plenty.n_ctx, plenty.reason), (trained, Reason::Trained));
-        assert!(plenty.largest_context().is_some_and(|n| n > trained));
 
         let of = |n_ctx| Options { n_ctx: Some(n_ctx), ..options() };
         let two = plan(&of(2 * PAGE), Some(1 << 40)).expect("room");
@@ -317,7 +330,7 @@ mod tests {
         // As much as two pages of context need, and a little.
         let room = two.total() + page - 1;
         let exact = plan(&of(2 * PAGE), Some(room)).expect("it fits");
-        assert_eq!(exact.largest_context(), Some(2 * PAGE));
+        assert_eq!(exact.total(), two.total());
         let refused = plan(&of(3 * PAGE), Some(room)).expect_err("it doesn't fit").to_string();
         assert!(refused.contains("-c 128") && refused.contains("192 tokens"), "{refused}");
         let over = Options { overcommit: true, ..of(3 * PAGE) };

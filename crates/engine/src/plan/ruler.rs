@@ -24,15 +24,10 @@ pub struct Ruler {
 }
 
 impl Ruler {
-    /// Bytes of all stores of keys, values and rows, or of that many of their pages.
-    pub fn page_bytes(&self, n_pages: Option<usize>) -> Result<u64, BackendError> {
-        let stores = self.stores.iter().map(|&spec| {
-            cpu::kv_bytes(KvSpec { n_pages: n_pages.unwrap_or(spec.n_pages), ..spec })
-        });
-        let caches = self
-            .caches
-            .iter()
-            .map(|&spec| CacheSpec { n_pages: n_pages.unwrap_or(spec.n_pages), ..spec }.bytes());
+    /// Bytes of all stores of keys, values and rows.
+    pub fn page_bytes(&self) -> Result<u64, BackendError> {
+        let stores = self.stores.iter().map(|&spec| cpu::kv_bytes(spec));
+        let caches = self.caches.iter().map(CacheSpec::bytes);
         sum(stores.chain(caches))
     }
 

@@ -61,23 +61,20 @@ impl Fit {
             overcommit,
             ..engine::Options::default()
         };
-        let plan = Plan::new(model, weights, &engine(false), available);
-        let (plan, fits, largest) = match plan {
-            Ok(plan) => {
-                let largest = plan.largest_context();
-                (Ok(plan), available.map(|_| true), largest)
+        let failed = |error| Error::Plan(Box::new(error));
+        let longest = |available| Plan::longest(model, weights, &engine(false), available);
+        let largest = available.map(longest).transpose().map_err(failed)?;
+        let (plan, fits) = match Plan::new(model, weights, &engine(false), available) {
+            Err(engine::Error::TooLarge { .. }) => {
+                (Plan::new(model, weights, &engine(true), available), Some(false))
             }
-            Err(engine::Error::TooLarge { longest, .. }) => {
-                let sizes = Plan::new(model, weights, &engine(true), available);
-                (sizes, Some(false), Some(longest))
-            }
-            Err(error) => (Err(error), None, None),
+            plan => (plan, available.map(|_| true)),
         };
         let plan = match plan {
             Ok(plan) => Some(plan),
             // More than can be addressed.
             Err(engine::Error::TooLarge { .. }) => None,
-            Err(error) => return Err(Error::Plan(Box::new(error))),
+            Err(error) => return Err(failed(error)),
         };
         let reason = plan.as_ref().map_or(Reason::Asked, |plan| plan.reason);
         let context = options.n_ctx.unwrap_or(model.shape().n_ctx_train);
