@@ -4,7 +4,10 @@
 //! template. [`Session`] is one conversation with it: a backend and the memory of the tokens seen.
 #![forbid(unsafe_code)]
 
+mod diffusion;
 mod disk_cache;
+mod embedder;
+mod encoder;
 mod error;
 pub mod fleet;
 mod job;
@@ -15,6 +18,7 @@ mod request;
 mod scheduler;
 mod session;
 mod slots;
+mod speculation;
 mod stop;
 mod vocabulary;
 mod worker;
@@ -32,16 +36,22 @@ use model::{Model, OutputKind};
 use sample::{Params, Sampler, Vocabulary};
 use tokenizer::Tokenizer;
 
+use diffusion::Masks;
+
 pub use cpu::isa::Isa;
 pub use cpu::topology::{Placement, PlacementError};
+pub use diffusion::{Algorithm, Diffusion, Draw, OnStep, Schedule};
 pub use disk_cache::{DiskCacheOptions, DiskCacheTotals};
+pub use embedder::{Embedder, Normalization};
 pub use error::Error;
 pub use metrics::{Metrics, RequestStatus, SlotStatus, Totals};
+pub use model::Pooling;
 pub use plan::{Bytes, Plan, Reason};
 pub use request::{Choice, Client, Event, Outcome, Progress, Request};
 pub use scheduler::{Load, Scheduler};
 pub use session::{Finish, Session, Stats};
 pub use slots::SlotFile;
+pub use speculation::{DraftModel, Drafter, NGrams, Speculation};
 use vocabulary::Words;
 pub use worker::Worker;
 
@@ -93,6 +103,15 @@ impl Default for Options {
     }
 }
 
+impl Options {
+    /// Threads; the calling one is the first.
+    fn backend(&self) -> Result<Cpu, Error> {
+        let Self { threads, isa, batch_invariant, .. } = *self;
+        let options = CpuOptions { threads, isa, batch_invariant };
+        Ok(Cpu::placed(options, &self.placement)?)
+    }
+}
+
 /// What people want to know of a model.
 #[derive(Debug, Clone)]
 pub struct ModelInfo {
@@ -122,6 +141,7 @@ pub struct Engine {
     grammar_vocabulary: OnceLock<grammar::Vocabulary>,
     sampling: Params,
     template: TemplateSource,
+    masks: Option<Masks>,
     info: ModelInfo,
     options: Options,
     plan: Plan,
@@ -149,11 +169,8 @@ impl Engine {
             let architecture = gguf.metadata().str("general.architecture")?.to_owned();
             return Err(Error::NotGenerative { architecture });
         }
-        let tokenizer = Arc::new(Tokenizer::from_metadata(gguf.metadata())?);
-        let n_vocab = model.shape().n_vocab;
-        if tokenizer.n_vocab() > n_vocab {
-            return Err(Error::Vocabulary { tokens: tokenizer.n_vocab(), rows: n_vocab });
-        }
+        let tokenizer = Arc::new(tokenizer_of(&gguf, &*model)?);
+        let masks = Masks::of(&gguf, &*model, &tokenizer)?;
         let template = TemplateSource::new(&gguf, &tokenizer)?;
         let info = model_info(file.path(), &gguf, &*model)?;
         let weights = gguf.tensors().iter().map(|tensor| tensor.size() as u64).sum();
@@ -172,6 +189,7 @@ impl Engine {
             grammar_vocabulary,
             sampling,
             template,
+            masks,
             info,
             options,
             plan,
@@ -243,15 +261,23 @@ impl Engine {
 
     /// Threads as the options say; the calling one is the first.
     fn backend(&self) -> Result<Cpu, Error> {
-        let Options { threads, isa, batch_invariant, .. } = self.options;
-        let options = CpuOptions { threads, isa, batch_invariant };
-        Ok(Cpu::placed(options, &self.options.placement)?)
+        self.options.backend()
     }
 
     /// Starts an empty session.
     pub fn session(&self) -> Result<Session<'_>, Error> {
         Session::new(self)
     }
+}
+
+/// The file's tokenizer, all of whose tokens the model must know.
+fn tokenizer_of(gguf: &Gguf, model: &dyn Model) -> Result<Tokenizer, Error> {
+    let tokenizer = Tokenizer::from_metadata(gguf.metadata())?;
+    let n_vocab = model.shape().n_vocab;
+    if tokenizer.n_vocab() > n_vocab {
+        return Err(Error::Vocabulary { tokens: tokenizer.n_vocab(), rows: n_vocab });
+    }
+    Ok(tokenizer)
 }
 
 /// What a chat template is compiled from.

@@ -7,6 +7,7 @@ use backend::Backend;
 use grammar::{Constraint, TokenSet};
 use model::{Context, Outputs};
 use sample::Sampler;
+use tokenizer::{Decoder, Tokenizer};
 
 use crate::{Engine, Error};
 
@@ -58,13 +59,15 @@ fn rate(count: usize, time: Duration) -> f64 {
 
 /// One conversation: the tokens seen and the model's memory of them.
 pub struct Session<'e> {
-    engine: &'e Engine,
-    context: Context,
+    pub(crate) engine: &'e Engine,
+    pub(crate) context: Context,
     /// Tokens seen; the last one may still await evaluation.
-    tokens: Vec<u32>,
+    pub(crate) tokens: Vec<u32>,
     /// Logits after the last token, where it is evaluated.
-    logits: Vec<f32>,
-    stats: Stats,
+    pub(crate) logits: Vec<f32>,
+    pub(crate) stats: Stats,
+    /// Special tokens that answers show as text.
+    visible: Vec<u32>,
 }
 
 impl<'e> Session<'e> {
@@ -74,7 +77,7 @@ impl<'e> Session<'e> {
         backend.reserve(engine.plan.batch_values);
         let context = Context::new(model, backend, n_ctx, engine.options.kv_types)?;
         let (tokens, logits, stats) = (Vec::new(), Vec::new(), Stats::default());
-        Ok(Self { engine, context, tokens, logits, stats })
+        Ok(Self { engine, context, tokens, logits, stats, visible: Vec::new() })
     }
 
     /// The model.
@@ -100,6 +103,16 @@ impl<'e> Session<'e> {
     /// Work done since the session began or [`Session::reset_stats`].
     pub fn stats(&self) -> Stats {
         self.stats
+    }
+
+    /// Has answers show these special tokens as text; others are left out.
+    pub fn show(&mut self, visible: Vec<u32>) {
+        self.visible = visible;
+    }
+
+    /// A decoder of answers.
+    pub(crate) fn decoder(&self) -> Decoder<&'e Tokenizer> {
+        Decoder::new(self.engine.tokenizer(), false).showing(&self.visible)
     }
 
     /// Starts counting anew.
@@ -165,7 +178,7 @@ impl<'e> Session<'e> {
             return Err(Error::EmptyPrompt);
         }
         let engine = self.engine;
-        let mut decoder = engine.tokenizer.decoder(false);
+        let mut decoder = self.decoder();
         let start = Instant::now();
         sampler.restart(&self.tokens);
         let mut generated = 0;
@@ -225,7 +238,7 @@ impl<'e> Session<'e> {
     }
 
     /// Evaluates the held tokens that memory lacks, so that the logits follow the last one.
-    fn catch_up(&mut self) -> Result<(), Error> {
+    pub(crate) fn catch_up(&mut self) -> Result<(), Error> {
         if self.has_logits() {
             return Ok(());
         }

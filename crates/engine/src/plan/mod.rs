@@ -235,6 +235,10 @@ fn run(
     n_batch: usize,
 ) -> Result<(), model::Error> {
     let memory = Memory::new(model, backend, capacity, types)?;
+    if !model.target_layers().is_empty() {
+        // It runs within what its target takes.
+        return Ok(());
+    }
     let (n_ctx, n_sequences) = (capacity.n_ctx.min(MOST_SEEN), capacity.n_sequences);
     let n_prompt = n_batch.clamp(1, n_ctx);
     let n_rows = n_prompt + n_sequences - 1;

@@ -66,7 +66,7 @@ impl Memory {
             return true;
         }
         let (before, own) = tokens.split_at((tokens.len() - 1) / PAGE * PAGE);
-        if self.node_of(prefixes, before).is_none() || !self.free_pages(1) {
+        if self.node_of(prefixes, before).is_none() || !self.free_pages(1, None) {
             return false;
         }
         // The room may have been that of the page before.
