@@ -5,6 +5,7 @@ use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, Request};
 use http_body_util::LengthLimitError;
 use serde::de::DeserializeOwned;
+use tower_http::timeout::TimeoutError;
 
 use crate::error::{ApiError, Kind};
 
@@ -49,6 +50,9 @@ fn refusal(rejection: BytesRejection) -> ApiError {
     while let Some(error) = cause {
         if error.is::<LengthLimitError>() {
             return ApiError::new(Kind::TooLarge, "the body is larger than this server takes");
+        }
+        if error.is::<TimeoutError>() {
+            return ApiError::new(Kind::Timeout, "the body took too long to come");
         }
         cause = error.source();
     }

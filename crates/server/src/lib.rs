@@ -5,20 +5,26 @@
 //! answered.
 #![forbid(unsafe_code)]
 
+mod anthropic;
 mod auth;
 mod body;
 mod client;
 mod config;
 mod error;
+mod form;
 mod generate;
 mod generation;
 mod ids;
+mod infill;
 mod listen;
 mod llama;
 mod log;
 mod models;
+mod ollama;
 mod openai;
+mod openapi;
 mod prompt;
+mod routes;
 mod sampling;
 mod settings_json;
 mod sse;
@@ -39,6 +45,7 @@ pub use listen::{Server, ServerError};
 pub use models::{Loaded, Models};
 
 use error::{ApiError, Kind};
+use routes::Routes;
 
 /// What all requests share.
 #[derive(Clone)]
@@ -77,10 +84,19 @@ impl App {
     }
 }
 
-/// All routes.
+/// The routes of all APIs.
+fn routes() -> Routes {
+    openai::routes()
+        .and(anthropic::routes())
+        .and(llama::routes())
+        .and(ollama::routes())
+        .and(openapi::routes())
+}
+
+/// All routes, with what is done for each request.
 fn router(app: App) -> Router {
     let config = app.config();
-    let routes = Router::new().merge(openai::routes()).merge(llama::routes());
+    let dialect = axum::middleware::from_fn(error::dialect);
     let unknown = async |method: Method, uri: Uri| {
         ApiError::new(Kind::NotFound, format!("there is no {method} {}", uri.path()))
     };
@@ -89,12 +105,14 @@ fn router(app: App) -> Router {
     };
     let check = axum::middleware::from_fn_with_state(app.clone(), auth::check);
     let log = axum::middleware::from_fn_with_state(app.clone(), log::log);
-    let routes = routes
+    let routes = routes()
+        .router
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
         .layer(check)
         .layer(DefaultBodyLimit::max(config.max_body))
         .layer(RequestBodyTimeoutLayer::new(config.timeout))
+        .layer(dialect)
         .layer(CorsLayer::very_permissive())
         .layer(log);
     let routes = match config.prefix.trim_end_matches('/') {

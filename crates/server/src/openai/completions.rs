@@ -16,6 +16,7 @@ use super::{logprobs, now};
 use crate::body::Body;
 use crate::client::ClientId;
 use crate::error::ApiError;
+use crate::form::FormFields;
 use crate::generate::{Generate, finish_reason, timings, usage};
 use crate::generation::Generation;
 use crate::models::Loaded;
@@ -46,6 +47,7 @@ pub async fn complete(
 ) -> Result<Response, ApiError> {
     let fields: Fields = body.parse()?;
     let (generate, sampling): (Generate, Sampling) = (body.parse()?, body.parse()?);
+    body.parse::<FormFields>()?.form()?.check()?;
     let model = app.models().get(fields.model.as_deref()).await?;
     let tokenizer = model.engine().tokenizer();
     if fields.suffix.as_deref().is_some_and(|suffix| !suffix.is_empty()) {
