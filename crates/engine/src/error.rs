@@ -25,6 +25,9 @@ pub enum Error {
     /// No token can be chosen.
     #[error(transparent)]
     Sample(#[from] sample::SampleError),
+    /// Text can't be held to a grammar.
+    #[error(transparent)]
+    Grammar(#[from] grammar::Error),
     /// More vocabulary entries than embeddings.
     #[error("the vocabulary has {tokens} tokens, but the model embeds only {rows}")]
     Vocabulary {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use grammar::{Constraint, TokenSet};
 use sample::Sampler;
 use tokenizer::{Decoder, Tokenizer};
 
@@ -18,6 +19,8 @@ pub struct Job {
     /// Tokens of the answer so far.
     n_generated: usize,
     sampler: Sampler,
+    /// Holds the answer to the request's grammar.
+    constraint: Option<Constraint>,
     decoder: Decoder<Arc<Tokenizer>>,
     stops: StopTexts,
     /// Tokens whose text has not been sent.
@@ -36,6 +39,7 @@ impl Job {
         mut request: Request,
         client: Box<dyn Client>,
         mut sampler: Sampler,
+        constraint: Option<Constraint>,
         tokenizer: &Arc<Tokenizer>,
     ) -> Self {
         let tokens = std::mem::take(&mut request.prompt);
@@ -46,6 +50,7 @@ impl Job {
             tokens,
             n_generated: 0,
             sampler,
+            constraint,
             decoder: decoder.showing(&request.visible),
             stops: StopTexts::new(&request.stops),
             unsent: Vec::new(),
@@ -99,7 +104,14 @@ impl Job {
         if self.is_at_limit() {
             return Ok(Some(End::of(Finish::Limit)));
         }
-        let id = self.sampler.sample(logits, None)?;
+        let allowed = match &mut self.constraint {
+            Some(constraint) => constraint.allowed()?,
+            None => None,
+        };
+        let id = self.sampler.sample(logits, allowed.map(TokenSet::words))?;
+        if let Some(constraint) = &mut self.constraint {
+            constraint.accept(id)?;
+        }
         self.sampler.accept(id);
         self.tokens.push(id);
         self.n_generated += 1;
@@ -116,6 +128,9 @@ impl Job {
         }
         if stop.is_some() {
             return Ok(Some(End { finish: Finish::StopText, stop }));
+        }
+        if self.constraint.as_mut().is_some_and(Constraint::is_complete) {
+            return Ok(Some(End::of(Finish::EndOfGeneration)));
         }
         Ok(self.is_at_limit().then(|| End::of(Finish::Limit)))
     }

@@ -14,12 +14,13 @@ mod vocabulary;
 mod worker;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use backend::KvTypes;
 use cpu::{Cpu, CpuOptions};
 use gguf::{Gguf, Location, Value};
+use grammar::{Constraint, Grammar};
 use model::{Model, OutputKind};
 use sample::{Params, Sampler, Vocabulary};
 use tokenizer::Tokenizer;
@@ -98,6 +99,8 @@ pub struct Engine {
     model: Arc<dyn Model>,
     tokenizer: Arc<Tokenizer>,
     vocabulary: Arc<dyn Vocabulary>,
+    /// Tokens made ready for grammars, once there is one.
+    grammar_vocabulary: OnceLock<grammar::Vocabulary>,
     sampling: Params,
     template: TemplateSource,
     info: ModelInfo,
@@ -128,7 +131,18 @@ impl Engine {
         let vocabulary: Arc<dyn Vocabulary> = Arc::new(Words(tokenizer.clone()));
         let mut sampling = Params::default();
         sampling.recommend(|key| gguf.metadata().get(key).and_then(text_of));
-        Ok(Self { model, tokenizer, vocabulary, sampling, template, info, options, load_time })
+        let grammar_vocabulary = OnceLock::new();
+        Ok(Self {
+            model,
+            tokenizer,
+            vocabulary,
+            grammar_vocabulary,
+            sampling,
+            template,
+            info,
+            options,
+            load_time,
+        })
     }
 
     /// The model's tokenizer.
@@ -144,6 +158,18 @@ impl Engine {
     /// A sampler for this model.
     pub fn sampler(&self, params: &Params) -> Result<Sampler, Error> {
         Ok(Sampler::new(params, &self.vocabulary)?)
+    }
+
+    /// Holds text of this model to `grammar`. The first call makes the vocabulary ready for that.
+    pub fn constraint(&self, grammar: &Grammar) -> Result<Constraint, Error> {
+        let vocabulary = match self.grammar_vocabulary.get() {
+            Some(vocabulary) => vocabulary,
+            None => {
+                let made = grammar::Vocabulary::new(&self.tokenizer)?;
+                self.grammar_vocabulary.get_or_init(|| made)
+            }
+        };
+        Ok(Constraint::new(grammar, vocabulary)?)
     }
 
     /// Compiles the model's chat template; ChatML where the file has none.

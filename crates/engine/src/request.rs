@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use grammar::Grammar;
 use sample::{Params, Probabilities};
 
 use crate::{Error, Finish, Stats};
@@ -13,6 +14,8 @@ pub struct Request {
     pub prompt: Vec<u32>,
     /// How tokens are chosen.
     pub sampling: Params,
+    /// What the answer is held to.
+    pub grammar: Option<Grammar>,
     /// Tokens to generate at most; `None` for what the context has room for.
     pub limit: Option<usize>,
     /// Time to generate at most, from the first token on.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use backend::PAGE;
+use grammar::Constraint;
 use model::{Capacity, Context, Outputs, Part};
 use sample::Sampler;
 
@@ -73,16 +74,17 @@ impl Scheduler {
     /// Takes a request; events go to `client`.
     pub fn submit(&mut self, request: Request, mut client: Box<dyn Client>) {
         match self.check(&request) {
-            Ok(sampler) => {
-                let job = Job::new(request, client, sampler, &self.engine.tokenizer);
+            Ok((sampler, constraint)) => {
+                let tokenizer = &self.engine.tokenizer;
+                let job = Job::new(request, client, sampler, constraint, tokenizer);
                 self.waiting.push_back(job);
             }
             Err(error) => client.send(Event::Failed(error)),
         }
     }
 
-    /// Whether there can be an answer; how its tokens are chosen.
-    fn check(&self, request: &Request) -> Result<Sampler, Error> {
+    /// Whether there can be an answer; how its tokens are chosen, and what it is held to.
+    fn check(&self, request: &Request) -> Result<(Sampler, Option<Constraint>), Error> {
         let (tokens, n_ctx) = (request.prompt.len(), self.context.n_ctx());
         if tokens == 0 {
             return Err(Error::EmptyPrompt);
@@ -91,10 +93,12 @@ impl Scheduler {
             return Err(Error::PromptTooLong { tokens, n_ctx });
         }
         let n_vocab = self.engine.info.n_vocab;
-        match request.prompt.iter().copied().find(|&id| id as usize >= n_vocab) {
-            Some(id) => Err(model::Error::Token { id, n_vocab }.into()),
-            None => self.engine.sampler(&request.sampling),
+        if let Some(id) = request.prompt.iter().copied().find(|&id| id as usize >= n_vocab) {
+            return Err(model::Error::Token { id, n_vocab }.into());
         }
+        let sampler = self.engine.sampler(&request.sampling)?;
+        let constraint = request.grammar.as_ref().map(|grammar| self.engine.constraint(grammar));
+        Ok((sampler, constraint.transpose()?))
     }
 
     /// The backend's description of itself.

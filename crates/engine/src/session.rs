@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
+use grammar::{Constraint, TokenSet};
 use model::{Context, Outputs};
 use sample::Sampler;
 
@@ -148,10 +149,13 @@ impl<'e> Session<'e> {
     /// Continues the tokens held: samples until the model ends its turn, `limit` tokens are
     /// generated, the context is full or `on_text` breaks off. `on_text` receives the answer as it
     /// grows, in whole characters. All generated tokens, the ending one too, are held afterwards.
-    /// The sampler's penalties see the tokens held, whatever it saw before.
+    /// The sampler's penalties see the tokens held, whatever it saw before. `constraint` holds the
+    /// tokens generated to a grammar; those that it forces are not asked of the model. Generation
+    /// ends where the grammar allows nothing more.
     pub fn generate(
         &mut self,
         sampler: &mut Sampler,
+        mut constraint: Option<&mut Constraint>,
         limit: Option<usize>,
         on_text: &mut dyn FnMut(&str) -> ControlFlow<()>,
     ) -> Result<Finish, Error> {
@@ -163,16 +167,37 @@ impl<'e> Session<'e> {
         let start = Instant::now();
         sampler.restart(&self.tokens);
         let mut generated = 0;
+        let mut forced = Vec::new().into_iter();
         let finish = loop {
             if limit.is_some_and(|limit| generated >= limit) {
                 break Finish::Limit;
             }
-            if self.context.len() < self.tokens.len() && self.context.len() >= self.n_ctx() {
+            if self.tokens.len() > self.n_ctx() {
                 break Finish::ContextFull;
             }
-            self.catch_up()?;
-            let id = sampler.sample(&mut self.logits, None)?;
+            if let Some(constraint) = constraint.as_deref_mut() {
+                if constraint.is_complete() {
+                    break Finish::EndOfGeneration;
+                }
+                if forced.as_slice().is_empty() {
+                    forced = constraint.forced().into_iter();
+                }
+            }
+            let id = match forced.next() {
+                Some(id) => id,
+                None => {
+                    self.catch_up()?;
+                    let allowed = match constraint.as_deref_mut() {
+                        Some(constraint) => constraint.allowed()?,
+                        None => None,
+                    };
+                    sampler.sample(&mut self.logits, allowed.map(TokenSet::words))?
+                }
+            };
             self.logits.clear();
+            if let Some(constraint) = constraint.as_deref_mut() {
+                constraint.accept(id)?;
+            }
             sampler.accept(id);
             self.tokens.push(id);
             generated += 1;

@@ -31,7 +31,7 @@ fn feed(session: &mut Session<'_>, tokens: &[u32]) {
 fn generate(session: &mut Session<'_>, limit: usize) -> Finish {
     let on_text = &mut |_: &str| ControlFlow::Continue(());
     let mut sampler = greedy(session);
-    session.generate(&mut sampler, Some(limit), on_text).expect("tokens")
+    session.generate(&mut sampler, None, Some(limit), on_text).expect("tokens")
 }
 
 fn prompt() -> Vec<u32> {
@@ -107,7 +107,7 @@ fn generation_continues_where_it_was_broken_off() {
     feed(&mut parts, &prompt());
     assert_eq!(generate(&mut parts, 7), Finish::Limit);
     let mut sampler = greedy(&parts);
-    let broken = parts.generate(&mut sampler, Some(3), &mut |_| ControlFlow::Break(()));
+    let broken = parts.generate(&mut sampler, None, Some(3), &mut |_| ControlFlow::Break(()));
     assert_eq!(broken.expect("a token"), Finish::Cancelled);
     assert_eq!(parts.tokens().len(), prompt().len() + 8);
     assert_eq!(generate(&mut parts, 12), Finish::Limit);
@@ -143,7 +143,7 @@ fn the_context_fills_up() {
     assert!(matches!(refused, Err(Error::PromptTooLong { tokens: 97, n_ctx: N_CTX })));
     session.clear();
     let mut sampler = greedy(&session);
-    let nothing = session.generate(&mut sampler, None, &mut |_| ControlFlow::Continue(()));
+    let nothing = session.generate(&mut sampler, None, None, &mut |_| ControlFlow::Continue(()));
     assert!(matches!(nothing, Err(Error::EmptyPrompt)));
 }
 

@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind, StdoutLock, Write};
 use std::ops::ControlFlow;
 
-use chat::{Message, Template};
+use chat::{Chat, Message};
 use engine::{Engine, Finish};
 
 use crate::error::CliError;
@@ -14,20 +14,20 @@ use crate::settings::{Mode, Settings};
 /// do not converse.
 pub fn answer(engine: &Engine, settings: &Settings, prompt: &str) -> Result<(), CliError> {
     let mut generator = Generator::new(engine, settings)?;
-    let template = asked_template(engine, settings)?;
-    let tokens = match &template {
+    let chat = asked_chat(engine, settings)?;
+    let tokens = match &chat {
         None => generator.text_tokens(prompt),
-        Some(template) => {
+        Some(chat) => {
             let system = settings.system_text().map(|text| Message::new("system", text));
             let user = Message::new("user", prompt);
             let messages: Vec<Message> = system.into_iter().chain([user]).collect();
-            generator.chat_tokens(template, &messages)?
+            generator.prompt(chat, &messages)?.0
         }
     };
     let mut out = Output::new();
-    if settings.display_prompt.unwrap_or(template.is_none()) {
+    if settings.display_prompt.unwrap_or(chat.is_none()) {
         let _ = out.write(prompt);
-        if template.is_some() {
+        if chat.is_some() {
             let _ = out.write("\n\n");
         }
     }
@@ -43,12 +43,12 @@ pub fn answer(engine: &Engine, settings: &Settings, prompt: &str) -> Result<(), 
     Ok(())
 }
 
-/// The chat template, where the prompt is to be put into one.
-fn asked_template(engine: &Engine, settings: &Settings) -> Result<Option<Template>, CliError> {
+/// How to chat, where the prompt is to be a message.
+fn asked_chat(engine: &Engine, settings: &Settings) -> Result<Option<Chat>, CliError> {
     if settings.mode == Mode::Completion {
         return Ok(None);
     }
-    let (template, real) = generator::template(engine, settings)?;
+    let (chat, real) = generator::chat(engine, settings)?;
     if !real && settings.mode == Mode::Auto {
         eprintln!(
             "note: the model has no chat template, so it continues the prompt as plain text; \
@@ -56,7 +56,7 @@ fn asked_template(engine: &Engine, settings: &Settings) -> Result<Option<Templat
         );
         return Ok(None);
     }
-    Ok(Some(template))
+    Ok(Some(chat))
 }
 
 /// Standard output that remembers its first failure and where the line stands.

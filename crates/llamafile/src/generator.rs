@@ -3,9 +3,10 @@
 use std::ops::ControlFlow;
 
 use backend::KvTypes;
-use chat::{Message, Template};
+use chat::{Chat, Message, Prompt, Request, Template};
 use engine::{Engine, Error, Finish, Isa, Options, PlacementError, Session};
 use gguf::Location;
+use grammar::Constraint;
 use sample::Sampler;
 
 use crate::error::CliError;
@@ -67,11 +68,18 @@ pub fn template(engine: &Engine, settings: &Settings) -> Result<(Template, bool)
     Ok((template, true))
 }
 
+/// How to chat with the model, and whether it was trained for that.
+pub fn chat(engine: &Engine, settings: &Settings) -> Result<(Chat, bool), CliError> {
+    let (template, real) = template(engine, settings)?;
+    Ok((Chat::from_template(template), real))
+}
+
 /// One conversation with a loaded model.
 pub struct Generator<'e> {
     engine: &'e Engine,
     session: Session<'e>,
     sampler: Sampler,
+    constraint: Option<Constraint>,
     limit: Option<usize>,
     verbose: bool,
 }
@@ -86,8 +94,10 @@ impl<'e> Generator<'e> {
             eprintln!("backend: {}", session.backend());
             eprintln!("context: {} tokens, seed: {}", session.n_ctx(), sampler.seed());
         }
+        let constraint = settings.grammar.as_ref().map(|grammar| engine.constraint(grammar));
+        let constraint = constraint.transpose().map_err(|error| explain(&error))?;
         let (limit, verbose) = (settings.predict, settings.verbose);
-        Ok(Self { engine, session, sampler, limit, verbose })
+        Ok(Self { engine, session, sampler, constraint, limit, verbose })
     }
 
     /// The model.
@@ -110,19 +120,19 @@ impl<'e> Generator<'e> {
         self.engine.tokenizer().encode(text, true, true)
     }
 
-    /// The tokens of a conversation in which it is the model's turn.
-    pub fn chat_tokens(
+    /// The prompt of a conversation in which it is the model's turn, and its tokens.
+    pub fn prompt(
         &self,
-        template: &Template,
+        chat: &Chat,
         messages: &[Message],
-    ) -> Result<Vec<u32>, CliError> {
-        let text = template
-            .render(messages, true)
+    ) -> Result<(Vec<u32>, Prompt), CliError> {
+        let prompt = chat
+            .prompt(&Request::new(messages.to_vec()))
             .map_err(|error| CliError::new(error).hint(OTHER_TEMPLATE))?;
         if self.verbose {
-            eprintln!("prompt: {text:?}");
+            eprintln!("prompt: {:?}", prompt.text);
         }
-        Ok(self.engine.chat_tokens(&text))
+        Ok((self.engine.chat_tokens(&prompt.text), prompt))
     }
 
     /// Evaluates `tokens` and generates what follows them.
@@ -148,8 +158,10 @@ impl<'e> Generator<'e> {
         if !complete {
             return Ok(Finish::Cancelled);
         }
+        // Each answer follows the grammar from its beginning.
+        let mut constraint = self.constraint.clone();
         self.session
-            .generate(&mut self.sampler, self.limit, on_text)
+            .generate(&mut self.sampler, constraint.as_mut(), self.limit, on_text)
             .map_err(|error| explain(&error))
     }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use backend::KvType;
 use engine::Placement;
+use grammar::Grammar;
 use pack::{About, Form};
 use sample::Params;
 use tools::bench::{Format, Plan};
@@ -113,6 +114,8 @@ pub struct Settings {
     pub sampling: Sampling,
     /// Whether texts that end repetitions were given.
     pub breakers_given: bool,
+    /// What answers are held to.
+    pub grammar: Option<Grammar>,
     /// Report speeds at the end.
     pub timings: bool,
     /// Report what is being done.

@@ -13,6 +13,21 @@ pub struct Style {
     on: bool,
 }
 
+/// How running text looks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Face {
+    /// Bold.
+    pub bold: bool,
+    /// Italic.
+    pub italic: bool,
+    /// As code.
+    pub code: bool,
+    /// As a heading.
+    pub heading: bool,
+    /// As words of others.
+    pub quote: bool,
+}
+
 impl Style {
     /// The style for a stream; `is_terminal` says whether that is one.
     pub fn new(wish: Color, is_terminal: bool) -> Self {
@@ -29,6 +44,34 @@ impl Style {
     #[cfg(test)]
     pub fn plain() -> Self {
         Self { on: false }
+    }
+
+    /// Colours.
+    #[cfg(test)]
+    pub fn colourful() -> Self {
+        Self { on: true }
+    }
+
+    /// Whether there are colours.
+    pub fn is_on(self) -> bool {
+        self.on
+    }
+
+    /// What turns one face into another.
+    pub fn face(self, old: Face, new: Face) -> String {
+        if !self.on || old == new {
+            return String::new();
+        }
+        let codes = [
+            (new.heading, "\x1b[1;4m"),
+            (new.quote, "\x1b[2m"),
+            (new.bold, "\x1b[1m"),
+            (new.italic, "\x1b[3m"),
+            (new.code, "\x1b[36m"),
+        ];
+        let codes = codes.into_iter().filter(|(on, _)| *on).map(|(_, code)| code);
+        let reset = if old == Face::default() { "" } else { "\x1b[0m" };
+        reset.to_owned() + &codes.collect::<String>()
     }
 
     /// For headings.
@@ -49,6 +92,21 @@ impl Style {
     /// For what the user types.
     pub fn user(self, text: &str) -> String {
         self.wrap("\x1b[1;32m", text)
+    }
+
+    /// For keywords of code.
+    pub fn code_keyword(self, text: &str) -> String {
+        self.wrap("\x1b[35m", text)
+    }
+
+    /// For text in quotes in code.
+    pub fn code_text(self, text: &str) -> String {
+        self.wrap("\x1b[32m", text)
+    }
+
+    /// For numbers in code.
+    pub fn code_number(self, text: &str) -> String {
+        self.wrap("\x1b[33m", text)
     }
 
     fn wrap(self, code: &str, text: &str) -> String {

@@ -1,6 +1,7 @@
 use std::cmp::Ordering;
 use std::collections::HashMap;
 
+use crate::exp::exp;
 use crate::greedy::{greedy, highest};
 
 /// A token that may still be chosen.
@@ -89,15 +90,27 @@ impl<'l> Candidates<'l> {
         self.items().iter_mut().for_each(|c| c.logit = scale(c.logit));
     }
 
-    /// Folds the logits of all candidates.
-    pub(crate) fn fold<T>(&self, start: T, mut fold: impl FnMut(T, f32) -> T) -> T {
+    /// Number of candidates of at least this logit.
+    pub(crate) fn count_from(&self, least: f32) -> usize {
         match self.form {
             Form::Vocabulary => {
-                let allowed = self.logits.iter().filter(|l| **l > f32::NEG_INFINITY);
-                allowed.fold(start, |acc, logit| fold(acc, *logit))
+                let count = |chunk: &[f32]| -> u32 {
+                    chunk.iter().map(|logit| u32::from(*logit >= least)).sum()
+                };
+                self.logits.chunks(1024).map(|chunk| count(chunk) as usize).sum()
             }
-            _ => self.items.iter().fold(start, |acc, c| fold(acc, c.logit)),
+            _ => self.items.iter().filter(|c| c.logit >= least).count(),
         }
+    }
+
+    /// Number, mean and variance of the logits of all candidates.
+    pub(crate) fn moments(&self) -> (usize, f64, f64) {
+        let mut moments = Moments::default();
+        match self.form {
+            Form::Vocabulary => self.logits.chunks(LANES).for_each(|chunk| moments.add(chunk)),
+            _ => self.items.iter().for_each(|c| moments.add(&[c.logit])),
+        }
+        moments.finish()
     }
 
     /// The highest logit; -inf when there are no candidates.
@@ -126,9 +139,9 @@ impl<'l> Candidates<'l> {
     /// Keeps candidates of at least this logit.
     pub(crate) fn keep_from(&mut self, least: f32) {
         if self.form == Form::Vocabulary {
-            let all = listed(self.logits).filter(|c| c.logit > f32::NEG_INFINITY);
-            self.items.extend(all.filter(|c| c.logit >= least));
-            self.form = Form::Listed;
+            for logit in self.logits.iter_mut() {
+                *logit = if *logit >= least { *logit } else { f32::NEG_INFINITY };
+            }
         } else {
             self.items.retain(|c| c.logit >= least);
         }
@@ -241,13 +254,49 @@ impl<'l> Candidates<'l> {
         let max = self.max();
         let items = self.items();
         let mut sum = 0.0;
-        for c in items.iter_mut() {
-            c.p = (c.logit - max).exp();
-            sum += f64::from(c.p);
+        for chunk in items.chunks_mut(16) {
+            let mut part = 0.0;
+            for c in chunk {
+                c.p = exp(c.logit - max);
+                part += c.p;
+            }
+            sum += f64::from(part);
         }
         let scale = sum.recip() as f32;
         items.iter_mut().for_each(|c| c.p *= scale);
         (max, sum.ln() as f32)
+    }
+}
+
+const LANES: usize = 8;
+
+/// Sums over independent lanes, which vectorise.
+#[derive(Default)]
+struct Moments {
+    counts: [f64; LANES],
+    sums: [f64; LANES],
+    squares: [f64; LANES],
+}
+
+impl Moments {
+    /// Adds the logits of one chunk, but none that is forbidden.
+    fn add(&mut self, chunk: &[f32]) {
+        let Self { counts, sums, squares } = self;
+        for (((count, sum), square), &logit) in counts.iter_mut().zip(sums).zip(squares).zip(chunk)
+        {
+            let allowed = logit > f32::NEG_INFINITY;
+            let logit = if allowed { f64::from(logit) } else { 0.0 };
+            *count += if allowed { 1.0 } else { 0.0 };
+            *sum += logit;
+            *square += logit * logit;
+        }
+    }
+
+    fn finish(self) -> (usize, f64, f64) {
+        let count: f64 = self.counts.iter().sum();
+        let mean = self.sums.iter().sum::<f64>() / count;
+        let variance = self.squares.iter().sum::<f64>() / count - mean * mean;
+        (count as usize, mean, variance.max(0.0))
     }
 }
 

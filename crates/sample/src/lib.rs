@@ -13,6 +13,7 @@ mod draw;
 mod dry;
 mod dynamic_temperature;
 mod error;
+mod exp;
 mod greedy;
 mod infill;
 mod kind;

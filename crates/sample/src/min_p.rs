@@ -5,7 +5,7 @@ use crate::candidates::Candidates;
 /// `min_keep` likeliest at least; `p` must be above 0.
 pub(crate) fn min_p(p: f32, min_keep: usize, candidates: &mut Candidates) {
     let least = candidates.max() + p.min(1.0).ln();
-    let enough = candidates.fold(0, |n, logit| n + usize::from(logit >= least)) >= min_keep;
+    let enough = candidates.count_from(least) >= min_keep;
     if enough {
         candidates.keep_from(least);
     } else {

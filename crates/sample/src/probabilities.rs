@@ -1,4 +1,6 @@
 use crate::candidates::{Candidate, Candidates};
+use crate::exp::sum_exp;
+use crate::greedy::highest;
 
 /// How probable a choice was.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -24,10 +26,10 @@ impl Probabilities {
     /// Those of softmax(`logits`): of `chosen` and of the `n` likeliest.
     pub(crate) fn of_logits(logits: &mut [f32], n: usize, chosen: u32) -> Self {
         let chosen_logit = logits.get(chosen as usize).copied().unwrap_or(f32::NEG_INFINITY);
+        let max = highest(logits);
+        let sum = sum_exp(logits, max).ln();
         let mut candidates = Candidates::new(logits, Vec::new());
-        let max = candidates.max();
-        let sum = candidates.fold(0f64, |sum, logit| sum + f64::from((logit - max).exp()));
-        let log_sum = f64::from(max) + sum.ln();
+        let log_sum = f64::from(max) + sum;
         let probability = |token, logit: f32| {
             let log = f64::from(logit) - log_sum;
             let (probability, log_probability) = (log.exp() as f32, log as f32);

@@ -7,13 +7,11 @@ use crate::candidates::Candidates;
 /// here they are gone. This shows only where dynamic temperature follows with
 /// nothing in between to drop them, as it takes the logarithm of their number.
 pub(crate) fn top_n_sigma(n: f32, candidates: &mut Candidates) {
-    let (count, sum) = candidates.fold((0u32, 0f64), |(n, sum), l| (n + 1, sum + f64::from(l)));
+    let (count, _, variance) = candidates.moments();
     if count <= 1 {
         return;
     }
-    let mean = sum / f64::from(count);
-    let squares = candidates.fold(0f64, |sum, l| sum + (f64::from(l) - mean).powi(2));
-    let sigma = (squares / f64::from(count)).sqrt();
+    let sigma = variance.sqrt();
     candidates.keep_from(candidates.max() - (f64::from(n) * sigma) as f32);
 }
 

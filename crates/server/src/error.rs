@@ -188,6 +188,7 @@ impl From<engine::Error> for ApiError {
             Error::EmptyPrompt | Error::Template(_) | Error::Model(model::Error::Token { .. }) => {
                 Self::invalid(message)
             }
+            Error::Grammar(error) => error.into(),
             Error::Busy { .. } => Self::new(Kind::Busy, message),
             Error::NotGenerative { .. } => Self::new(Kind::Unsupported, message),
             _ => Self::new(Kind::Internal, message),
@@ -198,5 +199,15 @@ impl From<engine::Error> for ApiError {
 impl From<chat::Error> for ApiError {
     fn from(error: chat::Error) -> Self {
         Self::invalid(error.to_string())
+    }
+}
+
+impl From<grammar::Error> for ApiError {
+    fn from(error: grammar::Error) -> Self {
+        let kind = match error {
+            grammar::Error::Vocabulary(_) => Kind::Unsupported,
+            _ => Kind::Invalid,
+        };
+        Self::new(kind, error.to_string())
     }
 }

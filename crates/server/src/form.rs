@@ -1,9 +1,15 @@
 //! What an answer must look like.
 
+use std::sync::Arc;
+
+use chat::{Constraint, Prompt};
+use engine::Engine;
+use grammar::{Grammar, Trigger};
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::error::{ApiError, Kind};
+use crate::models::Loaded;
 
 /// How requests say what an answer must look like, in the names of OpenAI and llama.cpp.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -70,23 +76,63 @@ impl Form {
         }
     }
 
-    /// Checks that an answer can be held to it.
+    /// The grammar that an answer to `prompt` is held to: of this form, else of the calls of
+    /// functions that must be. That it can be followed is checked.
     ///
     /// # Errors
-    /// Everything but [`Form::Free`].
-    pub fn check(&self) -> Result<(), ApiError> {
-        match self {
-            Self::Free => Ok(()),
-            Self::Schema(_) => Err(unsupported("JSON schemas and JSON mode are")),
-            Self::Grammar(_) => Err(unsupported("grammars are")),
+    /// Schemas and grammars that are not valid.
+    pub fn grammar(
+        &self,
+        engine: &Engine,
+        prompt: Option<&Prompt>,
+    ) -> Result<Option<Grammar>, ApiError> {
+        let calls = prompt.and_then(|prompt| prompt.constraint.as_ref());
+        let calls = calls.filter(|constraint| !constraint.lazy);
+        let grammar = match (self, calls) {
+            (Self::Free, None) => return Ok(None),
+            (Self::Free, Some(calls)) => of_calls(calls, engine)?,
+            (_, Some(_)) => {
+                let message = "an answer can't both call functions and have a form";
+                return Err(ApiError::invalid(message).with("param", "tool_choice"));
+            }
+            (Self::Schema(schema), None) => Grammar::json_schema(schema)?,
+            (Self::Grammar(text), None) => Grammar::gbnf(text)?,
+        };
+        if *self != Self::Free && prompt.is_some_and(|prompt| prompt.parser.is_thinking()) {
+            let message = "this model's answers begin with thoughts, which can't be followed by \
+                           text of a form yet";
+            return Err(ApiError::new(Kind::Unsupported, message));
         }
+        engine.constraint(&grammar)?;
+        Ok(Some(grammar))
+    }
+
+    /// As [`Form::grammar`], of plain text, away from the threads that serve clients.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn of_text(self, model: &Arc<Loaded>) -> Result<Option<Grammar>, ApiError> {
+        let model = model.clone();
+        let work = move || self.grammar(model.engine(), None);
+        let failed = |_| ApiError::new(Kind::Internal, "the grammar can't be made");
+        tokio::task::spawn_blocking(work).await.map_err(failed)?
     }
 }
 
-/// What to say of things that need answers to follow a grammar.
-pub fn unsupported(what: &str) -> ApiError {
-    let message = format!("{what} not supported yet: answers can't be held to a grammar");
-    ApiError::new(Kind::Unsupported, message)
+/// The grammar of calls, at once or after thoughts.
+fn of_calls(calls: &Constraint, engine: &Engine) -> Result<Grammar, ApiError> {
+    let find = |text: &str| engine.tokenizer().find(text);
+    let lark = calls.lark(&find);
+    let Some(close) = calls.after.first() else { return Ok(Grammar::lark(&lark)) };
+    let (trigger, literal) = match find(close) {
+        Some(id) => (Trigger::Token(id), format!("<[{id}]>")),
+        None => (Trigger::Word(close.clone()), Value::from(close.as_str()).to_string()),
+    };
+    // What begins it is part of a lazy grammar.
+    let (start, rules) = lark.split_once('\n').unwrap_or((&lark, ""));
+    let start = start.strip_prefix("start: ").unwrap_or(start);
+    let lark = format!("start: {literal} ({start})\n{rules}");
+    Ok(Grammar::lark(&lark).lazy(&[trigger])?)
 }
 
 fn of_response_format(format: &Value) -> Result<Form, ApiError> {

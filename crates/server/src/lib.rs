@@ -23,6 +23,7 @@ mod models;
 mod ollama;
 mod openai;
 mod openapi;
+mod page;
 mod prompt;
 mod routes;
 mod sampling;
@@ -34,7 +35,9 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::http::{Method, Uri};
+use axum::http::{HeaderMap, Method, Uri};
+use axum::response::Redirect;
+use axum::routing::get;
 use engine::Load;
 use sample::Params;
 use tower_http::cors::CorsLayer;
@@ -70,9 +73,9 @@ impl App {
         self.config().sampling.as_ref().unwrap_or(model.engine().sampling())
     }
 
-    /// Whether a path is one of the web pages.
+    /// Whether a path is a file of the web page.
     fn is_page(&self, path: &str) -> bool {
-        path == "/"
+        self.config().web_ui && page::has(path)
     }
 
     /// What a model has to do.
@@ -97,8 +100,13 @@ fn routes() -> Routes {
 fn router(app: App) -> Router {
     let config = app.config();
     let dialect = axum::middleware::from_fn(error::dialect);
-    let unknown = async |method: Method, uri: Uri| {
-        ApiError::new(Kind::NotFound, format!("there is no {method} {}", uri.path()))
+    let has_page = config.web_ui;
+    let other = async move |method: Method, uri: Uri, headers: HeaderMap| {
+        let is_read = method == Method::GET || method == Method::HEAD;
+        let page = if has_page && is_read { page::serve(&uri, &headers) } else { None };
+        page.ok_or_else(|| {
+            ApiError::new(Kind::NotFound, format!("there is no {method} {}", uri.path()))
+        })
     };
     let wrong_method = async |method: Method, uri: Uri| {
         ApiError::new(Kind::Method, format!("{} doesn't take {method}", uri.path()))
@@ -107,17 +115,22 @@ fn router(app: App) -> Router {
     let log = axum::middleware::from_fn_with_state(app.clone(), log::log);
     let routes = routes()
         .router
-        .fallback(unknown)
+        .fallback(other)
         .method_not_allowed_fallback(wrong_method)
         .layer(check)
         .layer(DefaultBodyLimit::max(config.max_body))
         .layer(RequestBodyTimeoutLayer::new(config.timeout))
         .layer(dialect)
-        .layer(CorsLayer::very_permissive())
+        .layer(CorsLayer::permissive())
         .layer(log);
     let routes = match config.prefix.trim_end_matches('/') {
         "" => routes,
-        prefix => Router::new().nest(prefix, routes),
+        prefix => {
+            // The page's addresses are relative to its own.
+            let page = format!("{prefix}/");
+            let to_page = get(async move || Redirect::permanent(&page));
+            Router::new().route(prefix, to_page).nest(prefix, routes)
+        }
     };
     routes.with_state(app)
 }

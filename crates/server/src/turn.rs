@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use chat::{Content, Delta, Message, Parser, Prompt};
+use chat::{Content, Delta, Message, Parser, Prompt, ToolChoice};
 use engine::{Choice, Event, Outcome, Progress, Request, Stats};
+use grammar::Grammar;
 
 use crate::error::{ApiError, Kind};
-use crate::form;
+use crate::form::Form;
 use crate::generation::Generation;
 use crate::models::Loaded;
 
@@ -72,13 +73,11 @@ impl Turn {
     ///
     /// # Errors
     /// Prompts that don't fit the context, and more requests than may wait.
-    pub fn start(model: &Loaded, prompt: &Prompt, mut request: Request) -> Result<Self, ApiError> {
-        if prompt.constraint.as_ref().is_some_and(|constraint| !constraint.lazy) {
-            return Err(form::unsupported("functions that must be called are"));
-        }
-        let tokenizer = model.engine().tokenizer();
+    pub fn start(model: &Loaded, ready: &Ready, mut request: Request) -> Result<Self, ApiError> {
+        let (tokenizer, prompt) = (model.engine().tokenizer(), &ready.prompt);
         request.stops.extend(prompt.stops.iter().cloned());
         request.visible = prompt.special.iter().filter_map(|text| tokenizer.find(text)).collect();
+        request.grammar.clone_from(&ready.grammar);
         let parser = prompt.parser.clone();
         let generation = Generation::start(model, request)?;
         Ok(Self { generation, parser, n_calls: 0, ids: "call_" })
@@ -163,23 +162,44 @@ impl Answer {
     }
 }
 
+/// What a model is given for an answer.
+pub struct Ready {
+    /// The conversation as text, and how to understand the answer.
+    pub prompt: Prompt,
+    /// Its tokens.
+    pub tokens: Vec<u32>,
+    /// What the answer is held to.
+    pub grammar: Option<Grammar>,
+}
+
 /// Renders and tokenises a conversation, away from the threads that serve clients. Where the
 /// assistant spoke last, it goes on with that message.
 ///
 /// # Errors
-/// What the template refuses, and images and sound.
+/// What the template refuses, images and sound, and forms that answers can't have.
 pub async fn prepare(
     model: &Arc<Loaded>,
     mut request: chat::Request,
-) -> Result<(Prompt, Vec<u32>), ApiError> {
+    form: Form,
+) -> Result<Ready, ApiError> {
     readable(&request.messages)?;
+    if form != Form::Free {
+        request.thinking.get_or_insert(false);
+    }
     let model = model.clone();
     let work = move || {
         let begun = take_begun(&mut request)?;
         let mut prompt = model.chat()?.prompt(&request)?;
+        let must_call =
+            matches!(request.tool_choice, ToolChoice::Required | ToolChoice::Function(_));
+        if must_call && prompt.constraint.is_none() {
+            let message = "this model can't be made to call functions";
+            return Err(ApiError::new(Kind::Unsupported, message).with("param", "tool_choice"));
+        }
+        let grammar = form.grammar(model.engine(), Some(&prompt))?;
         prompt.text += &begun;
         let tokens = model.engine().chat_tokens(&prompt.text);
-        Ok((prompt, tokens))
+        Ok(Ready { prompt, tokens, grammar })
     };
     let failed = |_| ApiError::new(Kind::Internal, "the prompt can't be made");
     tokio::task::spawn_blocking(work).await.map_err(failed)?

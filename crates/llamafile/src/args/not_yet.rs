@@ -4,10 +4,6 @@
 pub const NOT_YET: &[(&[&str], &str)] = &[
     (&["--image", "--audio", "--video", "-mm", "--mmproj"], "models read only text yet"),
     (
-        &["--grammar", "--grammar-file", "-j", "--json-schema", "-jf", "--json-schema-file"],
-        "answers cannot be held to a grammar yet",
-    ),
-    (
         &["--lora", "--lora-scaled", "--control-vector", "--control-vector-scaled"],
         "adapters cannot be applied yet",
     ),

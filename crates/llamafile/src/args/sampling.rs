@@ -1,11 +1,12 @@
 //! The flags of choosing tokens. They are changes to what the model recommends, so all of them are
 //! kept as such.
 
+use grammar::Grammar;
 use sample::{Mirostat, Params, SamplerKind};
 
 use super::flag::{Action, Flag, Group, Invalid};
-use super::values::{number, whole, whole_or};
-use crate::settings::Settings;
+use super::values::{file, number, whole, whole_or};
+use crate::settings::{Settings, Text};
 
 /// Every flag of choosing tokens.
 pub const SAMPLING: &[Flag] = &[
@@ -339,7 +340,54 @@ pub const SAMPLING: &[Flag] = &[
         group: Group::Choice,
         help: "How much of the past it keeps in mind (default: 0.9).",
     },
+    // Form of the answer
+    Flag {
+        names: &["--grammar"],
+        action: Action::Value { name: "GBNF", set: |s, v| grammar(s, Grammar::gbnf(v)) },
+        env: None,
+        group: Group::Form,
+        help: "A grammar that the answer has to follow, in llama.cpp's notation; one in Lark \
+               begins with %llguidance.",
+    },
+    Flag {
+        names: &["--grammar-file"],
+        action: Action::Value { name: "FILE", set: |s, v| grammar(s, Grammar::gbnf(&text_of(v)?)) },
+        env: None,
+        group: Group::Form,
+        help: "The same, from a file.",
+    },
+    Flag {
+        names: &["-j", "--json-schema"],
+        action: Action::Value {
+            name: "SCHEMA",
+            set: |s, v| grammar(s, Grammar::json_schema_text(v)),
+        },
+        env: None,
+        group: Group::Form,
+        help: "A JSON schema that the answer has to fit; {} is any JSON.",
+    },
+    Flag {
+        names: &["-jf", "--json-schema-file"],
+        action: Action::Value {
+            name: "FILE",
+            set: |s, v| grammar(s, Grammar::json_schema_text(&text_of(v)?)),
+        },
+        env: None,
+        group: Group::Form,
+        help: "The same, from a file.",
+    },
 ];
+
+fn grammar(settings: &mut Settings, made: Result<Grammar, grammar::Error>) -> Result<(), Invalid> {
+    let made = made.map_err(|error| Invalid { cause: error.to_string(), remedy: None })?;
+    settings.grammar = Some(made);
+    Ok(())
+}
+
+fn text_of(path: &str) -> Result<String, Invalid> {
+    let (Text::Read(text) | Text::Typed(text)) = file(path)?;
+    Ok(text)
+}
 
 const ANY: (f32, f32) = (f32::MIN, f32::MAX);
 const SHARE: (f32, f32) = (0.0, 1.0);
@@ -489,6 +537,18 @@ mod tests {
         let flag = "--dry-sequence-breaker";
         assert_eq!(breakers(&[flag, "x", flag, "y"]), ["x", "y"]);
         assert!(breakers(&[flag, "none"]).is_empty());
+    }
+
+    #[test]
+    fn grammars_are_read_with_the_flags() {
+        let parse = |line: &[&str]| {
+            parse(line.iter().map(|s| s.to_string()).collect(), |_| None).map(|s| s.grammar)
+        };
+        assert!(parse(&["--grammar", "root ::= \"a\""]).unwrap().is_some());
+        assert!(parse(&["-j", "{}"]).unwrap().is_some());
+        assert!(refused(&["--grammar", "root ::= a"]).contains("rule \"a\" is not defined"));
+        assert!(refused(&["-j", "{\"not\": {}}"]).contains("keyword \"not\""));
+        assert!(refused(&["-jf", "/no/such/file"]).contains("cannot read"));
     }
 
     #[test]

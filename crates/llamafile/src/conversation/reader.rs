@@ -26,7 +26,6 @@ pub enum Input {
 
 /// Marks the begin and the end of a message of several lines.
 const BLOCK: &str = "\"\"\"";
-const PROMPT: &str = "> ";
 const CONTINUED: &str = ". ";
 
 /// Reads messages.
@@ -49,7 +48,7 @@ impl Reader {
         }
         let config = Config::builder().auto_add_history(false).build();
         let mut editor = Editor::with_config(config).map_err(|error| unusable(&error))?;
-        editor.set_helper(Some(Editing));
+        editor.set_helper(Some(Editing::new(style)));
         let history = history_file();
         if let Some(path) = &history {
             // The first time there is no history yet.
@@ -59,9 +58,9 @@ impl Reader {
         Ok(Self { source, style })
     }
 
-    /// The next message; a block between `"""` counts as one.
-    pub fn read(&mut self) -> Result<Input, CliError> {
-        let mut text = match self.line(PROMPT)? {
+    /// The next message, asked for by `prompt`; a block between `"""` counts as one.
+    pub fn read(&mut self, prompt: &str) -> Result<Input, CliError> {
+        let mut text = match self.line(prompt)? {
             Input::Text(line) => line,
             other => return Ok(other),
         };

@@ -13,6 +13,7 @@ use super::stream::stream;
 use crate::body::Body;
 use crate::client::ClientId;
 use crate::error::ApiError;
+use crate::form::Form;
 use crate::models::Loaded;
 use crate::turn::{Answer, Call, Turn, prepare};
 use crate::{App, ids, sse};
@@ -28,12 +29,13 @@ pub async fn create(
 ) -> Result<Response, ApiError> {
     let fields: Fields = body.parse()?;
     let (conversation, generate) = (fields.conversation()?, fields.generate()?);
-    fields.form()?.check()?;
+    let form = fields.form()?;
     let model = app.models().get(fields.model.as_deref()).await?;
     let sampling = fields.sampling().params(app.sampling(&model), model.engine().tokenizer())?;
-    let (prompt, tokens) = prepare(&model, conversation).await?;
+    let ready = prepare(&model, conversation, form).await?;
+    let tokens = ready.tokens.clone();
     let request = generate.request(&model, tokens, sampling, client, None)?;
-    let turn = Turn::start(&model, &prompt, request)?.with_ids(TOOL_USE);
+    let turn = Turn::start(&model, &ready, request)?.with_ids(TOOL_USE);
     let header = Header { id: ids::fresh("msg_"), model, fields };
     if header.fields.stream == Some(true) {
         return Ok(sse::events(|pieces| stream(pieces, header, turn)));
@@ -51,8 +53,8 @@ pub async fn count(State(app): State<App>, body: Body) -> Result<Json<Value>, Ap
     let fields: Fields = body.parse()?;
     let conversation = fields.conversation()?;
     let model = app.models().get(fields.model.as_deref()).await?;
-    let (_, tokens) = prepare(&model, conversation).await?;
-    Ok(Json(json!({ "input_tokens": tokens.len() })))
+    let ready = prepare(&model, conversation, Form::Free).await?;
+    Ok(Json(json!({ "input_tokens": ready.tokens.len() })))
 }
 
 /// What an answer says of itself.

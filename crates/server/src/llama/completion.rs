@@ -29,7 +29,6 @@ use crate::{App, prompt};
 struct Fields {
     model: Option<String>,
     prompt: Value,
-    id_slot: Option<i64>,
 }
 
 /// `/completion`.
@@ -45,7 +44,6 @@ pub async fn complete(
         .as_array()
         .is_some_and(|parts| parts.first().is_some_and(|part| part.is_string() || part.is_array()));
     let prompts = prompt::several(&fields.prompt, model.engine().tokenizer())?;
-    let _ = fields.id_slot;
     answer(&app, &model, client, &body, prompts, is_list).await
 }
 
@@ -71,12 +69,13 @@ async fn answer(
     is_list: bool,
 ) -> Result<Response, ApiError> {
     let (generate, sampling): (Generate, Sampling) = (body.parse()?, body.parse()?);
-    body.parse::<FormFields>()?.form()?.check()?;
+    let grammar = body.parse::<FormFields>()?.form()?.of_text(model).await?;
     let params = sampling.params(app.sampling(model), model.engine().tokenizer())?;
     let mut texts = Vec::new();
     for (index, tokens) in prompts.into_iter().enumerate() {
-        let request =
+        let mut request =
             generate.request(model, tokens, params.clone(), client, app.config().limit)?;
+        request.grammar.clone_from(&grammar);
         let generation = Generation::start(model, request)?;
         let (model, params, generate) = (model.clone(), params.clone(), generate.clone());
         texts.push(Text { index, model, params, generate, generation });

@@ -64,10 +64,11 @@ pub async fn chat(
     let tools = fields.tools.unwrap_or_default();
     let mut request = chat::Request { tools, ..chat::Request::new(messages) };
     settings.thinking.apply(&mut request);
-    let (prompt, tokens) = prepare(&model, request).await?;
+    let ready = prepare(&model, request, settings.form).await?;
+    let tokens = ready.tokens.clone();
     let limit = app.config().limit;
     let request = settings.generate.request(&model, tokens, settings.params, client, limit)?;
-    let turn = Turn::start(&model, &prompt, request)?;
+    let turn = Turn::start(&model, &ready, request)?;
     let reply = Reply { model, turn, shape: Shape::Chat, start, n_calls: 0 };
     reply.respond(common.stream.unwrap_or(true)).await
 }

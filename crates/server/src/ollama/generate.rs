@@ -17,9 +17,10 @@ use crate::App;
 use crate::body::Body;
 use crate::client::ClientId;
 use crate::error::ApiError;
+use crate::form::Form;
 use crate::infill::Gap;
 use crate::models::Loaded;
-use crate::turn::{Turn, prepare, unreadable};
+use crate::turn::{Ready, Turn, prepare, unreadable};
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -57,10 +58,11 @@ pub async fn generate(
         answer["done_reason"] = "load".into();
         return Ok(Json(answer).into_response());
     }
-    let (prompt, tokens) = fields.prompt(&model, settings.thinking).await?;
-    let (limit, shape) = (app.config().limit, Shape::Generate(tokens.clone()));
+    let ready = fields.prompt(&model, settings.thinking, settings.form).await?;
+    let (tokens, limit) = (ready.tokens.clone(), app.config().limit);
+    let shape = Shape::Generate(tokens.clone());
     let request = settings.generate.request(&model, tokens, settings.params, client, limit)?;
-    let turn = Turn::start(&model, &prompt, request)?;
+    let turn = Turn::start(&model, &ready, request)?;
     let reply = Reply { model, turn, shape, start, n_calls: 0 };
     reply.respond(common.stream.unwrap_or(true)).await
 }
@@ -71,42 +73,45 @@ impl Fields {
         self,
         model: &Arc<Loaded>,
         thinking: Thinking,
-    ) -> Result<(Prompt, Vec<u32>), ApiError> {
+        form: Form,
+    ) -> Result<Ready, ApiError> {
         let tokenizer = model.engine().tokenizer();
         if self.raw {
-            return Ok((plain(), tokenizer.encode(&self.prompt, true, true)));
+            let tokens = tokenizer.encode(&self.prompt, true, true);
+            return plain(model, tokens, form).await;
         }
         if !self.suffix.is_empty() {
             let (input_prefix, input_suffix) = (self.prompt, self.suffix);
             let gap = Gap { input_prefix, input_suffix, ..Gap::default() };
-            return Ok((plain(), gap.tokens(model)?));
+            return plain(model, gap.tokens(model)?, form).await;
         }
         let mut context = self.context.unwrap_or_default();
         if !self.template.is_empty() {
             let text = template::fill(&self.template, &self.system, &self.prompt)?;
             context.extend(tokenizer.encode(&text, context.is_empty(), true));
-            return Ok((plain(), context));
+            return plain(model, context, form).await;
         }
         let system = (!self.system.is_empty()).then(|| Message::new("system", self.system));
         let messages = system.into_iter().chain([Message::new("user", self.prompt)]).collect();
         let mut request = Request::new(messages);
         thinking.apply(&mut request);
-        let (prompt, mut tokens) = prepare(model, request).await?;
+        let mut ready = prepare(model, request, form).await?;
         if !context.is_empty() {
-            context.extend(tokenizer.encode(&prompt.text, false, true));
-            tokens = context;
+            context.extend(tokenizer.encode(&ready.prompt.text, false, true));
+            ready.tokens = context;
         }
-        Ok((prompt, tokens))
+        Ok(ready)
     }
 }
 
-/// Of an answer that is nothing but text.
-fn plain() -> Prompt {
-    Prompt {
+/// For an answer that is nothing but text.
+async fn plain(model: &Arc<Loaded>, tokens: Vec<u32>, form: Form) -> Result<Ready, ApiError> {
+    let prompt = Prompt {
         text: String::new(),
         parser: Parser::plain(),
         constraint: None,
         stops: Vec::new(),
         special: Vec::new(),
-    }
+    };
+    Ok(Ready { prompt, tokens, grammar: form.of_text(model).await? })
 }

@@ -42,6 +42,7 @@ pub struct Settings {
     pub generate: Generate,
     pub params: Params,
     pub thinking: Thinking,
+    pub form: Form,
 }
 
 /// What a request says of thoughts.
@@ -67,7 +68,6 @@ impl Common {
     /// # Errors
     /// Values that make no sense, forms that can't be kept, and contexts larger than the server's.
     pub fn settings(&self, app: &App, model: &Loaded, body: &Body) -> Result<Settings, ApiError> {
-        self.form()?.check()?;
         let sampling = body.parse::<Choosing>()?.options.unwrap_or_default();
         let nothing = Options::default();
         let options = self.options.as_ref().unwrap_or(&nothing);
@@ -88,6 +88,7 @@ impl Common {
             },
             params: sampling.params(app.sampling(model), model.engine().tokenizer())?,
             thinking: self.thinking()?,
+            form: self.form()?,
         })
     }
 

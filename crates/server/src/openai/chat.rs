@@ -140,7 +140,7 @@ pub async fn complete(
 ) -> Result<Response, ApiError> {
     let chat: ChatBody = body.parse()?;
     let (generate, sampling): (Generate, Sampling) = (body.parse()?, body.parse()?);
-    body.parse::<FormFields>()?.form()?.check()?;
+    let form = body.parse::<FormFields>()?.form()?;
     let model = app.models().get(chat.model.as_deref()).await?;
     let n = chat.n.unwrap_or(1);
     if n == 0 || n > MOST_ANSWERS {
@@ -153,15 +153,15 @@ pub async fn complete(
     }
     let header = Header { id: ids::fresh("chatcmpl-"), created: now(), model: model.clone() };
     let with_usage = chat.stream_options.unwrap_or_default().include_usage;
-    let (prompt, tokens) = prepare(&model, request(chat)?).await?;
+    let ready = prepare(&model, request(chat)?, form).await?;
     let mut turns = Vec::with_capacity(n);
     for i in 0..n {
         // Other seeds, so that answers differ.
         let seed = params.seed.map(|seed| seed.wrapping_add(i as u32));
         let params = Params { seed, ..params.clone() };
         let limit = app.config().limit;
-        let request = generate.request(&model, tokens.clone(), params, client, limit)?;
-        turns.push(Turn::start(&model, &prompt, request)?);
+        let request = generate.request(&model, ready.tokens.clone(), params, client, limit)?;
+        turns.push(Turn::start(&model, &ready, request)?);
     }
     if generate.stream == Some(true) {
         let options = Options { with_usage, generate };

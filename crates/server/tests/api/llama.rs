@@ -1,6 +1,6 @@
 //! The API of llama.cpp.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::model::id;
 use crate::support::{N_CTX, SERVER, only, user};
@@ -57,48 +57,4 @@ fn the_server_tells_about_itself() {
     assert!(metrics.status == 200 && metrics.body.contains("llamacpp:requests_processing"));
     let document = SERVER.get("/openapi.json").json();
     assert_eq!(document["openapi"], "3.1.0");
-}
-
-#[test]
-fn answers_that_must_follow_a_grammar_are_refused() {
-    for fields in [
-        json!({ "grammar": "root ::= \"a\"" }),
-        json!({ "json_schema": {} }),
-        json!({ "response_format": { "type": "json_object" } }),
-    ] {
-        for path in ["/completion", "/v1/completions", "/v1/chat/completions"] {
-            let mut body = json!({ "prompt": "x", "messages": user("x") });
-            let fields = fields.as_object().expect("fields").clone();
-            body.as_object_mut().expect("an object").extend(fields);
-            let refusal = SERVER.post(path, &body).refusal(501);
-            assert_eq!(refusal["error"]["type"], "not_supported_error");
-        }
-    }
-    let format = json!({ "type": "json_schema", "schema": {} });
-    let function = json!({ "name": "f" });
-    let tools = json!([{ "type": "function", "function": function, "name": "f" }]);
-    let anthropic_tools = json!([{ "name": "f", "input_schema": {} }]);
-    for (path, body) in [
-        ("/v1/messages", json!({ "output_config": { "format": format } })),
-        ("/v1/messages", json!({ "tools": anthropic_tools, "tool_choice": { "type": "any" } })),
-        ("/v1/responses", json!({ "text": { "format": { "type": "json_object" } } })),
-        ("/v1/responses", json!({ "tools": tools, "tool_choice": "required" })),
-        ("/v1/chat/completions", json!({ "tools": tools, "tool_choice": "required" })),
-        (
-            "/v1/chat/completions",
-            json!({ "tools": tools, "tool_choice": { "type": "function", "function": function } }),
-        ),
-        ("/api/chat", json!({ "format": "json" })),
-        ("/api/generate", json!({ "format": { "type": "object" } })),
-    ] {
-        let mut whole = json!({
-            "model": "m", "messages": user("x"), "input": "x", "prompt": "x", "max_tokens": 3,
-        });
-        whole.as_object_mut().expect("an object").extend(object(&body));
-        SERVER.post(path, &whole).refusal(501);
-    }
-}
-
-fn object(value: &Value) -> serde_json::Map<String, Value> {
-    value.as_object().expect("an object").clone()
 }

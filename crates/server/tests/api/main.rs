@@ -2,6 +2,7 @@
 
 mod anthropic;
 mod connections;
+mod forms;
 mod hostile;
 mod llama;
 mod model;

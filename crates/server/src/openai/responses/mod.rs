@@ -31,13 +31,14 @@ pub async fn respond(
 ) -> Result<Response, ApiError> {
     let fields: Fields = body.parse()?;
     let conversation = fields.conversation()?;
-    fields.form()?.check()?;
+    let form = fields.form()?;
     let model = app.models().get(fields.model.as_deref()).await?;
     let params = fields.sampling().params(app.sampling(&model), model.engine().tokenizer())?;
-    let (prompt, tokens) = prepare(&model, conversation).await?;
+    let ready = prepare(&model, conversation, form).await?;
+    let tokens = ready.tokens.clone();
     let limit = app.config().limit;
     let request = fields.generate()?.request(&model, tokens, params, client, limit)?;
-    let turn = Turn::start(&model, &prompt, request)?;
+    let turn = Turn::start(&model, &ready, request)?;
     let header = Header { id: ids::fresh("resp_"), created: now(), model, fields };
     if header.fields.stream == Some(true) {
         return Ok(sse::events(|pieces| stream(pieces, header, turn)));
