@@ -1,9 +1,6 @@
 """What all tests of clients share."""
 
-import json
 import os
-import urllib.error
-import urllib.request
 
 URL = os.environ["LLAMAFILE_URL"]
 KEY = os.environ["LLAMAFILE_KEY"]
@@ -20,22 +17,3 @@ CITY = {
     "required": ["name", "large"],
     "additionalProperties": False,
 }
-
-
-def _holds():
-    """Whether the server holds answers to grammars."""
-    body = {"messages": QUESTION, "max_tokens": 1, "response_format": {"type": "json_object"}}
-    headers = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
-    request = urllib.request.Request(
-        f"{URL}/v1/chat/completions", json.dumps(body).encode(), headers
-    )
-    try:
-        with urllib.request.urlopen(request) as answer:
-            return answer.status == 200
-    except urllib.error.HTTPError as error:
-        if error.code != 501:
-            raise
-        return False
-
-
-HOLDS = _holds()

@@ -3,7 +3,7 @@
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, Request};
-use http_body_util::LengthLimitError;
+use axum::http::StatusCode;
 use serde::de::DeserializeOwned;
 use tower_http::timeout::TimeoutError;
 
@@ -46,11 +46,11 @@ impl Body {
 }
 
 fn refusal(rejection: BytesRejection) -> ApiError {
+    if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        return ApiError::new(Kind::TooLarge, "the body is larger than this server takes");
+    }
     let mut cause: Option<&dyn std::error::Error> = Some(&rejection);
     while let Some(error) = cause {
-        if error.is::<LengthLimitError>() {
-            return ApiError::new(Kind::TooLarge, "the body is larger than this server takes");
-        }
         if error.is::<TimeoutError>() {
             return ApiError::new(Kind::Timeout, "the body took too long to come");
         }

@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 use crate::model;
 
 /// The context of most tests.
-pub const N_CTX: usize = 512;
+pub const N_CTX: usize = 2048;
 
 /// One that most tests share.
 pub static SERVER: LazyLock<Running> = LazyLock::new(|| {
