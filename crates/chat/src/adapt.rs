@@ -24,7 +24,10 @@ pub(crate) fn messages(
             trim(content);
         }
         match content {
-            Value::Null => *content = "".into(),
+            Value::Null if !capabilities.null_content => *content = "".into(),
+            Value::String(text) if capabilities.null_content && text.is_empty() => {
+                *content = Value::Null;
+            }
             Value::Array(parts) if !capabilities.typed_content => *content = joined(parts).into(),
             Value::String(text) if !capabilities.text_content => {
                 *content = json!([{ "type": "text", "text": text }]);
@@ -35,7 +38,8 @@ pub(crate) fn messages(
     if !capabilities.system_role {
         merge_system(&mut adapted);
     }
-    if source.contains("[SYSTEM_PROMPT]")
+    if source.contains("thinking")
+        && source.contains("[SYSTEM_PROMPT]")
         && source.contains("[ARGS]")
         && !source.contains("[CALL_ID]")
     {
@@ -48,6 +52,22 @@ pub(crate) fn messages(
         sort_results(&mut adapted);
     }
     adapted.into_iter().map(Value::Object).collect()
+}
+
+/// Adds variables that some templates need besides the usual ones.
+pub(crate) fn add_variables(template: &Template, variables: &mut Map<String, Value>) {
+    for (name, format) in [("date_string", "%d %b %Y"), ("datetime", "%b %d %Y")] {
+        variables.entry(name).or_insert_with(|| template.now(format).into());
+    }
+    let tools = variables.get("tools").cloned();
+    if template.source().contains("xml_tools") {
+        variables.entry("xml_tools").or_insert_with(|| tools.clone().unwrap_or_default());
+    }
+    // Firefunction's template takes the tools as text.
+    if template.source().contains("functions") {
+        let text = tools.map_or_else(String::new, |tools| format!("{tools:#}"));
+        variables.entry("functions").or_insert_with(|| text.into());
+    }
 }
 
 fn to_map(message: &Message) -> Option<Map<String, Value>> {
@@ -143,10 +163,8 @@ fn ministral_blocks(message: &mut Map<String, Value>) {
     if message["role"] != "system" && message["role"] != "assistant" {
         return;
     }
-    let mut blocks = Vec::new();
-    if let Some(thoughts) = message.shift_remove("reasoning_content") {
-        blocks.push(json!({ "type": "thinking", "thinking": thoughts }));
-    }
+    let Some(thoughts) = message.shift_remove("reasoning_content") else { return };
+    let mut blocks = vec![json!({ "type": "thinking", "thinking": thoughts })];
     match message.shift_remove("content") {
         Some(Value::String(text)) if !text.is_empty() => {
             blocks.push(json!({ "type": "text", "text": text }))

@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 
-use crate::Template;
+use crate::{Template, adapt};
 
 /// What a template can take, found by rendering messages with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -19,6 +19,8 @@ pub struct Capabilities {
     pub tool_calls: bool,
     /// Several calls in one message are written.
     pub parallel_tool_calls: bool,
+    /// Calls are only written in messages whose content is null.
+    pub null_content: bool,
     /// The arguments of calls must be objects rather than text.
     pub object_arguments: bool,
     /// Thoughts of the last answer are written.
@@ -34,106 +36,133 @@ pub struct Capabilities {
 // Texts that no template has.
 const TEXT: &str = "Xq7textZ";
 const OTHER: &str = "Yq8otherZ";
-const NAME: &str = "fnq9one";
-const NAMES: [&str; 2] = [NAME, "fnq9two"];
+const NAMES: [&str; 2] = ["fnq9one", "fnq9two"];
 const KEY: &str = "keyq5";
-const ID: &str = "callabc01";
+const ID: &str = "callabc00";
 
 impl Capabilities {
     pub(crate) fn probe(template: &Template) -> Self {
-        let mut found = Self::default();
-        let user = json!({ "role": "user", "content": "Hi." });
-        let has = |messages: Value, variables: Value, needles: &[&str]| {
-            let text = render(template, messages, variables).unwrap_or_default();
-            needles.iter().all(|needle| text.contains(needle))
-        };
-        let parts = json!([{ "type": "text", "text": TEXT }]);
-        found.text_content = has(json!([{ "role": "user", "content": TEXT }]), json!({}), &[TEXT]);
-        let typed = json!([{ "role": "user", "content": parts }]);
-        let typed = render(template, typed, json!({})).unwrap_or_default();
-        // The list itself may have been written.
-        found.typed_content =
-            typed.contains(TEXT) && !typed.contains("text': ") && !typed.contains("text\": ");
-        if !found.text_content && !found.typed_content {
-            found.text_content = true;
-        }
-        let content = |text: &str| match found.text_content {
-            true => json!(text),
+        let mut probe = Probe { template, found: Self::default() };
+        probe.content();
+        probe.calls();
+        probe.thoughts();
+        probe.found
+    }
+}
+
+struct Probe<'a> {
+    template: &'a Template,
+    found: Capabilities,
+}
+
+impl Probe<'_> {
+    fn render(&self, messages: Value, variables: Value) -> String {
+        let Value::Object(mut variables) = variables else { return String::new() };
+        adapt::add_variables(self.template, &mut variables);
+        variables.insert("messages".into(), messages);
+        self.template.render_with(&[], false, &variables).unwrap_or_default()
+    }
+
+    fn text(&self, text: &str) -> Value {
+        match self.found.text_content {
+            true => text.into(),
             false => json!([{ "type": "text", "text": text }]),
-        };
-        let user_says = |text: &str| json!({ "role": "user", "content": content(text) });
-        let system = json!({ "role": "system", "content": content(TEXT) });
-        found.system_role = has(json!([system, user_says("Hi.")]), json!({}), &[TEXT]);
-
-        let tools = json!({ "tools": [tool(NAMES[0]), tool(NAMES[1])] });
-        found.tools = has(json!([user_says("Hi.")]), tools.clone(), &[NAME]);
-        let asks = user_says("Hi.");
-        let object = json!({ KEY: TEXT });
-        let calls = |arguments: &Value, names: &[&str]| json!([asks, { "role": "assistant", "content": "", "tool_calls": calls(arguments, names) }]);
-        // Tools might be listed: without them, a name can only come from the call.
-        let with_object = render_either(template, calls(&object, &[NAME]), &tools);
-        let as_object = with_object.as_ref().is_some_and(|text| {
-            text.contains(NAME) && text.contains(TEXT) && !text.contains(&format!("'{KEY}'"))
-        });
-        let text = json!(object.to_string());
-        let with_text = render_either(template, calls(&text, &[NAME]), &tools);
-        let as_text = with_text.as_ref().is_some_and(|t| t.contains(NAME) && t.contains(TEXT));
-        found.object_arguments = as_object || !as_text;
-        found.tool_calls = as_object || as_text;
-        let arguments = if found.object_arguments { &object } else { &text };
-        if found.tool_calls {
-            let two = render_either(template, calls(arguments, &NAMES), &tools);
-            found.parallel_tool_calls = two.is_some_and(|text| text.matches(TEXT).count() == 2);
-            let mut answered = calls(arguments, &[NAME]);
-            if let Some(messages) = answered.as_array_mut() {
-                messages.push(json!({
-                    "role": "tool", "tool_call_id": ID, "name": NAME, "content": content(OTHER),
-                }));
-            }
-            found.tool_role =
-                render_either(template, answered, &tools).is_some_and(|t| t.contains(OTHER));
         }
+    }
 
+    fn user(&self) -> Value {
+        json!({ "role": "user", "content": self.text("Hi.") })
+    }
+
+    fn content(&mut self) {
+        let as_text = json!([{ "role": "user", "content": TEXT }]);
+        let as_parts = json!([{ "role": "user", "content": [{ "type": "text", "text": TEXT }] }]);
+        let typed = self.render(as_parts, json!({}));
+        // The list itself may have been written.
+        let is_list = typed.contains("text': ") || typed.contains("text\": ");
+        self.found.typed_content = typed.contains(TEXT) && !is_list;
+        let is_text = self.render(as_text, json!({})).contains(TEXT);
+        self.found.text_content = is_text || !self.found.typed_content;
+        let system = json!([{ "role": "system", "content": self.text(TEXT) }, self.user()]);
+        self.found.system_role = self.render(system, json!({})).contains(TEXT);
+    }
+
+    fn calls(&mut self) {
+        let tools = json!({ "tools": [tool(NAMES[0]), tool(NAMES[1])] });
+        self.found.tools = self.render(json!([self.user()]), tools.clone()).contains(NAMES[0]);
+        // Without tools, names can only come from calls; but some templates need them.
+        let written = |content: &str, arguments: &Value, names: &[&str]| {
+            let content = if content.is_empty() { Value::Null } else { self.text(content.trim()) };
+            let calls = calls(arguments, names);
+            let calls = json!({ "role": "assistant", "content": content, "tool_calls": calls });
+            let plain = self.render(json!([self.user(), calls]), json!({}));
+            match plain.contains(TEXT) {
+                true => plain,
+                false => self.render(json!([self.user(), calls]), tools.clone()),
+            }
+        };
+        let object = json!({ KEY: TEXT });
+        let text = json!(object.to_string());
+        let is_written = |content: &str, arguments: &Value| {
+            let text = written(content, arguments, &NAMES[..1]);
+            // Python's way to write an object is none of JSON.
+            let is_json = !arguments.is_object() || !text.contains(&format!("'{KEY}'"));
+            text.contains(NAMES[0]) && text.contains(TEXT) && is_json
+        };
+        let (empty, null) = (" ", "");
+        let [empty_object, empty_text, null_object, null_text] =
+            [(empty, &object), (empty, &text), (null, &object), (null, &text)]
+                .map(|(content, arguments)| is_written(content, arguments));
+        let mut found = self.found;
+        found.tool_calls = empty_object || empty_text || null_object || null_text;
+        found.null_content = !empty_object && !empty_text && found.tool_calls;
+        found.object_arguments =
+            if found.null_content { null_object } else { empty_object || !empty_text };
+        let arguments = if found.object_arguments { &object } else { &text };
+        let content = if found.null_content { null } else { empty };
+        found.parallel_tool_calls = written(content, arguments, &NAMES).matches(TEXT).count() == 2;
+        let call = json!({
+            "role": "assistant", "content": "", "tool_calls": calls(arguments, &NAMES[..1]),
+        });
+        let answer = json!({
+            "role": "tool", "tool_call_id": ID, "name": NAMES[0], "content": self.text(OTHER),
+        });
+        let answered = self.render(json!([self.user(), call, answer]), tools.clone());
+        found.tool_role = answered.contains(OTHER);
+        self.found = found;
+    }
+
+    fn thoughts(&mut self) {
+        let user = self.user();
         let thought = |text: &str| {
             json!({
-                "role": "assistant", "content": content("Hi."),
+                "role": "assistant", "content": self.text("Hi."),
                 "reasoning_content": text, "thinking": text, "reasoning": text,
             })
         };
         let last = json!([user, thought(TEXT)]);
-        found.reasoning = has(last, json!({ "enable_thinking": true }), &[TEXT]);
-        let earlier = json!([asks, thought(TEXT), asks, thought(OTHER), asks]);
-        let preserving = json!({
+        let reasoning = self.render(last, json!({ "enable_thinking": true })).contains(TEXT);
+        let earlier = json!([user, thought(TEXT), user, thought(OTHER), user]);
+        let keep = json!({
             "enable_thinking": true, "preserve_thinking": true, "clear_thinking": false,
             "truncate_history_thinking": false, "drop_thinking": false,
         });
-        found.preserve_reasoning = has(earlier, preserving, &[TEXT]);
+        let preserve_reasoning = self.render(earlier, keep).contains(TEXT);
         let differs = |key: &str, values: [Value; 2]| {
             let [a, b] = values.map(|value| {
-                render(
-                    template,
-                    json!([asks]),
-                    json!({ key: value, "add_generation_prompt": true }),
-                )
+                let variables = json!({ key: value, "add_generation_prompt": true });
+                self.render(json!([user]), variables)
             });
-            a.is_some() && b.is_some() && a != b
+            !a.is_empty() && !b.is_empty() && a != b
         };
-        found.thinking_switch = differs("enable_thinking", [json!(true), json!(false)]);
-        found.reasoning_effort = differs("reasoning_effort", [json!("low"), json!("high")]);
-        found
+        self.found = Capabilities {
+            reasoning,
+            preserve_reasoning,
+            thinking_switch: differs("enable_thinking", [json!(true), json!(false)]),
+            reasoning_effort: differs("reasoning_effort", [json!("low"), json!("high")]),
+            ..self.found
+        };
     }
-}
-
-fn render(template: &Template, messages: Value, variables: Value) -> Option<String> {
-    let Value::Object(mut variables) = variables else { return None };
-    variables.insert("messages".into(), messages);
-    template.render_with(&[], false, &variables).ok()
-}
-
-/// Renders without tools, or with them where they must be there.
-fn render_either(template: &Template, messages: Value, tools: &Value) -> Option<String> {
-    let plain = render(template, messages.clone(), json!({}));
-    plain.filter(|text| text.contains(TEXT)).or_else(|| render(template, messages, tools.clone()))
 }
 
 fn tool(name: &str) -> Value {
@@ -151,7 +180,8 @@ fn tool(name: &str) -> Value {
 fn calls(arguments: &Value, names: &[&str]) -> Value {
     let call = |(i, name): (usize, &&str)| {
         let id = format!("{}{i}", &ID[..8]);
-        json!({ "id": id, "type": "function", "function": { "name": name, "arguments": arguments } })
+        let function = json!({ "name": name, "arguments": arguments });
+        json!({ "id": id, "type": "function", "function": function })
     };
     names.iter().enumerate().map(call).collect()
 }

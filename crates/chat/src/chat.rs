@@ -48,8 +48,9 @@ impl Chat {
         let format = known::find(template.source());
         let format = format.or_else(|| probe::find(&template, &capabilities));
         let mut format = format.unwrap_or_default();
-        if format.calls.is_none() && !capabilities.tools {
+        if format.calls.is_none() {
             format.calls = Some(generic::calls());
+            format.name = generic::NAME;
         }
         Self { template, capabilities, format: Arc::new(format) }
     }
@@ -105,17 +106,13 @@ impl Chat {
         let mut variables = Map::new();
         if !request.tools.is_empty() {
             let tools = json!(request.tools);
-            if self.capabilities.tools {
-                variables.insert("tools".into(), tools);
-            } else if self.template.source().contains("functions") {
-                // Firefunction's templates take the description as text.
-                variables.insert("functions".into(), format!("{tools:#}").into());
-            } else {
-                generic::describe(&tools, &mut messages, &self.capabilities);
+            if let Some(calls) = self.format.calls.as_ref().filter(|_| !self.capabilities.tools) {
+                generic::describe(&tools, calls, &mut messages, &self.capabilities);
             }
+            variables.insert("tools".into(), tools);
         }
-        if !self.capabilities.tool_calls {
-            generic::write_calls(&mut messages);
+        if let Some(calls) = self.format.calls.as_ref().filter(|_| !self.capabilities.tool_calls) {
+            generic::write_calls(&mut messages, calls, &self.capabilities);
         }
         if let Some(documents) = &request.documents {
             variables.insert("documents".into(), documents.clone());
@@ -125,9 +122,7 @@ impl Chat {
             variables.insert("thinking".into(), thinking.into());
         }
         variables.insert("enable_thinking".into(), request.thinking.unwrap_or(true).into());
-        for (name, format) in [("date_string", "%d %b %Y"), ("datetime", "%b %d %Y")] {
-            variables.insert(name.into(), self.template.now(format).into());
-        }
+        adapt::add_variables(&self.template, &mut variables);
         variables.insert("messages".into(), messages.into());
         variables.extend(request.kwargs.clone());
         self.template.render_with(&[], request.add_generation_prompt, &variables)

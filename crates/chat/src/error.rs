@@ -1,4 +1,4 @@
-use crate::jinja::Raised;
+use crate::jinja::{Raised, TooMuch};
 
 /// Why a template can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -12,6 +12,9 @@ pub enum Error {
     /// The template ran for too long.
     #[error("the chat template takes more than {0} steps: it may be meant to hang")]
     TooLong(u64),
+    /// The template made too much text.
+    #[error("the chat template makes too much text: it may be meant to take all memory")]
+    TooLarge,
     /// The template failed in another way.
     #[error("the chat template fails: {0}")]
     Render(String),
@@ -29,6 +32,9 @@ impl Error {
         while let Some(current) = cause {
             if let Some(Raised(message)) = current.downcast_ref() {
                 return Self::Raised(message.clone());
+            }
+            if current.is::<TooMuch>() {
+                return Self::TooLarge;
             }
             cause = current.source();
         }

@@ -1,5 +1,9 @@
-use minijinja::Environment;
+use std::fmt;
+use std::sync::Arc;
+
+use minijinja::machinery::{self, CompiledTemplate, TemplateConfig};
 use minijinja::value::{Serde, Value};
+use minijinja::{AutoEscape, Environment};
 use serde::Serialize;
 use serde_json::Map;
 
@@ -26,11 +30,13 @@ const NAME: &str = "chat_template";
 
 /// A chat template, compiled.
 ///
-/// Templates come from strangers: a runaway one fails with [`Error::TooLong`].
-/// Memory is not bounded: a template may double a string until there is none left.
-#[derive(Debug)]
+/// Templates come from strangers: a runaway one fails with [`Error::TooLong`], and one that would
+/// take all memory with [`Error::TooLarge`].
 pub struct Template {
     environment: Environment<'static>,
+    config: TemplateConfig,
+    /// The source as minijinja takes it.
+    plain: String,
     source: String,
     bos_token: String,
     eos_token: String,
@@ -48,11 +54,16 @@ impl Template {
         let mut environment = jinja::environment().map_err(invalid)?;
         environment.set_fuel(Some(FUEL));
         environment.set_recursion_limit(RECURSION);
-        environment
-            .add_template_owned(NAME, jinja::plain_generation_tags(source))
-            .map_err(invalid)?;
+        let plain = jinja::assign_mutations(&jinja::plain_generation_tags(source));
+        let config = TemplateConfig {
+            syntax_config: jinja::syntax().map_err(invalid)?,
+            default_auto_escape: Arc::new(|_| AutoEscape::None),
+        };
+        CompiledTemplate::new(NAME, &plain, &config).map_err(invalid)?;
         Ok(Self {
             environment,
+            config,
+            plain,
             source: source.to_owned(),
             bos_token: bos_token.to_owned(),
             eos_token: eos_token.to_owned(),
@@ -76,6 +87,11 @@ impl Template {
     /// The template's text.
     pub fn source(&self) -> &str {
         &self.source
+    }
+
+    /// The token that ends texts.
+    pub(crate) fn eos_token(&self) -> &str {
+        &self.eos_token
     }
 
     /// The prompt for `messages`; `add_generation_prompt` appends what makes
@@ -113,8 +129,23 @@ impl Template {
             ..Value::from(Serde(context)),
         };
         let failed = |error| Error::rendering(error, FUEL);
-        let template = self.environment.get_template(NAME).map_err(failed)?;
-        template.render(context).map_err(failed)
+        let mut compiled =
+            CompiledTemplate::new(NAME, &self.plain, &self.config).map_err(failed)?;
+        jinja::guard(&mut compiled);
+        jinja::reset();
+        let mut text = String::new();
+        let mut output = machinery::make_string_output(&mut text);
+        let CompiledTemplate { instructions, blocks, .. } = &compiled;
+        let escape = AutoEscape::None;
+        machinery::eval(&self.environment, instructions, context, blocks, &mut output, escape)
+            .map_err(failed)?;
+        Ok(text)
+    }
+}
+
+impl fmt::Debug for Template {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Template").field("source", &self.source).finish_non_exhaustive()
     }
 }
 

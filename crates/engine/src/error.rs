@@ -42,6 +42,21 @@ pub enum Error {
         /// The architecture.
         architecture: String,
     },
+    /// A model that continues text instead of embedding it.
+    #[error("'{architecture}' models generate text and can't embed it")]
+    NotEmbedding {
+        /// The architecture.
+        architecture: String,
+    },
+    /// A model that generates token by token, or a file that doesn't say what a mask is.
+    #[error("the model has no masks to fill in")]
+    NoMasks,
+    /// No logits to draw a token from.
+    #[error("the model gave no token a chance")]
+    NoToken,
+    /// A draft model of another vocabulary.
+    #[error("the draft model can't help the other one: {0}")]
+    OtherVocabulary(String),
     /// A context of no positions.
     #[error("a context needs at least one position")]
     EmptyContext,

@@ -4,11 +4,15 @@
 //! template. [`Session`] is one conversation with it: a backend and the memory of the tokens seen.
 #![forbid(unsafe_code)]
 
+mod diffusion;
+mod embedder;
+mod encoder;
 mod error;
 mod job;
 mod request;
 mod scheduler;
 mod session;
+mod speculation;
 mod stop;
 mod vocabulary;
 mod worker;
@@ -25,12 +29,18 @@ use model::{Model, OutputKind};
 use sample::{Params, Sampler, Vocabulary};
 use tokenizer::Tokenizer;
 
+use diffusion::Masks;
+
 pub use cpu::isa::Isa;
 pub use cpu::topology::{Placement, PlacementError};
+pub use diffusion::{Algorithm, Diffusion, Draw, OnStep, Schedule};
+pub use embedder::{Embedder, Normalization};
 pub use error::Error;
+pub use model::Pooling;
 pub use request::{Choice, Client, Event, Outcome, Progress, Request};
 pub use scheduler::{Load, Scheduler};
 pub use session::{Finish, Session, Stats};
+pub use speculation::{DraftModel, Drafter, NGrams, Speculation};
 use vocabulary::Words;
 pub use worker::Worker;
 
@@ -75,6 +85,15 @@ impl Default for Options {
     }
 }
 
+impl Options {
+    /// Threads; the calling one is the first.
+    fn backend(&self) -> Result<Cpu, Error> {
+        let Self { threads, isa, batch_invariant, .. } = *self;
+        let options = CpuOptions { threads, isa, batch_invariant };
+        Ok(Cpu::placed(options, &self.placement)?)
+    }
+}
+
 /// What people want to know of a model.
 #[derive(Debug, Clone)]
 pub struct ModelInfo {
@@ -103,6 +122,7 @@ pub struct Engine {
     grammar_vocabulary: OnceLock<grammar::Vocabulary>,
     sampling: Params,
     template: TemplateSource,
+    masks: Option<Masks>,
     info: ModelInfo,
     options: Options,
     load_time: Duration,
@@ -119,11 +139,8 @@ impl Engine {
             let architecture = gguf.metadata().str("general.architecture")?.to_owned();
             return Err(Error::NotGenerative { architecture });
         }
-        let tokenizer = Arc::new(Tokenizer::from_metadata(gguf.metadata())?);
-        let n_vocab = model.shape().n_vocab;
-        if tokenizer.n_vocab() > n_vocab {
-            return Err(Error::Vocabulary { tokens: tokenizer.n_vocab(), rows: n_vocab });
-        }
+        let tokenizer = Arc::new(tokenizer_of(&gguf, &*model)?);
+        let masks = Masks::of(&gguf, &*model, &tokenizer)?;
         let template = TemplateSource::new(&gguf, &tokenizer)?;
         let info = model_info(file.path(), &gguf, &*model)?;
         let options = options.clone();
@@ -139,6 +156,7 @@ impl Engine {
             grammar_vocabulary,
             sampling,
             template,
+            masks,
             info,
             options,
             load_time,
@@ -210,15 +228,23 @@ impl Engine {
 
     /// Threads as the options say; the calling one is the first.
     fn backend(&self) -> Result<Cpu, Error> {
-        let Options { threads, isa, batch_invariant, .. } = self.options;
-        let options = CpuOptions { threads, isa, batch_invariant };
-        Ok(Cpu::placed(options, &self.options.placement)?)
+        self.options.backend()
     }
 
     /// Starts an empty session.
     pub fn session(&self) -> Result<Session<'_>, Error> {
         Session::new(self)
     }
+}
+
+/// The file's tokenizer, all of whose tokens the model must know.
+fn tokenizer_of(gguf: &Gguf, model: &dyn Model) -> Result<Tokenizer, Error> {
+    let tokenizer = Tokenizer::from_metadata(gguf.metadata())?;
+    let n_vocab = model.shape().n_vocab;
+    if tokenizer.n_vocab() > n_vocab {
+        return Err(Error::Vocabulary { tokens: tokenizer.n_vocab(), rows: n_vocab });
+    }
+    Ok(tokenizer)
 }
 
 /// What a chat template is compiled from.

@@ -57,13 +57,13 @@ fn rate(count: usize, time: Duration) -> f64 {
 
 /// One conversation: the tokens seen and the model's memory of them.
 pub struct Session<'e> {
-    engine: &'e Engine,
-    context: Context,
+    pub(crate) engine: &'e Engine,
+    pub(crate) context: Context,
     /// Tokens seen; the last one may still await evaluation.
-    tokens: Vec<u32>,
+    pub(crate) tokens: Vec<u32>,
     /// Logits after the last token, where it is evaluated.
-    logits: Vec<f32>,
-    stats: Stats,
+    pub(crate) logits: Vec<f32>,
+    pub(crate) stats: Stats,
 }
 
 impl<'e> Session<'e> {
@@ -223,7 +223,7 @@ impl<'e> Session<'e> {
     }
 
     /// Evaluates the held tokens that memory lacks, so that the logits follow the last one.
-    fn catch_up(&mut self) -> Result<(), Error> {
+    pub(crate) fn catch_up(&mut self) -> Result<(), Error> {
         if self.has_logits() {
             return Ok(());
         }

@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 use chat::{Chat, Message};
 use engine::{Engine, Finish};
 
+use crate::diffusion;
 use crate::error::CliError;
 use crate::generator::{self, Generator};
 use crate::settings::{Mode, Settings};
@@ -30,6 +31,11 @@ pub fn answer(engine: &Engine, settings: &Settings, prompt: &str) -> Result<(), 
         if chat.is_some() {
             let _ = out.write("\n\n");
         }
+    }
+    if engine.is_diffusion() {
+        drop(generator);
+        diffusion::answer(engine, settings, &tokens, &mut out)?;
+        return out.end();
     }
     let finish = generator.run(&tokens, &|| false, &mut |text| out.write(text))?;
     out.end()?;

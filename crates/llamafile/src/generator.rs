@@ -4,13 +4,17 @@ use std::ops::ControlFlow;
 
 use backend::KvTypes;
 use chat::{Chat, Message, Prompt, Request, Template};
-use engine::{Engine, Error, Finish, Isa, Options, PlacementError, Session};
+use engine::{
+    DraftModel, Drafter, Engine, Error, Finish, Isa, NGrams, Options, PlacementError, Session,
+    Speculation,
+};
 use gguf::Location;
 use grammar::Constraint;
 use sample::Sampler;
 
 use crate::error::CliError;
-use crate::settings::Settings;
+use crate::models;
+use crate::settings::{Guesses, Settings};
 use crate::terminal::{Progress, Unit};
 
 const JINJA: &str = "give Jinja source, as in the tokenizer.chat_template of model files";
@@ -21,18 +25,7 @@ const PARALLEL: usize = 32;
 
 /// Maps the model file with the options that the settings ask for.
 pub fn load(file: &Location, settings: &Settings) -> Result<Engine, CliError> {
-    let default = Options::default();
-    let options = Options {
-        n_ctx: settings.context,
-        threads: settings.threads,
-        placement: settings.placement.clone(),
-        isa: Some(Isa::from_env().map_err(CliError::new)?),
-        n_batch: settings.batch.unwrap_or(default.n_batch),
-        batch_invariant: settings.batch_invariant,
-        kv_types: KvTypes { k: settings.key_type, v: settings.value_type },
-        parallel: settings.serving.parallel.unwrap_or(PARALLEL),
-        ..default
-    };
+    let options = options(settings)?;
     let engine = Engine::load(file.clone(), &options).map_err(|error| match error {
         // Errors of the file itself name it already.
         Error::File(_) => explain(&error),
@@ -51,6 +44,22 @@ pub fn load(file: &Location, settings: &Settings) -> Result<Engine, CliError> {
         );
     }
     Ok(engine)
+}
+
+/// What the settings ask of an engine.
+pub fn options(settings: &Settings) -> Result<Options, CliError> {
+    let default = Options::default();
+    Ok(Options {
+        n_ctx: settings.context,
+        threads: settings.threads,
+        placement: settings.placement.clone(),
+        isa: Some(Isa::from_env().map_err(CliError::new)?),
+        n_batch: settings.batch.unwrap_or(default.n_batch),
+        batch_invariant: settings.batch_invariant,
+        kv_types: KvTypes { k: settings.key_type, v: settings.value_type },
+        parallel: settings.serving.parallel.unwrap_or(PARALLEL),
+        ..default
+    })
 }
 
 /// The chat template of the flags or of the model, and whether it is a real one: models without
@@ -74,11 +83,29 @@ pub fn chat(engine: &Engine, settings: &Settings) -> Result<(Chat, bool), CliErr
     Ok((Chat::from_template(template), real))
 }
 
+/// What guesses tokens, where the settings ask for it.
+fn speculation(engine: &Engine, settings: &Settings) -> Result<Option<Speculation>, CliError> {
+    let drafting = &settings.drafting;
+    let (drafter, n_max): (Box<dyn Drafter>, usize) = match &drafting.guesses {
+        Guesses::None => return Ok(None),
+        Guesses::NGrams => (Box::new(NGrams { n: drafting.ngram }), 48),
+        Guesses::Model(name) => {
+            let file = models::resolve(Some(name), settings.offline)?;
+            let draft = load(&file, settings)?;
+            let model = DraftModel::new(draft, engine, drafting.p_min);
+            (Box::new(model.map_err(|error| explain(&error).within(&file))?), 3)
+        }
+    };
+    let n_max = drafting.n_max.unwrap_or(n_max);
+    Ok(Some(Speculation::new(drafter, n_max, drafting.n_min)))
+}
+
 /// One conversation with a loaded model.
 pub struct Generator<'e> {
     engine: &'e Engine,
     session: Session<'e>,
     sampler: Sampler,
+    speculation: Option<Speculation>,
     constraint: Option<Constraint>,
     limit: Option<usize>,
     verbose: bool,
@@ -94,10 +121,11 @@ impl<'e> Generator<'e> {
             eprintln!("backend: {}", session.backend());
             eprintln!("context: {} tokens, seed: {}", session.n_ctx(), sampler.seed());
         }
+        let speculation = speculation(engine, settings)?;
         let constraint = settings.grammar.as_ref().map(|grammar| engine.constraint(grammar));
         let constraint = constraint.transpose().map_err(|error| explain(&error))?;
         let (limit, verbose) = (settings.predict, settings.verbose);
-        Ok(Self { engine, session, sampler, constraint, limit, verbose })
+        Ok(Self { engine, session, sampler, speculation, constraint, limit, verbose })
     }
 
     /// The model.
@@ -145,24 +173,40 @@ impl<'e> Generator<'e> {
         stop: &dyn Fn() -> bool,
         on_text: &mut dyn FnMut(&str) -> ControlFlow<()>,
     ) -> Result<Finish, CliError> {
-        let seen = self.session.tokens().len().min(tokens.len());
-        let mut progress = Progress::new("Reading", Unit::Tokens, seen as u64);
-        let complete = self
-            .session
-            .feed(tokens, &mut |done, total| {
-                progress.update(done as u64, total as u64);
-                if stop() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-            })
-            .map_err(|error| explain(&error))?;
-        drop(progress);
-        if !complete {
+        if self.engine.has_encoder() {
+            self.session.encode(tokens).map_err(|error| explain(&error))?;
+        } else if !self.feed(tokens, stop)? {
             return Ok(Finish::Cancelled);
         }
-        // Each answer follows the grammar from its beginning.
+        let (session, sampler) = (&mut self.session, &mut self.sampler);
+        // Each answer follows the grammar from its beginning, and then nothing is guessed.
         let mut constraint = self.constraint.clone();
-        self.session
-            .generate(&mut self.sampler, constraint.as_mut(), self.limit, on_text)
-            .map_err(|error| explain(&error))
+        let finish = match &mut self.speculation {
+            Some(speculation) if constraint.is_none() => {
+                session.generate_drafted(sampler, speculation, self.limit, on_text)
+            }
+            _ => session.generate(sampler, constraint.as_mut(), self.limit, on_text),
+        };
+        finish.map_err(|error| explain(&error))
+    }
+
+    /// Evaluates what is new of `tokens`; returns whether it got to the end.
+    fn feed(&mut self, tokens: &[u32], stop: &dyn Fn() -> bool) -> Result<bool, CliError> {
+        let seen = self.session.tokens().len().min(tokens.len());
+        let mut progress = Progress::new("Reading", Unit::Tokens, seen as u64);
+        let complete = self.session.feed(tokens, &mut |done, total| {
+            progress.update(done as u64, total as u64);
+            if stop() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        complete.map_err(|error| explain(&error))
+    }
+
+    /// How many guesses were right, in a line of its own.
+    fn guessed(&self) -> String {
+        let Some(Speculation { n_drafted, n_accepted, .. }) = &self.speculation else {
+            return String::new();
+        };
+        format!("\nguessed            {n_drafted:6} tokens, {n_accepted} of them right")
     }
 
     /// Load time and speeds, one fact a line.
@@ -176,13 +220,14 @@ impl<'e> Generator<'e> {
         format!(
             "load    {load:8.3} s\n\
              prompt  {:8.3} s  {:6} tokens  {:8.2} tokens/s{reused}\n\
-             answer  {:8.3} s  {:6} tokens  {:8.2} tokens/s",
+             answer  {:8.3} s  {:6} tokens  {:8.2} tokens/s{}",
             stats.prompt_time.as_secs_f64(),
             stats.prompt_tokens,
             stats.prompt_speed(),
             stats.generation_time.as_secs_f64(),
             stats.generated_tokens,
             stats.generation_speed(),
+            self.guessed(),
         )
     }
 }
@@ -197,7 +242,11 @@ pub fn explain(error: &Error) -> CliError {
         }
         Error::Placement(error) => explain_placement(error),
         Error::EmptyPrompt => cause.hint("give some text with -p"),
-        Error::NotGenerative { .. } => cause.hint("use a model that generates text"),
+        Error::NotGenerative { .. } => {
+            cause.hint("use a model that generates text, or 'llamafile embed'")
+        }
+        Error::OtherVocabulary(_) => cause.hint("use a draft model of the same family"),
+        Error::NoMasks => cause.hint("the file names no mask; convert it again"),
         Error::File(_) => {
             cause.hint("llamafile runs GGUF model files; without -m it uses a default model")
         }

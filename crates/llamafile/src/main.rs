@@ -4,7 +4,10 @@
 mod answer;
 mod args;
 mod conversation;
+mod converting;
+mod diffusion;
 mod doctor;
+mod embedding;
 mod error;
 mod generator;
 mod measuring;
@@ -43,6 +46,8 @@ fn run() -> Result<(), CliError> {
         Command::Generate => generate(&settings),
         Command::Serve => serving::serve(&settings),
         Command::Pull(name) => pull::pull(name).map(|path| println!("{}", path.display())),
+        Command::Embed => embedding::embed(&settings),
+        Command::Convert => converting::convert(&settings.convert),
         Command::Bench => measuring::bench(&settings.bench),
         Command::Synth => measuring::synth(&settings.synth),
         Command::Doctor => doctor::doctor(&settings),
@@ -77,6 +82,10 @@ fn generate(settings: &Settings) -> Result<(), CliError> {
     }
     let model = models::resolve(settings.model.as_deref(), settings.offline)?;
     let engine = generator::load(&model, settings)?;
+    if engine.is_diffusion() && (prompt.is_none() || settings.mode == Mode::Chat) {
+        return Err(CliError::new("a model that fills in masks holds no conversations")
+            .hint("give one prompt with -p"));
+    }
     match prompt {
         Some(prompt) if settings.mode != Mode::Chat => answer::answer(&engine, settings, &prompt),
         first => conversation::chat(&engine, settings, first),

@@ -227,7 +227,7 @@ fn arguments(
     });
     let model = model.iter().flatten().map(String::as_str);
     let text = match (&wish.args, &wish.arguments) {
-        (Some(text), _) => Some(text.clone()),
+        (Some(text), _) => Some(Ok(text.clone())),
         (None, Some(arguments)) => {
             let named = arguments.iter().any(|word| word == "-m" || word == "--model");
             let arguments = arguments.iter().map(String::as_str);
@@ -235,6 +235,7 @@ fn arguments(
         }
         (None, None) => model.clone().next().map(|_| pack::args::text(model)),
     };
+    let text = text.transpose().map_err(explain)?;
     if let Some(text) = &text {
         // What is packed is read from where it comes from.
         let source = |argument: String| {

@@ -4,11 +4,12 @@ use std::fmt;
 use std::path::PathBuf;
 
 use backend::KvType;
-use engine::Placement;
+use engine::{Algorithm, Normalization, Placement, Pooling, Schedule};
 use grammar::Grammar;
 use pack::{About, Form};
 use sample::Params;
 use tools::bench::{Format, Plan};
+use tools::convert::Precision;
 use tools::synth::{Recipe, Shape};
 
 /// What `llamafile` shall do.
@@ -21,6 +22,10 @@ pub enum Command {
     Serve,
     /// Fetch the named model.
     Pull(String),
+    /// Embed texts.
+    Embed,
+    /// Make a model file of a folder.
+    Convert,
     /// Measure models.
     Bench,
     /// Write a model of random weights.
@@ -128,6 +133,14 @@ pub struct Settings {
     pub notes: Vec<String>,
     /// What `llamafile serve` does.
     pub serving: Serving,
+    /// What guesses tokens.
+    pub drafting: Drafting,
+    /// How models that fill in masks answer.
+    pub diffusion: FillingIn,
+    /// What `llamafile embed` does.
+    pub embed: Embed,
+    /// What `llamafile convert` does.
+    pub convert: Convert,
     /// What `llamafile bench` does.
     pub bench: Bench,
     /// What `llamafile synth` does.
@@ -185,6 +198,131 @@ pub struct Packing {
     pub arguments: Option<Vec<String>>,
     /// What Windows shows of the file.
     pub about: About,
+}
+
+/// What guesses tokens, and how much of it is used.
+#[derive(Debug)]
+pub struct Drafting {
+    /// What guesses.
+    pub guesses: Guesses,
+    /// Most tokens at once; `None` for what suits it.
+    pub n_max: Option<usize>,
+    /// Fewest that are worth it.
+    pub n_min: usize,
+    /// How sure a draft model must be.
+    pub p_min: f32,
+    /// Tokens that must be the same for those after them to be guessed.
+    pub ngram: usize,
+}
+
+impl Default for Drafting {
+    fn default() -> Self {
+        Self { guesses: Guesses::None, n_max: None, n_min: 0, p_min: 0.0, ngram: 12 }
+    }
+}
+
+/// What guesses tokens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Guesses {
+    /// Nothing.
+    None,
+    /// A model file, or a known model of that name.
+    Model(String),
+    /// What the text says before.
+    NGrams,
+}
+
+/// How models that fill in masks answer.
+#[derive(Debug)]
+pub struct FillingIn {
+    /// Evaluations of the text.
+    pub steps: usize,
+    /// How many masks each replaces, if that was given.
+    pub schedule: Option<Schedule>,
+    /// Which ones.
+    pub algorithm: Algorithm,
+    /// Randomness of that.
+    pub alg_temp: f32,
+    /// How much more the prompt counts.
+    pub cfg_scale: f32,
+    /// Draw from all tokens.
+    pub add_gumbel_noise: bool,
+    /// Show the answer after each step.
+    pub visual: bool,
+}
+
+impl Default for FillingIn {
+    fn default() -> Self {
+        Self {
+            steps: 128,
+            schedule: None,
+            algorithm: Algorithm::default(),
+            alg_temp: 0.0,
+            cfg_scale: 0.0,
+            add_gumbel_noise: false,
+            visual: false,
+        }
+    }
+}
+
+/// What `llamafile embed` does.
+#[derive(Debug)]
+pub struct Embed {
+    /// Operands, each of which is a text.
+    pub texts: Vec<String>,
+    /// What separates the texts of a prompt.
+    pub separator: String,
+    /// What separates a question from the text to rank.
+    pub pair_separator: String,
+    /// What becomes of the vectors of tokens; `None` for what the model says.
+    pub pooling: Option<Pooling>,
+    /// Whether tokens see only earlier ones; `None` for what the model says.
+    pub causal: Option<bool>,
+    /// What becomes of the length of vectors.
+    pub normalization: Normalization,
+    /// How they are printed.
+    pub format: VectorFormat,
+}
+
+impl Default for Embed {
+    fn default() -> Self {
+        Self {
+            texts: Vec::new(),
+            separator: "\n".into(),
+            pair_separator: "\t".into(),
+            pooling: None,
+            causal: None,
+            normalization: Normalization::default(),
+            format: VectorFormat::Text,
+        }
+    }
+}
+
+/// How vectors are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum VectorFormat {
+    /// For people.
+    Text,
+    /// `[[…],…]`.
+    Array,
+    /// As OpenAI has it.
+    Json {
+        /// With the cosines of all pairs.
+        similarities: bool,
+    },
+    /// One vector a line.
+    Raw,
+}
+
+/// What `llamafile convert` does.
+#[derive(Debug, Default)]
+pub struct Convert {
+    /// The model's folder.
+    pub folder: PathBuf,
+    /// File to write.
+    pub output: Option<PathBuf>,
+    /// What matrices become.
+    pub precision: Precision,
 }
 
 /// What `llamafile bench` does.

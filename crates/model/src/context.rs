@@ -7,7 +7,7 @@ use backend::{Backend, KvTypes, PAGE, Span, Tensor};
 use crate::error::Error;
 use crate::forward::Forward;
 use crate::memory::{Capacity, Memory, Sequence};
-use crate::{Model, OutputKind, Pooling};
+use crate::{Embedding, Model, OutputKind, Pooling, Shape, TargetLayer};
 
 /// Which rows of a batch to compute outputs for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +31,15 @@ pub struct Part<'a> {
     pub outputs: Outputs,
 }
 
+/// What a draft model made of tokens, see [`Context::draft`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct Drafted {
+    /// For each token, of the one after it, `[tokens][n_vocab]`.
+    pub logits: Vec<f32>,
+    /// For each token, what goes with the one after it, `[tokens][n_embd]` of the target.
+    pub features: Vec<f32>,
+}
+
 /// A model, a backend to run it on, and the memory of one or several sequences.
 ///
 /// Methods that name no sequence are about the first one.
@@ -39,6 +48,8 @@ pub struct Context {
     backend: Box<dyn Backend>,
     memory: Memory,
     sequences: Vec<Sequence>,
+    /// Whether positions see only earlier ones, where that is not the model's to say.
+    causal: Option<bool>,
     output: Vec<f32>,
 }
 
@@ -73,9 +84,27 @@ impl Context {
         capacity: Capacity,
         types: impl Into<KvTypes>,
     ) -> Result<Self, Error> {
+        if !model.target_layers().is_empty() {
+            return Err(Error::NeedsTarget);
+        }
         let mut memory = Memory::new(&*model, &mut *backend, capacity, types.into())?;
         let sequences = (0..capacity.n_sequences).filter_map(|_| memory.begin()).collect();
-        Ok(Self { model, backend, memory, sequences, output: Vec::new() })
+        Ok(Self { model, backend, memory, sequences, causal: None, output: Vec::new() })
+    }
+
+    /// Has positions see only earlier ones, or the whole text, whatever the model says; windows that
+    /// slide stay.
+    ///
+    /// # Errors
+    /// Models whose attention is of another kind.
+    pub fn set_causal(&mut self, causal: bool) -> Result<(), Error> {
+        let Shape { caches, states, .. } = self.model.shape();
+        let is_plain = caches.iter().all(Vec::is_empty) && states.iter().all(Vec::is_empty);
+        if causal != self.model.is_causal() && !(is_plain && self.model.encoder().is_none()) {
+            return Err(Error::FixedAttention);
+        }
+        self.causal = Some(causal);
+        Ok(())
     }
 
     /// Positions in memory.
@@ -219,6 +248,57 @@ impl Context {
         Ok(Some(out))
     }
 
+    /// What a draft model without memory of its own makes of tokens that may follow what a sequence
+    /// has in memory, each by itself.
+    ///
+    /// `features` are what the target, or the draft model one token before, made of the token
+    /// before: [`crate::Shape::n_embd`] values of the target for each token.
+    ///
+    /// # Errors
+    /// Models that have memory of their own or another target, an empty sequence, unknown tokens,
+    /// and features of another width.
+    ///
+    /// # Panics
+    /// Where the sequence doesn't exist.
+    pub fn draft(
+        &mut self,
+        draft: &dyn Model,
+        sequence: usize,
+        tokens: &[u32],
+        features: &[f32],
+    ) -> Result<Drafted, Error> {
+        let target = self.model.clone();
+        let embedding = check_target(draft, &*target)?;
+        check_tokens(tokens, target.shape().n_vocab)?;
+        check_width(features.len(), tokens.len(), draft.feature_width())?;
+        let sequence = &self.sequences[sequence];
+        let Some(pos) = sequence.len().checked_sub(1) else { return Err(Error::EmptyText) };
+        let (pages, slot) = (sequence.pages(), sequence.slot());
+        let rows: Vec<usize> = (0..tokens.len()).collect();
+        let spans = rows.iter().map(|&row| Span { rows: row..row + 1, pos, pages, slot });
+        let spans: Vec<Span<'_>> = spans.collect();
+        let mark = self.backend.mark();
+        let features = self.backend.upload(features, draft.feature_width());
+        let mut cx = Forward::new(&mut *self.backend, &self.memory, tokens, &spans, &rows);
+        let embedded = embedding.forward(&mut cx);
+        let features = cx.concat(&[embedded, features]);
+        let mut cx = cx.with_features(Some(features));
+        let logits = draft.forward(&mut cx);
+        let next = cx.next_features;
+        let mut values = |tensor: Tensor| {
+            let mut values = vec![0.0; tensor.rows() * tensor.cols()];
+            self.backend.download(tensor, &mut values);
+            values
+        };
+        let drafted =
+            Drafted { logits: values(logits), features: next.map(&mut values).unwrap_or_default() };
+        self.backend.release(mark);
+        if !drafted.logits.iter().all(|value| value.is_finite()) {
+            return Err(Error::NotFinite);
+        }
+        Ok(drafted)
+    }
+
     /// Evaluates the parts of different sequences as one batch and returns the outputs asked for,
     /// part after part. They may have infinities and NaN: those of one sequence are no reason to
     /// refuse those of others.
@@ -271,7 +351,7 @@ impl Context {
             let before = &parts[..i];
             assert!(before.iter().all(|p| p.sequence != part.sequence), "parts of one sequence");
             let sequence = &mut self.sequences[part.sequence];
-            if !sequence.is_empty() && !self.model.is_causal() {
+            if !sequence.is_empty() && !self.causal.unwrap_or(self.model.is_causal()) {
                 return Err(Error::NotCausal { len: sequence.len() });
             }
             if sequence.encoded().is_some_and(Sequence::is_empty) {
@@ -309,7 +389,8 @@ impl Context {
         let features = width.map(|width| self.backend.upload(features, width));
         let mut cx = Forward::new(&mut *self.backend, &self.memory, &tokens, &spans, &wanted)
             .with_features(features)
-            .with_encoded(&encoded);
+            .with_encoded(&encoded)
+            .with_causal(self.causal);
         let result = self.model.forward(&mut cx);
         let result = then(&*self.model, &mut cx, result);
         if let Ok(result) = result {
@@ -336,19 +417,76 @@ impl Context {
         tokens: &[u32],
         pooling: Option<Pooling>,
     ) -> Result<Option<Vec<f32>>, Error> {
+        self.embed_texts(&[tokens], pooling)
+    }
+
+    /// As [`Context::embed`], several texts as one batch, each in a sequence of its own: their vectors
+    /// one after another.
+    ///
+    /// # Panics
+    /// Where there are fewer sequences.
+    pub fn embed_texts(
+        &mut self,
+        texts: &[&[u32]],
+        pooling: Option<Pooling>,
+    ) -> Result<Option<Vec<f32>>, Error> {
         if self.model.shape().output == OutputKind::Logits {
             return Ok(None);
         }
-        if tokens.is_empty() {
+        if texts.iter().any(|text| text.is_empty()) {
             return Err(Error::EmptyText);
         }
         self.clear();
-        let text = Part { sequence: 0, tokens, outputs: Outputs::All };
-        let pooled = self.evaluate(&[text], &[], |model, cx, rows| model.pool(cx, rows, pooling));
+        let parts = texts.iter().enumerate();
+        let parts =
+            parts.map(|(sequence, &tokens)| Part { sequence, tokens, outputs: Outputs::All });
+        let parts: Vec<Part<'_>> = parts.collect();
+        let pooled = self.evaluate(&parts, &[], |model, cx, rows| {
+            let mut end = 0;
+            let pooled = parts.iter().map(|part| {
+                let start = end;
+                end += part.tokens.len();
+                model.pool(cx, rows.row_range(start..end), pooling)
+            });
+            let pooled = pooled.collect::<Result<Vec<_>, _>>()?;
+            Ok(stacked(cx, &pooled))
+        });
         let pooled = pooled.and_then(check_finite).map(|pooled| pooled.to_vec());
         self.clear();
         pooled.map(Some)
     }
+}
+
+/// Tensors of equal width, one above another.
+fn stacked(cx: &mut Forward<'_>, parts: &[Tensor]) -> Tensor {
+    if let &[part] = parts {
+        return part;
+    }
+    let cols = parts.first().map_or(0, |part| part.cols());
+    let all = cx.alloc(parts.iter().map(|part| part.rows()).sum(), cols);
+    let mut end = 0;
+    for part in parts {
+        let start = end;
+        end += part.rows();
+        cx.assign(all.row_range(start..end), *part);
+    }
+    all
+}
+
+/// Whether `draft` reads what `target` has; the embedding that they share.
+fn check_target<'a>(draft: &dyn Model, target: &'a dyn Model) -> Result<&'a Embedding, Error> {
+    let (layers, shape) = (draft.target_layers(), target.shape());
+    if layers.is_empty() {
+        return Err(Error::OtherTarget("it has memory of its own"));
+    }
+    let fits = |layer: &TargetLayer| shape.kv.iter().rev().nth(layer.from_last) == Some(&layer.kv);
+    if !layers.iter().all(fits) {
+        return Err(Error::OtherTarget("its last layers store other keys and values"));
+    }
+    if draft.feature_width() != shape.n_embd || draft.shape().n_vocab != shape.n_vocab {
+        return Err(Error::OtherTarget("it has another width or vocabulary"));
+    }
+    target.token_embedding().ok_or(Error::OtherTarget("it shares no embedding"))
 }
 
 fn check_tokens(tokens: &[u32], n_vocab: usize) -> Result<(), Error> {

@@ -83,6 +83,15 @@ pub enum Error {
         /// Values that the model takes for each; 0 for models without features.
         width: usize,
     },
+    /// Another attention than the model's, where it can't be had.
+    #[error("the model's attention can't be made another")]
+    FixedAttention,
+    /// A draft model that reads its target's memory, without one.
+    #[error("the draft model has no memory of its own and can't run without its target")]
+    NeedsTarget,
+    /// A draft model for another target, or none.
+    #[error("the model doesn't draft for this target: {0}")]
+    OtherTarget(&'static str),
     /// A second batch of a sequence, for a model whose positions see later ones too.
     #[error(
         "each position sees the whole text, so that it must come in one batch; {len} tokens came before"

@@ -4,7 +4,7 @@ use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use backend::{
-    AttentionParams, Backend, BlockPool, CacheAttention, Linear, LinearAttention, Selection,
+    AttentionParams, Backend, BlockPool, CacheAttention, Linear, LinearAttention, Mask, Selection,
     SelectiveScan, ShortConv, Source, Span, Tensor, Visible, Weight,
 };
 
@@ -22,8 +22,11 @@ pub struct Forward<'a> {
     encoded: &'a [Span<'a>],
     ropes: Vec<(Arc<Rope>, RopeTable)>,
     features: Option<Tensor>,
+    causal: Option<bool>,
     /// A tensor that one layer leaves for later ones.
     pub shared: Option<Tensor>,
+    /// What a draft model makes of each row for the token after it.
+    pub next_features: Option<Tensor>,
 }
 
 impl<'a> Forward<'a> {
@@ -46,7 +49,9 @@ impl<'a> Forward<'a> {
             encoded: &[],
             ropes: Vec::new(),
             features: None,
+            causal: None,
             shared: None,
+            next_features: None,
         }
     }
 
@@ -59,6 +64,21 @@ impl<'a> Forward<'a> {
     /// The same with features of each row.
     pub fn with_features(self, features: Option<Tensor>) -> Self {
         Self { features, ..self }
+    }
+
+    /// The same with positions that see only earlier ones, or all, whatever layers say.
+    pub fn with_causal(self, causal: Option<bool>) -> Self {
+        Self { causal, ..self }
+    }
+
+    /// What a layer sees, of which that may be changed.
+    fn seen(&self, params: &AttentionParams) -> AttentionParams {
+        let mask = match (self.causal, params.mask) {
+            (Some(false), Mask::Causal) => Mask::Full,
+            (Some(true), Mask::Full) => Mask::Causal,
+            (_, mask) => mask,
+        };
+        AttentionParams { mask, ..params.clone() }
     }
 
     /// Whether rows have features.
@@ -109,6 +129,12 @@ impl<'a> Forward<'a> {
         rope.table(self.backend, self.spans, self.memory.n_ctx())
     }
 
+    /// The rotations of the positions after the batch's.
+    pub fn next_rope_table(&mut self, rope: &Rope) -> RopeTable {
+        let positions = self.spans.iter().flat_map(|span| span.pos..span.len());
+        rope.table_at(self.backend, positions.map(|pos| (pos + 1) as f64), self.memory.n_ctx())
+    }
+
     /// Makes the rotations of the batch's positions, for all layers with this rope.
     pub fn prepare_rope(&mut self, rope: &Arc<Rope>) {
         if !self.ropes.iter().any(|(known, _)| Arc::ptr_eq(known, rope)) {
@@ -145,17 +171,26 @@ impl<'a> Forward<'a> {
     ) -> Tensor {
         let kv = self.memory.layer(il);
         self.backend.kv_write(kv, k, v, self.spans);
-        self.backend.attention(q, kv, self.spans, params)
+        self.backend.attention(q, kv, self.spans, &self.seen(params))
     }
 
     /// Attends to what layer `il` has stored; `q` has all rows of the batch or only those whose
     /// output is wanted.
     pub fn attend_shared(&mut self, il: usize, q: Tensor, params: &AttentionParams) -> Tensor {
         let kv = self.memory.layer(il);
+        let params = &self.seen(params);
         if q.rows() == self.tokens.len() {
             return self.backend.attention(q, kv, self.spans, params);
         }
         self.backend.attention(q, kv, &self.output_spans(), params)
+    }
+
+    /// Attends to what one of the last layers has stored.
+    ///
+    /// # Panics
+    /// Where there are not so many.
+    pub fn attend_from_last(&mut self, n: usize, q: Tensor, params: &AttentionParams) -> Tensor {
+        self.attend_shared(self.memory.n_layers() - 1 - n, q, params)
     }
 
     /// Stores the batch's keys and values in layer `il`, for others to attend to.

@@ -217,7 +217,7 @@ impl<'a> Keys<'a> {
 /// The sizes that nearly every transformer has.
 #[derive(Debug, Clone)]
 pub struct Hparams {
-    /// Number of layers, without those that predict further tokens.
+    /// Number of layers, without those that predict further tokens beside them.
     pub n_layer: usize,
     /// Width of the residual stream.
     pub n_embd: usize,
@@ -246,6 +246,8 @@ impl Hparams {
     pub fn load(keys: &Keys<'_>) -> Result<Self, Error> {
         let n_layer_all = keys.count("block_count")?;
         let n_next = keys.opt_usize("nextn_predict_layers")?.unwrap_or(0);
+        // A draft model may have no others.
+        let n_next = if n_next == n_layer_all { 0 } else { n_next };
         let n_layer = keys.bounded("block_count", n_layer_all.saturating_sub(n_next), MAX_COUNT)?;
         let n_embd = keys.width("embedding_length")?;
         let heads = keys.per_layer("attention.head_count", n_layer)?;

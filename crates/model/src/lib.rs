@@ -17,8 +17,9 @@ mod weights;
 
 pub use arch::{load, supported};
 pub use blocks::draft::Fusion;
+pub use blocks::head::Embedding;
 pub use blocks::pooling::Pooling;
-pub use context::{Context, Outputs, Part};
+pub use context::{Context, Drafted, Outputs, Part};
 pub use error::Error;
 pub use forward::Forward;
 pub use memory::{CacheShape, Capacity, KvShape, Memory, Sequence};
@@ -69,6 +70,15 @@ impl Shape {
     }
 }
 
+/// A layer of a target model whose keys and values a draft model reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TargetLayer {
+    /// Of the layers with keys and values, how far from the last.
+    pub from_last: usize,
+    /// What it must store.
+    pub kv: KvShape,
+}
+
 /// A loaded model: weights and the forward pass over them.
 pub trait Model: Send + Sync {
     /// Its sizes.
@@ -81,6 +91,17 @@ pub trait Model: Send + Sync {
 
     /// How a draft model reads its target's features.
     fn fusion(&self) -> Option<&Fusion> {
+        None
+    }
+
+    /// The layers whose keys and values a draft model without memory of its own reads, one for each
+    /// layer that it has; see [`Context::draft`].
+    fn target_layers(&self) -> &[TargetLayer] {
+        &[]
+    }
+
+    /// The first step, for draft models that share it.
+    fn token_embedding(&self) -> Option<&Embedding> {
         None
     }
 

@@ -50,6 +50,56 @@ fn dflash_attends_to_fused_features_and_to_all_of_a_block() {
 }
 
 #[test]
+fn an_assistant_reads_its_targets_memory() {
+    let fixture = Fixture::named("gemma4-assistant");
+    let target = fixture.target.as_ref().expect("a target");
+    let assistant = model::load(&fixture.model()).expect("the fixture loads");
+    let model = model::load(&target.model()).expect("the target loads");
+    let (tokens, features) = (fixture.tokens(), fixture.floats("features"));
+    // Five layers with tables of GELU amplify rounding of the target, so that there is one limit.
+    let limit = fixture.tol;
+    for backend in backends() {
+        let described = backend.describe();
+        let mut context = Context::new(model.clone(), backend, 256, KvType::F32).expect("memory");
+        let early = context.draft(&*assistant, 0, &tokens, &features);
+        assert!(matches!(early, Err(Error::EmptyText)));
+        context.decode(&target.tokens(), Outputs::None).expect("a valid batch");
+        let drafted = context.draft(&*assistant, 0, &tokens, &features).expect("a draft");
+        let error = nmse(&fixture.outputs(), &drafted.logits);
+        println!("gemma4-assistant on {described}: {error:.2e} (limit {limit:.1e})");
+        assert!(error <= limit, "{described}: {error:.2e} (limit {limit:.1e})");
+        assert_eq!(drafted.features.len(), features.len());
+        assert_eq!(context.len(), target.tokens().len(), "nothing is stored");
+    }
+}
+
+#[test]
+fn an_assistant_is_refused_without_its_target() {
+    let assistant = model::load(&Fixture::named("gemma4-assistant").model()).expect("it loads");
+    let [alone, with_another] = backends();
+    let refused = Context::new(assistant.clone(), alone, 256, KvType::F32);
+    assert!(matches!(refused.err(), Some(Error::NeedsTarget)));
+    for (name, features) in [("gemma4", 128), ("llama", 128), ("gemma4", 64)] {
+        let model = model::load(&Fixture::named(name).model()).expect("the fixture loads");
+        let backend = Box::new(Reference::new());
+        let mut context = Context::new(model, backend, 256, KvType::F32).expect("memory");
+        context.decode(&[5, 6, 7], Outputs::None).expect("a valid batch");
+        let drafted = context.draft(&*assistant, 0, &[8], &vec![0.5; features]);
+        match (name, features) {
+            ("llama", _) => assert!(matches!(drafted, Err(Error::OtherTarget(_)))),
+            (_, 64) => {
+                assert!(matches!(drafted, Err(Error::Features { n: 64, rows: 1, width: 128 })))
+            }
+            _ => assert!(drafted.is_ok(), "a target of the same shape"),
+        }
+    }
+    let model = model::load(&Fixture::named("gemma4").model()).expect("the fixture loads");
+    let mut context = Context::new(model.clone(), with_another, 256, KvType::F32).expect("memory");
+    let drafted = context.draft(&*model, 0, &[8], &[0.5; 128]);
+    assert!(matches!(drafted, Err(Error::OtherTarget(_))));
+}
+
+#[test]
 fn clef_scores_the_options_of_questions() {
     check("clef", |fixture, context| {
         let (tokens, marks) = (fixture.tokens(), fixture.integers("order"));

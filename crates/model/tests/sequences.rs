@@ -296,3 +296,18 @@ fn sequences_never_disturb_each_other() {
         assert_eq!(shared.room(), 9 * PAGE + 3 * PAGE, "{name}: all pages are free or only kept");
     }
 }
+
+/// A sequence that goes back into a page that is kept of it, with no page to spare.
+#[test]
+fn a_full_memory_lets_a_sequence_go_back() {
+    let model = model::load(&Fixture::named("llama-gqa").model()).expect("the fixture loads");
+    let mut context =
+        Context::new(model, Box::new(Reference::new()), 128, KvType::F32).expect("memory");
+    context.decode(&[5; 66], Outputs::None).expect("room");
+    assert_eq!(context.truncate(60), 60);
+    let logits = context.decode(&[6; 60], Outputs::Last).expect("room").to_vec();
+    context.clear();
+    let tokens: Vec<u32> = [5; 60].into_iter().chain([6; 60]).collect();
+    let fresh = context.decode(&tokens, Outputs::Last).expect("room");
+    assert!(nmse(&logits, fresh) < 1e-9);
+}

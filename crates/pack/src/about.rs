@@ -17,6 +17,8 @@ const ENGLISH: u16 = 0x0409;
 const UTF16: u16 = 1200;
 /// Longest name.
 const MAX_NAME: usize = 200;
+/// Most bytes of an icon's images; files may list the same bytes again and again.
+const MAX_ICON: usize = 16 << 20;
 
 /// What Windows shows of an executable.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -99,13 +101,23 @@ impl Icon {
             // A bitmap with the header of that size, or PNG.
             let known = image.starts_with(&[40, 0, 0, 0]) || image.starts_with(b"\x89PNG");
             let about = *view.bytes(at, 12)?.first_chunk()?;
-            known.then(|| (about, image.to_vec()))
+            known.then_some((about, image))
         };
-        let images: Option<Vec<_>> = (0..u64::from(count)).map(image).collect();
-        match images {
-            Some(images) if !images.is_empty() => Ok(Self { images }),
-            _ => Err(wrong("it is damaged: the images that it lists are not in it")),
+        let mut images = Vec::new();
+        let mut total = 0;
+        for index in 0..u64::from(count) {
+            let (about, image) = image(index)
+                .ok_or_else(|| wrong("it is damaged: an image that it lists is not in it"))?;
+            total += image.len();
+            if total > MAX_ICON {
+                return Err(wrong("its images have more than 16 MB"));
+            }
+            images.push((about, image.to_vec()));
         }
+        if images.is_empty() {
+            return Err(wrong("there is no image in it"));
+        }
+        Ok(Self { images })
     }
 
     /// The list of images, with the numbers of their resources.

@@ -41,9 +41,25 @@ pub fn expand(text: &str, user: Vec<String>) -> Vec<String> {
 }
 
 /// The text for arguments, the user's after them.
-pub fn text<'a>(arguments: impl IntoIterator<Item = &'a str>) -> String {
-    let lines = arguments.into_iter().map(|argument| argument.replace('\n', "\\n"));
-    lines.chain([USER.to_owned()]).map(|line| line + "\n").collect()
+///
+/// # Errors
+/// An argument that the format can't hold, with the reason.
+pub fn text<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Result<String, Error> {
+    let mut text = String::new();
+    for argument in arguments {
+        let problem = match argument {
+            "" => "is empty",
+            USER => "stands for arguments of the user",
+            argument if argument.contains('\r') => "has a carriage return",
+            argument => {
+                text += &argument.replace('\n', "\\n");
+                text += "\n";
+                continue;
+            }
+        };
+        return Err(Error::Argument { argument: argument.to_owned(), problem });
+    }
+    Ok(text + USER + "\n")
 }
 
 #[cfg(test)]
@@ -67,6 +83,13 @@ mod tests {
     #[test]
     fn arguments_read_back() {
         let arguments = ["-m", "/zip/a b.gguf", "-p", "two\nlines", "ünï"];
-        assert_eq!(expand(&text(arguments), Vec::new()), arguments);
+        assert_eq!(expand(&text(arguments).unwrap(), Vec::new()), arguments);
+    }
+
+    #[test]
+    fn arguments_that_would_not_read_back_are_refused() {
+        for argument in ["", "...", "a\rb"] {
+            assert!(text(["-p", argument]).is_err(), "{argument:?}");
+        }
     }
 }

@@ -18,7 +18,7 @@ use crate::{Error, image, macho, pe};
 /// Folder of the engines in a file.
 const FOLDER: &str = ".llamafile/engines/";
 /// Most bytes of an executable.
-const MAX_EXECUTABLE: u64 = 1 << 30;
+const MAX_EXECUTABLE: u64 = 256 << 20;
 
 /// An executable for one system, as it is and compressed.
 #[derive(Debug, Clone)]

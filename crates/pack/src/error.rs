@@ -68,6 +68,14 @@ pub enum Error {
         /// What is wrong with it.
         problem: &'static str,
     },
+    /// Arguments that `.args` can't hold.
+    #[error("the argument {argument:?} {problem}, so that it can't be stored")]
+    Argument {
+        /// The argument.
+        argument: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
     /// The engine is larger than the room at the file's front.
     #[error(
         "{}: the engine needs {need} bytes at the front of the file, and there is room for {room}",

@@ -22,6 +22,8 @@ const SECTION: u64 = 40;
 /// A section with initialised data that may be read.
 const READABLE_DATA: u32 = 0x4000_0040;
 const DEBUG_ENTRY: u64 = 28;
+/// Most that sections may be aligned to in a file.
+const MAX_ALIGNMENT: u32 = 64 << 10;
 /// Data directories: resources; and those with offsets in the file, certificates, debug information.
 const RESOURCES: u64 = 2;
 const CERTIFICATES: u64 = 4;
@@ -49,14 +51,14 @@ pub fn behind(front: &[u8], exe: &[u8]) -> Result<Vec<u8>, &'static str> {
 /// The resources of an executable.
 pub fn resources(exe: &[u8]) -> Result<Vec<Resource>, &'static str> {
     let headers = Headers::read(View(exe))?;
-    headers.resources().ok_or("its resources are damaged")
+    headers.resources().ok_or("its resources are damaged or too large")
 }
 
 /// The executable with these resources in place of those of the same kinds, in a section at its
 /// end.
 pub fn with_resources(exe: &[u8], added: &[Resource]) -> Result<Vec<u8>, &'static str> {
     let headers = Headers::read(View(exe))?;
-    let mut all = headers.resources().ok_or("its resources are damaged")?;
+    let mut all = headers.resources().ok_or("its resources are damaged or too large")?;
     all.retain(|old| added.iter().all(|new| new.kind != old.kind));
     all.extend_from_slice(added);
     headers.with_section(exe, |address| resources::section(all, address))
@@ -151,6 +153,9 @@ impl<'a> Headers<'a> {
             return Err("its PE headers have no room for a section of resources");
         }
         let (in_memory, in_file) = (field(self.optional + 32)?, field(self.optional + 36)?);
+        if in_file > MAX_ALIGNMENT {
+            return Err(damaged);
+        }
         let align = |value: u32, to: u32| value.checked_next_multiple_of(to.max(1)).ok_or(damaged);
         let address = align(field(self.optional + 56)?, in_memory)?;
         let content = content(address);

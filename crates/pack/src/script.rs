@@ -2,8 +2,9 @@
 //!
 //! It picks the engine for this system out of the file, puts it into the user's cache once, and
 //! becomes it (`exec`): process, arguments and standard streams stay the same. It uses POSIX shell
-//! and tools that Linux (also busybox), macOS and FreeBSD have: `uname`, `cksum`, `tail -c`,
-//! `head -c`, `gzip`, `mktemp`, `id`. Names end in `_` to keep clear of exported variables.
+//! and tools that Linux (also busybox), macOS and the BSDs have: `uname`, `cksum`, `tail -c`,
+//! `head -c` (OpenBSD: `dd`, slowly), `gzip`, `mktemp`, `id`. Names end in `_` to keep clear of
+//! exported variables.
 
 use std::fmt::Write;
 
@@ -79,7 +80,8 @@ case $system_ in
 /// not so on a read-only or noexec file system. Shared folders must be the user's own.
 const RUN: &str = r#"*) echo "$file_: no engine for $system_ in this file" >&2; exit 1 ;;
 esac
-unpack_() { tail -c +$from_ "$file_" | head -c $size_ | gzip -dc; }
+first_() { { head -c $size_ || dd bs=1 count=$size_; } 2>/dev/null; }
+unpack_() { tail -c +$from_ "$file_" | first_ | gzip -dc; }
 whole_() { case $(cksum) in "$sum_" | "$sum_ "*) ;; *) false ;; esac; }
 good_() { [ -x "$1" ] && whole_ <"$1"; }
 place_() {

@@ -20,7 +20,8 @@ const MAX_TEXT: u64 = 16 << 20;
 ///
 /// Models and arguments are kept. They stay where they are if the engines fit before them, which
 /// takes a moment; otherwise the file is written anew, of which `progress` hears. Icon, name and
-/// version that Windows shows are kept, too. What the engines of the original project kept in the file for themselves is left out.
+/// version that Windows shows are kept, too. What the engines of the original project kept in the
+/// file for themselves is left out.
 ///
 /// # Errors
 /// A file that is damaged or can't be written, or no engine of that form.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 
 use sha2::{Digest, Sha256};
 
@@ -68,16 +68,31 @@ impl Archive {
     /// The front must be the one that would be written now.
     fn verify_front(&self) -> Result<(), Error> {
         let engines = engine::from_archive(self)?;
-        let mut expected = head::build(form(self.path())?, &placed(self, &engines))?;
-        let room = room(self);
-        expected.resize(usize::try_from(room).unwrap_or(usize::MAX).max(expected.len()), 0);
-        let mut found = Vec::new();
-        File::open(self.path())
-            .and_then(|file| file.take(room).read_to_end(&mut found))
+        let expected = head::build(form(self.path())?, &placed(self, &engines))?;
+        let same = File::open(self.path())
+            .and_then(|file| is_front(file.take(room(self)), &expected))
             .map_err(Error::io("read", self.path()))?;
-        if found != expected {
+        if !same {
             return Err(Error::damaged(self.path(), "its front was changed"));
         }
         Ok(())
+    }
+}
+
+/// Whether these are the bytes of a front and zeros behind it.
+fn is_front(mut bytes: impl Read, front: &[u8]) -> io::Result<bool> {
+    let mut found = Vec::new();
+    bytes.by_ref().take(front.len() as u64).read_to_end(&mut found)?;
+    if found != front {
+        return Ok(false);
+    }
+    // There may be more of these than memory.
+    let mut chunk = vec![0; 1 << 20];
+    loop {
+        match bytes.read(&mut chunk)? {
+            0 => return Ok(true),
+            n if chunk[..n].iter().any(|byte| *byte != 0) => return Ok(false),
+            _ => {}
+        }
     }
 }

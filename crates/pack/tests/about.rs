@@ -130,7 +130,13 @@ fn what_can_not_be_shown() {
     let refused = |bytes: &[u8]| Icon::new("x.ico", bytes).unwrap_err().to_string();
     let good = ico().0;
     assert!(refused(b"\x89PNG").contains("expected a file in the format .ico"));
-    assert!(refused(&[0, 0, 1, 0, 0, 0]).contains("damaged"));
+    assert!(refused(&[0, 0, 1, 0, 0, 0]).contains("no image"));
+    // Nine entries for the same two megabytes.
+    let image = [&b"\x89PNG"[..], &vec![0; 2 << 20]].concat();
+    let entry = [[0; 8], (image.len() as u64 | (6 + 9 * 16) << 32).to_le_bytes()].concat();
+    assert!(
+        refused(&[&[0, 0, 1, 0, 9, 0], &entry.repeat(9)[..], &image].concat()).contains("16 MB")
+    );
     for len in 6..good.len() {
         assert!(refused(&good[..len]).contains("damaged"), "{len}");
     }

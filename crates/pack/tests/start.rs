@@ -106,6 +106,19 @@ fn from_every_shell() {
     }
 }
 
+/// OpenBSD's `head` counts lines only.
+#[test]
+fn where_head_counts_no_bytes() {
+    let home = folder("head");
+    let file = packed(&home, "model.llamafile", Form::Unix);
+    let tools = home.join("tools");
+    fs::create_dir(&tools).unwrap();
+    write_program(&tools.join("head"), b"#!/bin/sh\necho usage: head >&2\nexit 1\n");
+    let path = format!("{}:/usr/bin:/bin", tools.display());
+    let output = output(command(&file, &home).arg("x").env("PATH", path));
+    assert_eq!(text(&output), expected(file.to_str().unwrap(), &["x"]), "{output:?}");
+}
+
 #[test]
 fn without_a_shell() {
     let home = folder("execve");

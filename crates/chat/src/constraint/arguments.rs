@@ -29,7 +29,7 @@ impl<'t> Writer<'t> {
         for (name, rule) in &self.rules {
             text += &format!("{name}: {rule}\n");
         }
-        text += "SPACE: /[ \\t\\r\\n]{1,4}/\n";
+        text += "SPACE: /[ \\t\\r\\n]{1,32}/\n";
         text
     }
 
@@ -74,6 +74,15 @@ impl<'t> Writer<'t> {
         parts.join(" ")
     }
 
+    /// This marker, in which white space stands for any or none.
+    pub(super) fn marker(&self, text: &str) -> String {
+        let pieces: Vec<String> =
+            text.split_whitespace().map(|piece| self.literal(piece)).collect();
+        let before = if text.starts_with(char::is_whitespace) { "SPACE?" } else { "" };
+        let after = if text.ends_with(char::is_whitespace) { "SPACE?" } else { "" };
+        format!("{before} {} {after}", pieces.join(" SPACE? ")).trim().to_owned()
+    }
+
     /// Any text.
     pub(super) fn text(&mut self) -> String {
         self.rule("text", "/(?s:.*)/")
@@ -110,7 +119,7 @@ impl<'t> Writer<'t> {
 
     /// A part of JSON, with other white space too; `ID` stands for a string.
     pub(super) fn json_text(&self, text: &str) -> String {
-        let space = "[ \\n]?";
+        let space = "[ \\n]{0,16}";
         let mut pattern = escaped(text).replace(": ", &format!("{space}:{space}"));
         pattern = pattern
             .replace(", ", &format!("{space},{space}"))
@@ -139,27 +148,24 @@ impl<'t> Writer<'t> {
         }
         let (required, optional) = self.members(schema, root, |w, key, schema| {
             let is_text = Schema::new(root, schema).may_be_text();
-            let (attribute, close) = match (tagged.attributes, is_text) {
-                (false, _) => ("", &tagged.key_close),
-                (true, text) if tagged.key_open.contains("DSML") => (
-                    if text { "\" string=\"true\"" } else { "\" string=\"false\"" },
-                    &tagged.key_close,
-                ),
-                (true, _) => ("\"", &tagged.key_close),
+            let attributes = match (tagged.attributes, is_text) {
+                (false, _) => String::new(),
+                (true, true) if tagged.key_open.contains("DSML") => quoted("\" string=\"true\""),
+                (true, false) if tagged.key_open.contains("DSML") => quoted("\" string=\"false\""),
+                (true, _) => "/\" type=\"[a-z]+\"/".to_owned(),
             };
-            let kind = match Schema::new(root, schema).kind() {
-                Some(kind) if tagged.attributes && tagged.key_open.contains("key=") => {
-                    format!("{attribute} type=\"{kind}\"")
-                }
-                _ => attribute.to_owned(),
-            };
-            let open = format!("{}{key}{kind}{close}{}", tagged.key_open, tagged.value_open);
-            let begins_line = if tagged.value_close.starts_with('\n') { "\n" } else { "" };
-            let open = w.literal(&format!("{open}{begins_line}"));
+            // What stands in quotes in a tag is exact.
+            let open = w.literal(&format!("{}{key}", tagged.key_open));
+            let close = w.literal(&tagged.key_close);
+            let begins_line = if tagged.value_close.starts_with('\n') { "\"\\n\"" } else { "" };
+            let open = format!(
+                "{open} {attributes} {close} {} {begins_line}",
+                w.marker(&tagged.value_open)
+            );
             let value = if is_text {
                 w.text_until(&tagged.value_close)
             } else {
-                format!("{} {}", w.json_within(schema, root), w.literal(&tagged.value_close))
+                format!("{} {}", w.json_within(schema, root), w.marker(&tagged.value_close))
             };
             format!("{open} {value} SPACE?")
         });

@@ -80,14 +80,14 @@ impl Constraint {
         let mut writer = Writer::new(self.format.markers(), token);
         let start = match (&self.format.channels, &self.format.calls) {
             (Some(channels), Some(calls)) => self.channels(channels, calls, &mut writer),
-            (None, Some(calls)) => self.calls(calls, &mut writer),
+            (None, Some(calls)) => self.calls(calls, &self.written, &mut writer),
             (_, None) => writer.text(),
         };
         writer.finish(&start)
     }
 
     /// Calls with all that is around them.
-    fn calls(&self, calls: &Calls, w: &mut Writer) -> String {
+    fn calls(&self, calls: &Calls, written: &str, w: &mut Writer) -> String {
         let one = self.any_call(calls, w);
         let is_list = match &calls.shape {
             Shape::Object(object) => object.list,
@@ -95,18 +95,15 @@ impl Constraint {
             Shape::Pythonic => true,
         };
         let (open, close) = if is_list { ("[", "]") } else { ("", "") };
-        let begin =
-            w.literal(without(&format!("{}{open}{}", calls.open, calls.call_open), &self.written));
-        let again = w.literal(&format!(
-            "{}{}{}",
-            calls.call_close,
-            if is_list { ", " } else { "" },
-            calls.call_open
-        ));
-        let end = w.literal(&format!("{}{close}{}", calls.call_close, calls.close));
-        let more = if self.parallel { format!("({again} {one})*") } else { String::new() };
-        let space = if self.lazy { "" } else { "SPACE?" };
-        let calls = format!("{space} {begin} {one} {more} {end}");
+        let begin = format!("{}{open}{}", calls.open, calls.call_open);
+        let begin = w.marker(without(begin.trim_start(), written));
+        let comma = if is_list { "," } else { "" };
+        let again = format!("{} {comma} {}", calls.call_close.trim(), calls.call_open.trim());
+        let again = w.marker(again.trim());
+        let end = w.marker(&format!("{} {close} {}", calls.call_close.trim(), calls.close.trim()));
+        let more =
+            if self.parallel { format!("(SPACE? {again} SPACE? {one})*") } else { String::new() };
+        let calls = format!("SPACE? {begin} SPACE? {one} {more} SPACE? {end}");
         let reasoning =
             self.format.reasoning.as_ref().filter(|r| self.may_think && !r.open.is_empty());
         match reasoning {
@@ -132,34 +129,57 @@ impl Constraint {
 
     /// A message that calls, after messages that are thoughts.
     fn channels(&self, channels: &Channels, calls: &Calls, w: &mut Writer) -> String {
-        if self.lazy && channels.kind == ChannelKind::Recipient {
-            return self.calls(calls, w);
-        }
         let message = w.literal(&channels.message);
         let call = match channels.kind {
             ChannelKind::Recipient => {
                 let names: Vec<String> =
                     self.functions.iter().map(|function| w.literal(&function.name)).collect();
-                format!("\" to=\" ({}) {message} {}", names.join(" | "), self.calls(calls, w))
+                let calls = self.calls(calls, "", w);
+                format!("\" to=\" ({}) {message} {calls}", names.join(" | "))
             }
-            ChannelKind::Harmony => {
-                let one = self.any_call(calls, w);
-                let begin = w.literal("<|channel|>commentary to=functions.");
-                if self.lazy { one } else { format!("{begin} {one}") }
+            ChannelKind::Harmony => self.harmony(&message, w),
+        };
+        let [next, end] = [&channels.start, &channels.ends[0]].map(|marker| w.marker(marker));
+        let recipient = match (self.lazy, channels.kind) {
+            (true, _) | (_, ChannelKind::Recipient) => String::new(),
+            (false, ChannelKind::Harmony) => {
+                format!("({} SPACE? \"commentary\")? \" to=functions.\"", w.literal("<|channel|>"))
             }
         };
+        let more = match (self.parallel, channels.kind) {
+            (false, _) => String::new(),
+            (true, ChannelKind::Recipient) => format!("({end} {next} {call})*"),
+            (true, ChannelKind::Harmony) => format!("({end} {next} \" to=functions.\" {call})*"),
+        };
+        let first = match (self.lazy, channels.kind) {
+            (true, ChannelKind::Recipient) => self.calls(calls, &self.written, w),
+            _ => call,
+        };
+        let calls = format!("{recipient} {first} {more}");
         if self.lazy {
-            return call;
+            return calls;
         }
-        let header = match channels.kind {
-            ChannelKind::Recipient => " to=self",
-            ChannelKind::Harmony => "<|channel|>analysis",
+        let thought = match channels.kind {
+            ChannelKind::Recipient => "\" to=self\"".to_owned(),
+            ChannelKind::Harmony => format!("{} SPACE? \"analysis\"", w.literal("<|channel|>")),
         };
-        let begin = w.literal(&format!("{header}{}", channels.message));
-        let end = channels.ends.first().map_or("", String::as_str);
-        let thoughts = w.text_until(end);
-        let next = w.literal(&channels.start);
-        format!("({begin} {thoughts} {next})* {call}")
+        let thoughts = w.text_until(&channels.ends[0]);
+        format!("({thought} {message} {thoughts} {next})* {calls}")
+    }
+
+    /// A call of gpt-oss after `to=functions.`: models put the channel before or after it.
+    fn harmony(&self, message: &str, w: &mut Writer) -> String {
+        let [channel, constrain] = ["<|channel|>", "<|constrain|>"].map(|marker| w.literal(marker));
+        let call = |function: &Signature| {
+            let name = w.literal(&function.name);
+            let arguments = w.json(&function.parameters);
+            format!(
+                "{name} ({channel} SPACE? \"commentary\")? SPACE? ({constrain} SPACE?)? \"json\"? \
+                 {message} SPACE? {arguments}"
+            )
+        };
+        let all: Vec<String> = self.functions.iter().map(call).collect();
+        w.rule("call", &all.join(" | "))
     }
 }
 
@@ -198,13 +218,17 @@ fn named_call(named: &Named, function: &Signature, w: &mut Writer) -> String {
         Some(AfterName::Index) => "\":\" /[0-9]+/".to_owned(),
         Some(AfterName::Attributes) => "\"\\\"\" /[^<>\\n]*/".to_owned(),
     };
+    let id = match named.before_name.as_str() {
+        "" => String::new(),
+        marker => format!("/[a-zA-Z0-9_\\-]{{1,64}}/ {}", w.literal(marker)),
+    };
     let prefix = if named.after_name == Some(AfterName::Index) { "\"functions.\"" } else { "" };
-    let between = w.literal(&named.between);
+    let between = w.marker(&named.between);
     let arguments = match &named.args {
         Args::Json => w.json(&function.parameters),
         Args::Gemma => w.gemma(&function.parameters, &function.parameters),
         Args::Tagged(tagged) => w.tagged(tagged, &function.parameters, &function.parameters),
     };
-    let close = w.literal(&named.args_close);
-    format!("{prefix} {name} {after_name} {between} {arguments} {close}")
+    let close = w.marker(&named.args_close);
+    format!("{id} {prefix} {name} {after_name} {between} SPACE? {arguments} SPACE? {close}")
 }

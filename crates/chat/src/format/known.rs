@@ -7,8 +7,11 @@ use super::{
 /// Tells a template by its source.
 type Test = fn(&str) -> bool;
 
+/// Makes the format of a template by its source.
+type Make = fn(&str) -> Format;
+
 /// The table of all known formats; the first that fits counts.
-const KNOWN: [(Test, fn(&str) -> Format); 16] = [
+const KNOWN: [(Test, Make); 19] = [
     (
         |s| has(s, &["[SYSTEM_PROMPT]", "[TOOL_CALLS]", "[ARGS]"]) && !s.contains("[CALL_ID]"),
         ministral,
@@ -19,7 +22,7 @@ const KNOWN: [(Test, fn(&str) -> Format); 16] = [
     (|s| has(s, &["<|tool_calls_section_begin|>", "<|tool_call_begin|>"]), kimi_k2),
     (|s| has(s, &["<|open|>", "<|close|>", "<|end_of_msg|>"]), kimi_k3),
     (|s| has(s, &["<role>ASSISTANT</role>", "<arg_key>"]), ling),
-    (|s| has(s, &["<|START_TEXT|>", "<|START_ACTION|>"]), cohere),
+    (|s| s.contains("<|START_ACTION|>"), cohere),
     (|s| has(s, &["<|tool_list_start|>"]) || s.contains("List of tools: ["), lfm),
     (
         |s| has(s, &["<|role_sep|>", "<|message_sep|>"]) && !s.contains("<|function_call|>"),
@@ -37,6 +40,9 @@ const KNOWN: [(Test, fn(&str) -> Format); 16] = [
         qwen_coder,
     ),
     (|s| has(s, &["<SPECIAL_12>", "<TOOLCALL>"]), nemotron),
+    (|s| s.contains("<|tool_call|> followed by a JSON list"), granite),
+    (|s| s.contains("functools["), firefunction),
+    (|s| has(s, &["directly-answer", "Action:"]), command_r),
 ];
 
 /// The format of a known template.
@@ -240,7 +246,13 @@ fn cohere(_: &str) -> Format {
             }),
             ..Calls::default()
         }),
-        dropped: texts(["<|START_TEXT|>", "<|END_TEXT|>", "<|END_OF_TURN_TOKEN|>"]),
+        dropped: texts([
+            "<|START_TEXT|>",
+            "<|END_TEXT|>",
+            "<|START_RESPONSE|>",
+            "<|END_RESPONSE|>",
+            "<|END_OF_TURN_TOKEN|>",
+        ]),
         ..Format::default()
     }
 }
@@ -266,6 +278,7 @@ fn gigachat(_: &str) -> Format {
         name: "gigachat",
         calls: Some(Calls {
             call_open: "<|message_sep|>\n\nfunction call<|role_sep|>\n".into(),
+            close: "<|message_sep|>".into(),
             ..Calls::default()
         }),
         ..Format::default()
@@ -398,6 +411,54 @@ fn nemotron(_: &str) -> Format {
             shape: Shape::Object(Object { list: true, ..Object::default() }),
             ..Calls::default()
         }),
+        ..Format::default()
+    }
+}
+
+/// Granite 3: `<|tool_call|>[{…}]`, answers in tags after thoughts.
+fn granite(source: &str) -> Format {
+    Format {
+        name: "granite",
+        reasoning: think(source),
+        calls: Some(Calls {
+            open: "<|tool_call|>".into(),
+            shape: Shape::Object(Object { list: true, ..Object::default() }),
+            ..Calls::default()
+        }),
+        dropped: texts(["<response>", "</response>"]),
+        ..Format::default()
+    }
+}
+
+/// Firefunction: ` functools[{…}]`.
+fn firefunction(_: &str) -> Format {
+    Format {
+        name: "firefunction",
+        calls: Some(Calls {
+            open: " functools".into(),
+            shape: Shape::Object(Object { list: true, ..Object::default() }),
+            ..Calls::default()
+        }),
+        ..Format::default()
+    }
+}
+
+/// Command R+: `Action:` and a list in a block of Markdown.
+fn command_r(_: &str) -> Format {
+    Format {
+        name: "command-r",
+        calls: Some(Calls {
+            open: "Action: ```json\n".into(),
+            close: "\n```".into(),
+            shape: Shape::Object(Object {
+                name: "tool_name".into(),
+                arguments: "parameters".into(),
+                list: true,
+                ..Object::default()
+            }),
+            ..Calls::default()
+        }),
+        dropped: texts(["<|CHATBOT_TOKEN|>", "<|END_OF_TURN_TOKEN|>"]),
         ..Format::default()
     }
 }

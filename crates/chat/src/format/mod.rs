@@ -88,6 +88,8 @@ impl Default for Object {
 /// A name and arguments: `name`, `between`, the arguments, `args_close`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Named {
+    /// Before the name come the call's id and this marker.
+    pub before_name: String,
     /// Comes between the name and the arguments.
     pub between: String,
     /// Begins a text that may come between name and `between`.
@@ -181,7 +183,7 @@ impl Format {
             all.extend([&*calls.open, &calls.close, &calls.call_open, &calls.call_close]);
             all.push(&calls.alternative);
             if let Shape::Named(named) = &calls.shape {
-                all.extend([&*named.between, &named.args_close]);
+                all.extend([&*named.before_name, &named.between, &named.args_close]);
                 if let Some(AfterName::Id(marker)) = &named.after_name {
                     all.push(marker);
                 }
@@ -220,6 +222,7 @@ fn tokens(marker: &str) -> Vec<String> {
         }
     }
     tokens.push(marker.trim().to_owned());
-    tokens.retain(|token| token.chars().count() > 1 && !token.contains(char::is_whitespace));
+    let is_word = |token: &String| token.contains(char::is_alphanumeric);
+    tokens.retain(|token| is_word(token) && !token.contains(char::is_whitespace));
     tokens
 }

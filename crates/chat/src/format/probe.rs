@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use super::{AfterName, Args, Calls, Format, Named, Object, Reasoning, Shape, Tagged};
-use crate::{Capabilities, Template};
+use crate::{Capabilities, Template, adapt};
 
 const CONTENT: &str = "Contentq7";
 const THOUGHT: &str = "Thoughtq7";
@@ -18,9 +18,6 @@ pub(crate) fn find(template: &Template, capabilities: &Capabilities) -> Option<F
     let probe = Probe { template, capabilities };
     let (reasoning, mut dropped) = probe.reasoning();
     let calls = if capabilities.tool_calls { probe.calls() } else { None };
-    if let Some(reasoning) = &reasoning {
-        dropped.retain(|marker| ![&reasoning.open, &reasoning.close].contains(&marker));
-    }
     if let Some(calls) = &calls {
         dropped.retain(|marker| !calls.openers().contains(&marker.as_str()));
     }
@@ -48,6 +45,7 @@ impl Probe<'_> {
         let Value::Object(mut variables) = variables else { return None };
         let user = json!({ "role": "user", "content": self.content("Hi.") });
         let messages: Vec<Value> = std::iter::once(user).chain(assistant).collect();
+        adapt::add_variables(self.template, &mut variables);
         variables.insert("messages".into(), messages.into());
         self.template.render_with(&[], false, &variables).ok()
     }
@@ -90,7 +88,10 @@ impl Probe<'_> {
                 closing.push(close.trim().to_owned());
             }
             let close = closing.remove(0);
-            dropped.extend(closing);
+            // A header between thoughts and content may have text between its tags.
+            let header = rest.split_once(CONTENT).map_or("", |(before, _)| before);
+            let header = header.split_once(close.as_str()).map_or("", |(_, header)| header);
+            dropped.extend(with_texts(header));
             let open = open.to_owned();
             reasoning = (!close.is_empty()).then_some(Reasoning { open, close, anywhere: false });
         }
@@ -104,6 +105,11 @@ impl Probe<'_> {
         }
         dropped.sort();
         dropped.dedup();
+        let ends = tags(after);
+        dropped.retain(|marker| {
+            let is_of_thoughts = |r: &Reasoning| r.open == *marker || r.close == *marker;
+            ends.contains(marker) || !reasoning.as_ref().is_some_and(is_of_thoughts)
+        });
         (reasoning, dropped)
     }
 
@@ -114,6 +120,9 @@ impl Probe<'_> {
             let mut message = json!({ "role": "assistant", "content": self.content(content) });
             if let Some(calls) = calls {
                 message["tool_calls"] = calls;
+                if self.capabilities.null_content {
+                    message["content"] = Value::Null;
+                }
             }
             self.render(Some(message), json!({ "tools": tools }))
         };
@@ -121,11 +130,22 @@ impl Probe<'_> {
         let one = assistant("", Some(self.call_list(1)))?;
         let two = assistant("", Some(self.call_list(2)));
         let start = common_prefix(&plain, &one);
+        // Not within a tag.
+        let start = match plain[..start].rfind(['<', '[']) {
+            Some(open) if !plain[open..start].contains(['>', ']']) => open,
+            _ => start,
+        };
         let (_, turn_end) = plain.split_once(CONTENT)?;
+        let ends = tags(turn_end);
         let body = |text: &str| {
             let text = text.get(start..)?;
-            let end = common_suffix(text, turn_end);
-            Some(text[..text.len() - end].to_owned())
+            let mut end = text.len() - common_tag_suffix(text, turn_end);
+            let last = text.rfind(VALUES[1])?;
+            for tag in ends.iter().map(String::as_str).chain([self.template.eos_token()]) {
+                let at = text[last..end].find(tag).filter(|_| !tag.is_empty());
+                end = at.map_or(end, |at| last + at);
+            }
+            Some(text[..end].to_owned())
         };
         let one = body(&one)?;
         let two = two.as_deref().and_then(body).filter(|two| two.contains(NAMES[1]));
@@ -212,8 +232,18 @@ fn json_with(text: &str, from: usize, needle: &str) -> Option<(usize, usize, Val
 fn named(one: &str, two: Option<&str>) -> Option<Calls> {
     let name = one.find(NAMES[0])?;
     let after_name = name + NAMES[0].len();
-    let second = two.and_then(|two| Some((two, two.find(NAMES[1])?)));
     let mut shape = Named::default();
+    let mut open = &one[..name];
+    if let Some((before, marker)) = open.split_once(IDS[0]) {
+        (open, shape.before_name) = (before, marker.to_owned());
+    }
+    let second = two.and_then(|two| {
+        let name = two.find(NAMES[1])?;
+        Some((
+            two,
+            two[..name].rfind(IDS[1]).filter(|_| !shape.before_name.is_empty()).unwrap_or(name),
+        ))
+    });
     if let Some((start, end, _)) = json_with(one, after_name, KEYS[0]) {
         let mut between = &one[after_name..start];
         if let Some((marker, rest)) = between.split_once(IDS[0]) {
@@ -225,7 +255,7 @@ fn named(one: &str, two: Option<&str>) -> Option<Calls> {
             let (_, end, _) = json_with(two, after_name, KEYS[0])?;
             two.get(end..name)
         });
-        return Some(around(&one[..name], &one[end..], between, Shape::Named(shape)));
+        return Some(around(open, &one[end..], between, Shape::Named(shape)));
     }
     let place = |needle: &str, from: usize| one[from..].find(needle).map(|at| from + at);
     let keys = [place(KEYS[0], after_name)?, place(KEYS[1], after_name)?];
@@ -263,7 +293,7 @@ fn named(one: &str, two: Option<&str>) -> Option<Calls> {
     };
     let end = rest_after(one, after_name)?;
     let between = second.and_then(|(two, name)| two.get(rest_after(two, after_name)?..name));
-    Some(around(&one[..name], &one[end..], between, Shape::Named(shape)))
+    Some(around(open, &one[end..], between, Shape::Named(shape)))
 }
 
 /// Tells markers around each call from those around all.
@@ -344,4 +374,11 @@ fn tags(text: &str) -> Vec<String> {
         rest = &rest[start + length + 1..];
     }
     tags
+}
+
+/// The tags in a text, each with what follows it up to the next.
+fn with_texts(text: &str) -> Vec<String> {
+    let mut starts: Vec<usize> = text.match_indices(['<', '[']).map(|(at, _)| at).collect();
+    starts.push(text.len());
+    starts.windows(2).map(|pair| text[pair[0]..pair[1]].trim().to_owned()).collect()
 }

@@ -2,10 +2,14 @@
 
 mod clock;
 mod generation;
+mod limits;
+mod mutation;
 mod tojson;
 
 pub(crate) use clock::{now, set_clock, strftime};
 pub(crate) use generation::plain_generation_tags;
+pub(crate) use limits::{TooMuch, guard, reset};
+pub(crate) use mutation::assign_mutations;
 
 use std::fmt;
 
@@ -15,15 +19,20 @@ use minijinja::{AutoEscape, Environment, Error, ErrorKind, Value};
 /// An environment with what templates expect besides the standard.
 pub(crate) fn environment() -> Result<Environment<'static>, Error> {
     let mut environment = Environment::new();
-    environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
+    environment.set_syntax(syntax()?);
     environment.set_auto_escape_callback(|_| AutoEscape::None);
-    environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+    limits::add(&mut environment);
     environment.add_filter("tojson", tojson::tojson);
     environment.add_filter("length", length);
     environment.add_filter("count", length);
     environment.add_function("raise_exception", raise_exception);
     set_clock(&mut environment, clock::now);
     Ok(environment)
+}
+
+/// How templates are read.
+pub(crate) fn syntax() -> Result<SyntaxConfig, Error> {
+    SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()
 }
 
 /// As in Python, what is undefined has no items.

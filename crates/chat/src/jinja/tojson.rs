@@ -3,6 +3,8 @@ use std::fmt::Write;
 use minijinja::value::{Kwargs, Rest, ValueKind};
 use minijinja::{Error, ErrorKind, Value};
 
+use super::limits::spend;
+
 /// How deep lists and dictionaries may nest.
 const DEPTH: usize = 128;
 
@@ -74,6 +76,9 @@ impl Style {
         if depth > DEPTH {
             return Err(invalid("nested too deeply for tojson"));
         }
+        let before = out.len();
+        let is_plain =
+            !matches!(value.kind(), ValueKind::Seq | ValueKind::Iterable | ValueKind::Map);
         match value.kind() {
             ValueKind::None => out.push_str("null"),
             ValueKind::Bool => out.push_str(if value.is_true() { "true" } else { "false" }),
@@ -84,7 +89,7 @@ impl Style {
             ValueKind::Map => self.map(out, value, depth)?,
             kind => return Err(invalid(format!("a value of type {kind} has no JSON form"))),
         }
-        Ok(())
+        spend(if is_plain { out.len() - before } else { 16 })
     }
 
     fn list(&self, out: &mut String, list: &Value, depth: usize) -> Result<(), Error> {

@@ -98,7 +98,7 @@ impl CallReader {
         !matches!(self.at, At::Open | At::Json(..))
     }
 
-    /// Takes the next part, and gives the number of bytes taken.
+    /// Takes the next part, and gives the number of bytes taken; otherwise nothing changes.
     pub(super) fn step(
         &mut self,
         grammar: Grammar,
@@ -106,6 +106,15 @@ impl CallReader {
         ended: bool,
         out: &mut Out,
     ) -> Read<usize> {
+        let in_list = self.in_list;
+        let result = self.advance(grammar, text, ended, out);
+        if result.is_err() {
+            self.in_list = in_list;
+        }
+        result
+    }
+
+    fn advance(&mut self, grammar: Grammar, text: &str, ended: bool, out: &mut Out) -> Read<usize> {
         let mut cursor = Cursor::new(text, ended);
         let c = &mut cursor;
         let calls = grammar.calls;
@@ -206,12 +215,16 @@ impl CallReader {
         out: &mut Out,
     ) -> Read<()> {
         c.space();
+        let mut id = None;
+        if !named.before_name.is_empty() {
+            id = Some(c.until(&named.before_name, HEADER)?.trim().to_owned());
+            c.space();
+        }
         let start = c.rest();
         if named.after_name == Some(AfterName::Index) {
             c.optional("functions.")?;
         }
         let name = c.one_of(grammar.names())?;
-        let mut id = None;
         match &named.after_name {
             None => c.marker(&named.between)?,
             Some(AfterName::Index) => {
@@ -415,7 +428,7 @@ impl CallReader {
         c.optional(";")?;
         let is_next = if calls.call_open.is_empty() {
             c.space();
-            calls.open.is_empty() && c.clone().optional("{")?
+            matches!(calls.shape, Shape::Object(_)) && c.clone().optional("{")?
         } else {
             c.clone().optional(&calls.call_open)?
         };

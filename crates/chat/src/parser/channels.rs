@@ -21,8 +21,8 @@ impl Parser {
         let mut cursor = Cursor::new(text, ended);
         match header(channels, &mut cursor) {
             Ok(header) => {
-                self.begin(channels.kind, header, &mut cursor)?;
-                if self.thinking && !self.thoughts_apart {
+                let is_known = self.begin(channels.kind, header, &mut cursor)?;
+                if !is_known || self.thinking && !self.thoughts_apart {
                     self.say(&text[..cursor.at()]);
                 }
                 Ok(cursor.at())
@@ -39,8 +39,8 @@ impl Parser {
         }
     }
 
-    /// Begins a message with this header.
-    fn begin(&mut self, kind: ChannelKind, header: &str, c: &mut Cursor) -> Read<()> {
+    /// Begins a message with this header. Gives whether its kind is known.
+    fn begin(&mut self, kind: ChannelKind, header: &str, c: &mut Cursor) -> Read<bool> {
         let recipient = header.split_once("to=").map(|(_, recipient)| {
             let end = recipient.find(|ch: char| ch.is_whitespace() || ch == '<');
             &recipient[..end.unwrap_or(recipient.len())]
@@ -56,7 +56,7 @@ impl Parser {
         self.state = State::Text;
         self.space.clear();
         self.trims = true;
-        let Some(name) = call.filter(|_| !self.functions.is_empty()) else { return Ok(()) };
+        let Some(name) = call.filter(|_| !self.functions.is_empty()) else { return Ok(true) };
         let name = name.strip_prefix("functions.").unwrap_or(name);
         let mut after = c.clone();
         after.space();
@@ -74,8 +74,9 @@ impl Parser {
             self.state = State::Calls(CallReader::arguments());
         } else {
             self.diagnostic = Some(Diagnostic::NotACall);
+            return Ok(false);
         }
-        Ok(())
+        Ok(true)
     }
 }
 

@@ -81,9 +81,7 @@ impl Json {
             let byte = text.as_bytes()[at];
             if matches!(self.next, Next::String { .. }) && byte < b' ' {
                 out.push_str(&text[copied..at]);
-                out.push_str(
-                    &serde_json::Value::from(&text[at..=at]).to_string().trim_matches('"'),
-                );
+                out.push_str(serde_json::Value::from(&text[at..=at]).to_string().trim_matches('"'));
                 copied = at + 1;
             } else if !self.step(byte) {
                 result = Err(Invalid);

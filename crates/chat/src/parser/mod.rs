@@ -239,6 +239,9 @@ impl Parser {
                 marks.push((reasoning.open.trim(), Mark::Think));
             }
         }
+        // Where content begins, thoughts have ended.
+        let dropped = if self.thinking { Mark::Answer } else { Mark::Drop };
+        marks.extend(format.dropped.iter().map(|marker| (marker.trim(), dropped)));
         if let Some(calls) = &format.calls
             && !self.functions.is_empty()
         {
@@ -249,9 +252,6 @@ impl Parser {
             marks.extend(channels.ends.iter().map(|end| (end.as_str(), Mark::End)));
             marks.push((channels.start.split_whitespace().next().unwrap_or(""), Mark::Start));
         }
-        // Where content begins, thoughts have ended.
-        let dropped = if self.thinking { Mark::Answer } else { Mark::Drop };
-        marks.extend(format.dropped.iter().map(|marker| (marker.trim(), dropped)));
         marks.retain(|(marker, _)| !marker.is_empty());
         marks
     }
@@ -352,8 +352,8 @@ impl Parser {
             }
             Err(Stop::More) => Err(Stop::More),
             Err(Stop::Broken) => {
-                self.diagnostic = Some(Diagnostic::NotACall);
                 self.state = State::Text;
+                self.diagnostic = Some(Diagnostic::NotACall);
                 // Not only the marker's beginning, or else it would be found again.
                 let first = text.chars().next().map_or(0, char::len_utf8);
                 self.is_front = false;

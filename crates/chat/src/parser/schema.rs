@@ -1,5 +1,7 @@
 use serde_json::Value;
 
+use super::values;
+
 /// How many references are followed.
 const REFERENCES: usize = 16;
 
@@ -70,15 +72,18 @@ impl<'a> Schema<'a> {
     /// A value that is written without quotes.
     pub(super) fn to_json(self, text: &str) -> String {
         let word = text.trim();
-        let types = self.types().unwrap_or_default();
-        match serde_json::from_str::<Value>(word) {
-            _ if self.is_text() => Value::from(text).to_string(),
-            Ok(value) if self.allows(&value) => word.to_owned(),
-            _ if word == "True" && types.contains(&"boolean") => "true".into(),
-            _ if word == "False" && types.contains(&"boolean") => "false".into(),
-            _ if word == "None" && types.contains(&"null") => "null".into(),
-            _ => Value::from(text).to_string(),
+        if self.is_text() {
+            return Value::from(text).to_string();
         }
+        if serde_json::from_str(word).is_ok_and(|value| self.allows(&value)) {
+            return word.to_owned();
+        }
+        // Some models were taught with templates that write values as Python does.
+        let literal = values::literal(word).filter(|literal| {
+            !literal.starts_with('"')
+                && serde_json::from_str(literal).is_ok_and(|value| self.allows(&value))
+        });
+        literal.unwrap_or_else(|| Value::from(text).to_string())
     }
 
     fn resolved(self, depth: usize) -> Option<&'a Value> {

@@ -63,6 +63,13 @@ pub(super) fn elements(begin: &str, text: &str, schema: Schema, depth: usize) ->
     format!("{{{}}}", members.into_iter().map(quoted).collect::<Vec<_>>().join(", "))
 }
 
+/// A whole text that is a literal of Python, as JSON.
+pub(super) fn literal(text: &str) -> Option<String> {
+    let mut c = Cursor::new(text.trim(), true);
+    let value = python(&mut c, 0).ok()?;
+    c.rest().is_empty().then_some(value)
+}
+
 /// `(key=value, …)` of Python, as a JSON object.
 pub(super) fn keywords(c: &mut Cursor) -> Read<String> {
     c.space();

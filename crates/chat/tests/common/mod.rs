@@ -1,4 +1,7 @@
 //! Fixtures of the tests.
+#![allow(dead_code)]
+
+pub mod answers;
 
 use std::collections::BTreeMap;
 use std::io::Read;

@@ -135,6 +135,7 @@ pub struct Block<'a> {
 
 impl Kernel for Block<'_> {
     type Output = ();
+    const MULTIPLIES_CODES: bool = true;
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
@@ -175,6 +176,7 @@ struct Part<'a> {
 
 impl Kernel for Part<'_> {
     type Output = ();
+    const MULTIPLIES_CODES: bool = true;
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {

@@ -72,6 +72,7 @@ pub struct Scores<'a> {
 
 impl Kernel for Scores<'_> {
     type Output = ();
+    const MULTIPLIES_CODES: bool = true;
 
     #[inline(always)]
     fn run<S: Simd>(mut self, s: S) {

@@ -311,6 +311,6 @@ impl<const DOTPROD: bool> Simd for Neon<DOTPROD> {
 
     #[inline(always)]
     fn outline<K: Kernel>(self, kernel: K) -> K::Output {
-        vector!(if DOTPROD { run_dotprod(kernel) } else { run_neon(kernel) })
+        vector!(if DOTPROD && K::MULTIPLIES_CODES { run_dotprod(kernel) } else { run_neon(kernel) })
     }
 }

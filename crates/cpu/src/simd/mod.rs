@@ -112,6 +112,9 @@ pub trait Simd: Copy {
 /// Code to run at some vector width.
 pub trait Kernel {
     type Output;
+    /// Whether it, or what it outlines, calls [`Simd::dot4`]. Only then is it compiled for instruction
+    /// sets that differ by their 8-bit dot products.
+    const MULTIPLIES_CODES: bool = false;
     /// Must be `#[inline(always)]`, as must all that it calls on the way to vector operations.
     fn run<S: Simd>(self, s: S) -> Self::Output;
 }
@@ -136,18 +139,21 @@ impl Level {
         match self.0 {
             // SAFETY: `new` has checked that the processor has the instruction set.
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 => unsafe { x86::run_avx512(kernel) },
+            Isa::Avx512Vnni | Isa::Avx512Bf16 if K::MULTIPLIES_CODES => unsafe {
+                x86::run_avx512_vnni(kernel)
+            },
             // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512Vnni | Isa::Avx512Bf16 => unsafe { x86::run_avx512_vnni(kernel) },
+            Isa::Avx512 | Isa::Avx512Vnni | Isa::Avx512Bf16 => unsafe { x86::run_avx512(kernel) },
             // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 | Isa::AvxVnni => unsafe { x86::run_avx2(kernel) },
             #[cfg(target_arch = "aarch64")]
-            Isa::Neon => aarch64::run_neon(kernel),
-            // SAFETY: as above.
+            Isa::Dotprod | Isa::I8mm if K::MULTIPLIES_CODES => unsafe {
+                aarch64::run_dotprod(kernel)
+            },
             #[cfg(target_arch = "aarch64")]
-            Isa::Dotprod | Isa::I8mm => unsafe { aarch64::run_dotprod(kernel) },
+            Isa::Neon | Isa::Dotprod | Isa::I8mm => aarch64::run_neon(kernel),
             _ => kernel.run(portable::Portable),
         }
     }

@@ -578,6 +578,10 @@ impl<const VNNI: bool> Simd for Avx512<VNNI> {
 
     #[inline(always)]
     fn outline<K: Kernel>(self, kernel: K) -> K::Output {
-        vector!(if VNNI { run_avx512_vnni(kernel) } else { run_avx512(kernel) })
+        vector!(if VNNI && K::MULTIPLIES_CODES {
+            run_avx512_vnni(kernel)
+        } else {
+            run_avx512(kernel)
+        })
     }
 }

@@ -71,6 +71,10 @@ pub enum Group {
     Choice,
     /// Form of the answer.
     Form,
+    /// Speculative decoding.
+    Drafting,
+    /// Models that fill in masks.
+    Diffusion,
     /// Speed and memory.
     Engine,
     /// Serving over HTTP.
@@ -79,6 +83,10 @@ pub enum Group {
     Output,
     /// Accepted for command lines written for other versions.
     Compatibility,
+    /// Of `llamafile embed`.
+    Embed,
+    /// Of `llamafile convert`.
+    Convert,
     /// Of `llamafile bench`.
     Bench,
     /// Of `llamafile synth`.
@@ -91,17 +99,21 @@ pub enum Group {
 
 impl Group {
     /// All groups, in the order of the help.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 18] = [
         Self::Model,
         Self::Prompt,
         Self::Sampling,
         Self::Repetition,
         Self::Choice,
         Self::Form,
+        Self::Drafting,
+        Self::Diffusion,
         Self::Engine,
         Self::Server,
         Self::Output,
         Self::Compatibility,
+        Self::Embed,
+        Self::Convert,
         Self::Bench,
         Self::Synth,
         Self::Doctor,
@@ -117,10 +129,14 @@ impl Group {
             Self::Repetition => "Choosing tokens: against repetition",
             Self::Choice => "Choosing tokens: Mirostat and adaptive-p",
             Self::Form => "Form of the answer",
+            Self::Drafting => "Guessing tokens (speculative decoding)",
+            Self::Diffusion => "Models that fill in masks (diffusion)",
             Self::Engine => "Speed and memory",
             Self::Server => "Server",
             Self::Output => "Output",
             Self::Compatibility => "Accepted for compatibility",
+            Self::Embed => "Flags of llamafile embed",
+            Self::Convert => "Flags of llamafile convert",
             Self::Bench => "Flags of llamafile bench",
             Self::Synth => "Flags of llamafile synth",
             Self::Doctor => "Flags of llamafile doctor",

@@ -29,6 +29,8 @@ const COMMANDS: &[(&str, &str)] = &[
     ("llamafile chat [MODEL]", "the same as -m MODEL --chat"),
     ("llamafile run [MODEL] [PROMPT]", "the same as -m MODEL -p PROMPT"),
     ("llamafile pull MODEL", "fetch a known model"),
+    ("llamafile embed [TEXT...] [FLAGS]", "vectors of texts, or scores of pairs"),
+    ("llamafile convert DIR -o FILE", "a model file of a BERT model's folder"),
     ("llamafile bench [FLAGS]", "measure models as llama-bench does"),
     ("llamafile synth SHAPE [FLAGS]", "write a model of random weights to measure"),
     ("llamafile doctor [FLAGS]", "what the machine has, and whether a model fits"),

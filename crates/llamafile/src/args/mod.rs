@@ -1,6 +1,10 @@
 //! From command line and environment to [`Settings`].
 
+mod converting;
+mod diffusion;
 mod doctor;
+mod drafting;
+mod embedding;
 mod flag;
 mod help;
 mod measuring;
@@ -17,7 +21,11 @@ pub use nearest::nearest;
 
 use crate::error::CliError;
 use crate::settings::{Command, Mode, Settings, Text};
+use converting::CONVERT;
+use diffusion::DIFFUSION;
 use doctor::DOCTOR;
+use drafting::DRAFTING;
+use embedding::EMBED;
 use flag::{Action, Flag, Invalid};
 use measuring::{BENCH, SYNTH};
 use not_yet::NOT_YET;
@@ -28,19 +36,21 @@ use table::FLAGS;
 use values::on_off_auto;
 
 const SEE_HELP: &str = "'llamafile --help' lists every flag, with examples";
-const COMMANDS: [&str; 15] = [
-    "chat", "run", "serve", "pull", "bench", "synth", "doctor", "pack", "retarget", "upgrade",
-    "inspect", "unpack", "verify", "help", "version",
+const COMMANDS: [&str; 17] = [
+    "chat", "run", "serve", "pull", "embed", "convert", "bench", "synth", "doctor", "pack",
+    "retarget", "upgrade", "inspect", "unpack", "verify", "help", "version",
 ];
 
 /// The flags of generating text, here and for others.
 const GENERATE: &[Flag] = {
     const OF_TEXT: [Flag; FLAGS.len() + SAMPLING.len()] = flag::join(FLAGS, SAMPLING);
-    &flag::join::<{ OF_TEXT.len() + SERVING.len() }>(&OF_TEXT, SERVING)
+    const OF_MODELS: [Flag; DRAFTING.len() + DIFFUSION.len()] = flag::join(DRAFTING, DIFFUSION);
+    const HERE: [Flag; OF_TEXT.len() + OF_MODELS.len()] = flag::join(&OF_TEXT, &OF_MODELS);
+    &flag::join::<{ HERE.len() + SERVING.len() }>(&HERE, SERVING)
 };
 
 /// Every table of flags: of generating text, and of the commands that have their own.
-const TABLES: [&[Flag]; 5] = [GENERATE, BENCH, SYNTH, DOCTOR, PACKING];
+const TABLES: [&[Flag]; 7] = [GENERATE, EMBED, CONVERT, BENCH, SYNTH, DOCTOR, PACKING];
 
 /// Reads the environment through `variable`, then the arguments, which win. A command with flags of
 /// its own comes first.
@@ -51,6 +61,8 @@ pub fn parse(
     let mut settings = Settings::default();
     let mut arguments = arguments.into_iter().peekable();
     let (command, flags) = match arguments.peek().map(String::as_str) {
+        Some("embed") => (Command::Embed, EMBED),
+        Some("convert") => (Command::Convert, CONVERT),
         Some("bench") => (Command::Bench, BENCH),
         Some("synth") => (Command::Synth, SYNTH),
         Some("doctor") => (Command::Doctor, DOCTOR),
@@ -160,6 +172,8 @@ fn from_environment(settings: &mut Settings, flag: &Flag, value: &str) -> Result
 /// Commands and their operands.
 fn apply_words(settings: &mut Settings, words: &[String]) -> Result<(), CliError> {
     match settings.command {
+        Command::Embed => return embedding::apply_words(settings, words),
+        Command::Convert => return converting::apply_words(settings, words),
         Command::Bench => return measuring::apply_bench_words(&mut settings.bench, words),
         Command::Synth => return measuring::apply_synth_words(&mut settings.synth, words),
         Command::Doctor => return doctor::apply_words(settings, words),
@@ -198,8 +212,8 @@ fn apply_words(settings: &mut Settings, words: &[String]) -> Result<(), CliError
             settings.prompt = Some(Text::Typed(prompt.join(" ")));
         }
         [
-            command @ ("bench" | "synth" | "doctor" | "pack" | "retarget" | "upgrade" | "inspect"
-            | "unpack" | "verify"),
+            command @ ("embed" | "convert" | "bench" | "synth" | "doctor" | "pack" | "retarget"
+            | "upgrade" | "inspect" | "unpack" | "verify"),
             ..,
         ] => {
             return Err(CliError::new(format!("{command} must come before its flags"))

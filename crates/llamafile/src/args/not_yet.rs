@@ -36,6 +36,5 @@ pub const NOT_YET: &[(&[&str], &str)] = &[
         "threads keep the priority of the process, and spin for a moment before they sleep",
     ),
     (&["--numa"], "memory is left where the system puts it"),
-    (&["-md", "--model-draft", "--draft"], "there is no speculative decoding yet"),
-    (&["--embedding", "--embeddings"], "there are no embeddings yet"),
+    (&["--embedding", "--embeddings"], "'llamafile embed' makes embeddings"),
 ];

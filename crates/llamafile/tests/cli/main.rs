@@ -7,6 +7,7 @@ mod answers;
 mod conversation;
 mod doctor;
 mod measuring;
+mod models;
 mod packing;
 mod pull;
 mod reference;

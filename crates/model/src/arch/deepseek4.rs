@@ -9,7 +9,7 @@ use backend::{
 use super::prelude::*;
 use crate::blocks::hyper::{Collapse, HyperDecoder, HyperLayer, HyperSizes};
 use crate::blocks::indexer::{IndexSizes, choose};
-use crate::blocks::moe::{gated_ffn, silu_limits};
+use crate::blocks::moe::{common_silu_limits, gated_ffn};
 use crate::blocks::rope::Rope;
 use crate::hparams::Heads;
 use crate::memory::CacheShape;
@@ -41,8 +41,7 @@ pub(super) fn load(source: &Source<'_>) -> Result<Arc<dyn Model>, Error> {
     let ratios = keys.per_layer("attention.compress_ratios", hp.n_layer)?;
     let ratios = ratios.unwrap_or_else(|| vec![0; hp.n_layer]);
     let hyper = HyperSizes::load(keys, hp.n_embd)?;
-    let gates = silu_limits(keys, hp, |limit| Glu::ClampedSilu { limit })?;
-    let shared_limited = keys.floats("swiglu_clamp_shexp", hp.n_layer)?.is_some();
+    let gates = common_silu_limits(keys, hp, |limit| Glu::ClampedSilu { limit })?;
     let n_hashed = keys.opt_usize("hash_layer_count")?.unwrap_or(0);
     let n_vocab = weights.table("token_embd.weight", hp.n_embd)?.rows();
     let last = norm.load(weights, "output_norm", hp.n_embd)?;
@@ -61,8 +60,7 @@ pub(super) fn load(source: &Source<'_>) -> Result<Arc<dyn Model>, Error> {
         };
         let rope = ropes[usize::from(compressed.is_some())].clone();
         let attention = WindowAttention::load(w, shape, rope, compressed, norm)?;
-        let [of_experts, of_shared] = gates(il);
-        let glus = [of_experts, if shared_limited { of_shared } else { of_experts }];
+        let glus = gates(il);
         let ffn: Box<dyn FeedForward> = match il < n_hashed {
             false => gated_ffn(w, hp, &experts, glus)?,
             true => Box::new(HashedMoe::load(w, source, &experts, glus, n_vocab)?),

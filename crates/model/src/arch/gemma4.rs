@@ -271,6 +271,10 @@ impl Model for Gemma4 {
         &self.shape
     }
 
+    fn token_embedding(&self) -> Option<&Embedding> {
+        Some(&self.embedding)
+    }
+
     fn forward(&self, cx: &mut Forward<'_>) -> Tensor {
         let x = self.embedding.forward(cx);
         let mut state = State {

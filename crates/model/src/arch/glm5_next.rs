@@ -9,7 +9,7 @@ use crate::blocks::delta_net::{DecayBound, Kda, KdaShape};
 use crate::blocks::hyper::{Collapse, HyperDecoder, HyperLayer, HyperSizes};
 use crate::blocks::indexer::{Choice, IndexRope, IndexSizes, Indexer};
 use crate::blocks::mla::{Mla, MlaSizes};
-use crate::blocks::moe::{gated_ffn, silu_limits};
+use crate::blocks::moe::{common_silu_limits, gated_ffn};
 
 pub(super) fn load(source: &Source<'_>) -> Result<Arc<dyn Model>, Error> {
     let Source { keys, hp, weights } = source;
@@ -29,8 +29,7 @@ pub(super) fn load(source: &Source<'_>) -> Result<Arc<dyn Model>, Error> {
     check_first((0..hp.n_layer).find(attends).is_none_or(|il| own[il] != 0))?;
     let index_eps = keys.opt_f32("attention.layer_norm_epsilon")?.unwrap_or(0.0);
     let hyper = HyperSizes::load(keys, hp.n_embd)?;
-    let gates = silu_limits(keys, hp, |limit| Glu::ClampedSilu { limit })?;
-    let shared_limited = keys.floats("swiglu_clamp_shexp", hp.n_layer)?.is_some();
+    let gates = common_silu_limits(keys, hp, |limit| Glu::ClampedSilu { limit })?;
     let experts = source.sigmoid_routing()?;
     let scale = 1.0 / ((sizes.nope + sizes.rope) as f32).sqrt();
     let last = norm.load(weights, "output_norm", hp.n_embd)?;
@@ -46,9 +45,7 @@ pub(super) fn load(source: &Source<'_>) -> Result<Arc<dyn Model>, Error> {
         } else {
             Box::new(Kda::load(w, kda, bound)?)
         };
-        let [of_experts, of_shared] = gates(il);
-        let of_shared = if shared_limited { of_shared } else { of_experts };
-        let ffn = gated_ffn(w, hp, &experts, [of_experts, of_shared])?;
+        let ffn = gated_ffn(w, hp, &experts, gates(il))?;
         HyperLayer::load(w, hyper, norm, mixer, ffn)
     })?;
     Ok(Arc::new(model))

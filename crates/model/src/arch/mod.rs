@@ -29,6 +29,7 @@ mod falcon_h1;
 mod gemma;
 mod gemma3n;
 mod gemma4;
+mod gemma4_assistant;
 mod glm4;
 mod glm5_next;
 mod gpt2;
@@ -146,6 +147,7 @@ const ARCHITECTURES: &[(&str, Load)] = &[
     ("gemma3", gemma::load_3),
     ("gemma3n", gemma3n::load),
     ("gemma4", gemma4::load),
+    ("gemma4-assistant", gemma4_assistant::load),
     ("glm-dsa", deepseek32::load_glm),
     ("glm4", glm4::load),
     ("glm4moe", glm4::load_moe),

@@ -57,6 +57,20 @@ pub fn silu_limits(
     Ok(move |il| [glu(&experts, il), glu(&shared, il)])
 }
 
+/// The same, but those of experts are also of what is beside them where the file names no others.
+pub fn common_silu_limits(
+    keys: &Keys<'_>,
+    hp: &Hparams,
+    limited: fn(f32) -> Glu,
+) -> Result<impl Fn(usize) -> [Glu; 2] + use<>, Error> {
+    let gates = silu_limits(keys, hp, limited)?;
+    let common = keys.floats("swiglu_clamp_shexp", hp.n_layer)?.is_none();
+    Ok(move |il| match (gates(il), common) {
+        ([experts, _], true) => [experts, experts],
+        (own, false) => own,
+    })
+}
+
 /// How the file says that experts are chosen, by `default` probabilities unless it says so.
 pub fn routing(keys: &Keys<'_>, hp: &Hparams, default: Gating) -> Result<Routing, Error> {
     let groups = keys.opt_usize("expert_group_count")?.filter(|&n| n > 1);

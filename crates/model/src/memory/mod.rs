@@ -160,6 +160,11 @@ impl Memory {
         self.n_ctx
     }
 
+    /// Layers that may have keys and values.
+    pub fn n_layers(&self) -> usize {
+        self.layers.len()
+    }
+
     /// Pages that are free or only kept of earlier sequences.
     pub fn n_free_pages(&self) -> usize {
         let kept = self.prefixes.as_ref();
@@ -335,13 +340,14 @@ impl Memory {
         // The last page is written to, so that others can't have it too.
         let first = sequence.len() / PAGE;
         let last = sequence.pages.get(first).copied();
-        let shared = last.filter(|&page| n > 0 && self.pages.is_shared(page));
         if needed > self.n_ctx {
             return Err(Error::ContextFull { needed, n_ctx: self.n_ctx });
         }
-        if !self.free_pages(missing + usize::from(shared.is_some())) {
+        let own = last.filter(|_| n > 0);
+        if !self.free_pages(missing, own) {
             return Err(Error::MemoryFull { needed });
         }
+        let shared = own.filter(|&page| self.pages.is_shared(page));
         if let Some(page) = shared {
             let own = self.pages.take().expect("as was checked");
             for &layer in self.layers.iter().flatten() {
@@ -357,14 +363,18 @@ impl Memory {
         Ok(())
     }
 
-    /// Has at least `n` pages free, at the cost of what is kept of earlier sequences; returns whether
-    /// there are.
-    fn free_pages(&mut self, n: usize) -> bool {
-        while self.pages.n_free() < n {
+    /// Has at least `n` pages free, and one more for a copy of `own` while that is shared, at the cost
+    /// of what is kept of earlier sequences; returns whether there are.
+    fn free_pages(&mut self, n: usize, own: Option<u32>) -> bool {
+        let is_short = |pages: &Pool| {
+            let is_shared = own.is_some_and(|own| pages.is_shared(own));
+            pages.n_free() < n + usize::from(is_shared)
+        };
+        while is_short(&self.pages) {
             let Some(prefixes) = &mut self.prefixes else { return false };
-            let Some(evicted) = prefixes.evict(|page| self.pages.is_shared(page)) else {
-                return false;
-            };
+            // What shares a sequence's own page with it may just be what it was before.
+            let in_use = |page| self.pages.n_users(page) > 1 + u32::from(own == Some(page));
+            let Some(evicted) = prefixes.evict(in_use) else { return false };
             self.give_back(evicted);
         }
         true

@@ -38,9 +38,14 @@ impl Pool {
         self.users[thing as usize] += 1;
     }
 
+    /// How many use it.
+    pub fn n_users(&self, thing: u32) -> u32 {
+        self.users[thing as usize]
+    }
+
     /// Whether more than one use it.
     pub fn is_shared(&self, thing: u32) -> bool {
-        self.users[thing as usize] > 1
+        self.n_users(thing) > 1
     }
 
     /// One less uses it.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::command::run;
+use super::openbsd;
 use super::rust::Rust;
 use super::target::{System, Target};
 use super::zig::Zig;
@@ -53,12 +54,20 @@ pub fn build(target: &Target, rust: &Rust, zig: &Zig, folders: &Folders) -> Resu
     }
     run(&mut cargo)?;
     let made = folders.target.join(target.triple).join("release");
-    Ok(made.join(format!("llamafile{}", target.extension())))
+    let made = made.join(format!("llamafile{}", target.extension()));
+    if target.system == System::OpenBsd {
+        openbsd::exempt(&made)?;
+    }
+    Ok(made)
 }
 
 /// Arguments for rustc, among them new names for all folders.
 fn rustflags(target: &Target, rust: &Rust, folders: &Folders) -> Vec<String> {
     let mut flags: Vec<String> = target.rustflags.iter().map(|flag| flag.to_string()).collect();
+    if target.system != System::Windows {
+        // Nothing unwinds: panics abort. Windows asks for these tables anyway.
+        flags.push("-Cforce-unwind-tables=no".to_owned());
+    }
     if target.system == System::MacOs {
         flags.extend(["-Clink-arg=-Wl,-s", "-Clink-arg=-Wl,-x"].map(str::to_owned));
     }

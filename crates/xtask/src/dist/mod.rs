@@ -3,6 +3,7 @@
 mod build;
 mod command;
 mod inspect;
+mod openbsd;
 mod reproduce;
 mod rust;
 mod table;
@@ -16,7 +17,7 @@ use std::path::PathBuf;
 use build::{Folders, build};
 use rust::{Choice, Rust};
 use table::Product;
-use target::{System, TARGETS, Target};
+use target::{TARGETS, Target};
 use zig::Zig;
 
 use crate::error::Error;
@@ -25,7 +26,7 @@ use crate::error::Error;
 pub const USAGE: &str = "\
 cargo xtask dist [--target NAME]... [--out DIR] [--check-reproducible] [--debian]
 
-Makes executables of llamafile for every system but OpenBSD, or for those that are named.
+Makes executables of llamafile for every system, or for those that are named.
 
   --target NAME         linux-x86_64, linux-glibc-x86_64, linux-aarch64, windows-x86_64,
                         macos-aarch64, macos-x86_64, freebsd-x86_64, netbsd-x86_64, openbsd-x86_64
@@ -98,7 +99,7 @@ impl Options {
             }
         }
         if options.targets.is_empty() {
-            options.targets.extend(TARGETS.iter().filter(|t| t.system != System::OpenBsd));
+            options.targets.extend(TARGETS);
         }
         Ok(Some(options))
     }

@@ -11,7 +11,7 @@ use super::super::formats::float::{Bf16, F32};
 use super::super::kernels::{DIRECT_ROWS, FloatKernels, Floats, Strip, Tile};
 use super::super::panel::{self, Panel};
 use super::primitives::Avx2;
-use super::{avx512_vnni, interleave};
+use super::{interleave, zmm_vnni};
 use crate::simd::x86::follow;
 
 /// Rows of a panel: two registers of 16 rows.
@@ -19,7 +19,7 @@ const ROWS: usize = 32;
 /// Columns that pay for a panel, measured.
 const COLS: usize = 8;
 
-const F32_PRODUCTS: FloatKernels = avx512_vnni::float_kernels::<Bf16>();
+const F32_PRODUCTS: FloatKernels = zmm_vnni::float_kernels::<Bf16>();
 
 pub(super) const KERNELS: FloatKernels = FloatKernels {
     ty: TensorType::BF16,

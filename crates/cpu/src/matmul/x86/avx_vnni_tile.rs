@@ -11,7 +11,7 @@ macro_rules! encoding {
     ($module:ident, $dot:ty) => {
         pub(super) mod $module {
             use super::*;
-            pub(in super::super) use avx2_tile::{CODE_COLS, CODE_ROWS, interleave};
+            pub(in super::super) use avx2_tile::CODE_COLS;
 
             /// A panel of codes times `T` columns.
             ///

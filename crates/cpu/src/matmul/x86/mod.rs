@@ -30,9 +30,10 @@ use crate::simd::x86 as simd;
 use avx_vnni_tile::{evex_tile, vex_tile};
 use primitives::Avx2;
 
-/// An instruction set's functions: the bodies compiled with its features.
-macro_rules! instruction_set {
-    ($module:ident, $features:literal, $simd:ty, $dot:ty, $codes_tile:ident, $float_tile:ident, $legacy:ident, $unpacked:ident) => {
+/// The functions that take no dot products of codes: instruction sets that differ by these only share
+/// them.
+macro_rules! width {
+    ($module:ident, $features:literal, $simd:ty, $codes_tile:ident, $float_tile:ident) => {
         mod $module {
             use super::*;
 
@@ -60,6 +61,73 @@ macro_rules! instruction_set {
                 let p = unsafe { Avx2::new() };
                 panel::unpack::<F, CODE_ROWS>(p, rows, n_rows, cols, panel, interleave);
             }
+
+            #[target_feature(enable = $features)]
+            pub(super) fn unpack_floats<F: FloatFormat>(
+                rows: &[u8],
+                n_rows: usize,
+                cols: usize,
+                panel: &mut Panel,
+            ) {
+                let interleave = |step: &Step<FLOAT_ROWS>, out: &mut [u8]| {
+                    // SAFETY: this function's features are enough.
+                    unsafe { super::$float_tile::interleave(step, out) }
+                };
+                // SAFETY: as above.
+                let p = unsafe { Avx2::new() };
+                panel::unpack_floats::<F, FLOAT_ROWS>(p, rows, n_rows, cols, panel, interleave);
+            }
+
+            #[target_feature(enable = $features)]
+            pub(super) fn float_tile<const T: usize>(panel: &Panel, x: Floats<'_>, out: &mut Tile) {
+                // SAFETY: this function's features are enough.
+                unsafe { super::$float_tile::floats::<T>(panel, x, out) }
+            }
+
+            #[target_feature(enable = $features)]
+            pub(super) fn float_direct<F: FloatFormat, const T: usize>(
+                rows: &[u8],
+                n_rows: usize,
+                x: Floats<'_>,
+                out: &mut Strip,
+            ) {
+                // SAFETY: this function's features are enough.
+                let s = unsafe { <$simd>::new() };
+                direct_float::direct::<F, _, T>(s, rows, n_rows, x, out);
+            }
+
+            pub(super) const fn float_kernels<F: FloatFormat>() -> FloatKernels {
+                FloatKernels {
+                    ty: F::TY,
+                    panel_rows: FLOAT_ROWS,
+                    panel_cols: super::$float_tile::FLOAT_COLS,
+                    unpack: unpack_floats::<F>,
+                    tile: [
+                        float_tile::<1>,
+                        float_tile::<2>,
+                        float_tile::<3>,
+                        float_tile::<4>,
+                        float_tile::<5>,
+                        float_tile::<6>,
+                    ],
+                    direct: [
+                        float_direct::<F, 1>,
+                        float_direct::<F, 2>,
+                        float_direct::<F, 3>,
+                        float_direct::<F, 4>,
+                    ],
+                }
+            }
+        }
+    };
+}
+
+/// The functions that take dot products of codes, for one kind of these.
+macro_rules! instruction_set {
+    ($module:ident, $features:literal, $width:ident, $dot:ty, $codes_tile:ident, $legacy:ident, $unpacked:ident) => {
+        mod $module {
+            use super::$width::{CODE_ROWS, float_kernels, quantize, unpack};
+            use super::*;
 
             #[target_feature(enable = $features)]
             pub(super) fn tile<F: Format, const T: usize>(
@@ -104,40 +172,6 @@ macro_rules! instruction_set {
                 unsafe { $unpacked::direct::<F, $dot, T>(rows, n_rows, x, out) }
             }
 
-            #[target_feature(enable = $features)]
-            pub(super) fn unpack_floats<F: FloatFormat>(
-                rows: &[u8],
-                n_rows: usize,
-                cols: usize,
-                panel: &mut Panel,
-            ) {
-                let interleave = |step: &Step<FLOAT_ROWS>, out: &mut [u8]| {
-                    // SAFETY: this function's features are enough.
-                    unsafe { super::$float_tile::interleave(step, out) }
-                };
-                // SAFETY: as above.
-                let p = unsafe { Avx2::new() };
-                panel::unpack_floats::<F, FLOAT_ROWS>(p, rows, n_rows, cols, panel, interleave);
-            }
-
-            #[target_feature(enable = $features)]
-            pub(super) fn float_tile<const T: usize>(panel: &Panel, x: Floats<'_>, out: &mut Tile) {
-                // SAFETY: this function's features are enough.
-                unsafe { super::$float_tile::floats::<T>(panel, x, out) }
-            }
-
-            #[target_feature(enable = $features)]
-            pub(super) fn float_direct<F: FloatFormat, const T: usize>(
-                rows: &[u8],
-                n_rows: usize,
-                x: Floats<'_>,
-                out: &mut Strip,
-            ) {
-                // SAFETY: this function's features are enough.
-                let s = unsafe { <$simd>::new() };
-                direct_float::direct::<F, _, T>(s, rows, n_rows, x, out);
-            }
-
             const fn code_kernels<F: Format>(direct: [DirectCodes; DIRECT_COLS]) -> CodeKernels {
                 CodeKernels {
                     ty: F::TY,
@@ -172,29 +206,6 @@ macro_rules! instruction_set {
                     unpacked::<F, 3>,
                     unpacked::<F, 4>,
                 ])
-            }
-
-            pub(super) const fn float_kernels<F: FloatFormat>() -> FloatKernels {
-                FloatKernels {
-                    ty: F::TY,
-                    panel_rows: FLOAT_ROWS,
-                    panel_cols: super::$float_tile::FLOAT_COLS,
-                    unpack: unpack_floats::<F>,
-                    tile: [
-                        float_tile::<1>,
-                        float_tile::<2>,
-                        float_tile::<3>,
-                        float_tile::<4>,
-                        float_tile::<5>,
-                        float_tile::<6>,
-                    ],
-                    direct: [
-                        float_direct::<F, 1>,
-                        float_direct::<F, 2>,
-                        float_direct::<F, 3>,
-                        float_direct::<F, 4>,
-                    ],
-                }
             }
 
             pub(in super::super) static KERNELS: Kernels = Kernels {
@@ -237,12 +248,27 @@ macro_rules! instruction_set {
     };
 }
 
+width!(ymm, "avx2,fma,f16c", simd::Avx2, avx2_tile, avx2_tile);
+width!(
+    zmm,
+    "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl",
+    simd::Avx512<false>,
+    avx2_tile,
+    avx512_tile
+);
+width!(
+    zmm_vnni,
+    "avx2,fma,f16c,bmi2,avx512f,avx512bw,avx512dq,avx512vl",
+    simd::Avx512<false>,
+    avx512_tile,
+    avx512_tile
+);
+
 instruction_set!(
     avx2,
     "avx2,fma,f16c",
-    simd::Avx2,
+    ymm,
     dot::Maddubs,
-    avx2_tile,
     avx2_tile,
     direct_legacy,
     direct_unpacked
@@ -250,39 +276,35 @@ instruction_set!(
 instruction_set!(
     avx_vnni,
     "avx2,fma,f16c,avxvnni",
-    simd::Avx2,
+    ymm,
     dot::AvxVnni,
     vex_tile,
-    avx2_tile,
     direct_legacy,
     direct_unpacked
 );
 instruction_set!(
     avx_vnni_evex,
     "avx2,fma,f16c,avx512f,avx512vl,avx512vnni",
-    simd::Avx2,
+    ymm,
     dot::Vnni,
     evex_tile,
-    avx2_tile,
     direct_legacy,
     direct_unpacked
 );
 instruction_set!(
     avx512,
     "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl",
-    simd::Avx512<false>,
+    zmm,
     dot::Maddubs,
     avx2_tile,
-    avx512_tile,
     direct_legacy,
     direct_unpacked
 );
 instruction_set!(
     avx512_vnni,
     "avx2,fma,f16c,bmi2,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni",
-    simd::Avx512<false>,
+    zmm_vnni,
     dot::Vnni,
-    avx512_tile,
     avx512_tile,
     avx512_legacy,
     avx512_blocks
@@ -295,8 +317,8 @@ pub(super) use avx512_vnni::KERNELS as AVX512_VNNI;
 /// As [`AVX512_VNNI`] but for BF16.
 pub(super) static AVX512_BF16: Kernels = Kernels {
     floats: &[
-        avx512_vnni::float_kernels::<float::F32>(),
-        avx512_vnni::float_kernels::<float::F16>(),
+        zmm_vnni::float_kernels::<float::F32>(),
+        zmm_vnni::float_kernels::<float::F16>(),
         avx512_bf16::KERNELS,
     ],
     ..AVX512_VNNI

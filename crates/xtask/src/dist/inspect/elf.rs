@@ -1,10 +1,11 @@
 //! Executables of Linux and the BSDs.
 
 use object::Endianness;
-use object::elf::{self, FileHeader64, NoteType, ProgramHeader64};
+use object::elf::{self, FileHeader64, NoteType};
 use object::read::elf::{FileHeader, ProgramHeader, SectionHeader};
 
 use super::{Findings, System};
+use crate::dist::openbsd::PT_OPENBSD_NOBTCFI;
 
 /// The newest version of glibc that a function may need.
 const GLIBC: [u32; 2] = [2, 17];
@@ -29,6 +30,8 @@ struct Facts {
     versions: Vec<String>,
     /// Names of systems and their versions in notes, which start files of the BSDs carry.
     notes: Vec<(String, u32)>,
+    /// Whether OpenBSD lets it jump to places that are not marked.
+    is_exempt: bool,
 }
 
 fn parse(bytes: &[u8]) -> object::Result<Facts> {
@@ -36,8 +39,12 @@ fn parse(bytes: &[u8]) -> object::Result<Facts> {
     let header = Header::parse(bytes)?;
     let endian = header.endian()?;
     let segments = header.program_headers(endian, bytes)?;
-    let is_dynamic = |segment: &ProgramHeader64<_>| segment.p_type(endian) == elf::PT_DYNAMIC;
-    let mut facts = Facts { is_dynamic: segments.iter().any(is_dynamic), ..Facts::default() };
+    let has = |kind| segments.iter().any(|segment| segment.p_type(endian) == kind);
+    let mut facts = Facts {
+        is_dynamic: has(elf::PT_DYNAMIC),
+        is_exempt: has(PT_OPENBSD_NOBTCFI),
+        ..Facts::default()
+    };
     for segment in segments {
         if let Some(interpreter) = segment.interpreter(endian, bytes)? {
             facts.interpreter = Some(text(interpreter));
@@ -89,7 +96,12 @@ impl Facts {
             }
             System::FreeBsd => notes.push(self.version_of("FreeBSD")?),
             System::NetBsd => notes.push(self.version_of("NetBSD")?),
-            System::OpenBsd => notes.push(self.version_of("OpenBSD")?),
+            System::OpenBsd => {
+                notes.push(self.version_of("OpenBSD")?);
+                if !self.is_exempt {
+                    return Err("would be ended at its first indirect jump".into());
+                }
+            }
             System::Windows | System::MacOs => return Err("is an ELF file".into()),
         }
         Ok(Findings { libraries: self.libraries, notes })
