@@ -18,7 +18,12 @@ impl<S: Send + Sync> FromRequest<S> for Body {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
-        Bytes::from_request(request, state).await.map(Self).map_err(refusal)
+        let bytes = Bytes::from_request(request, state).await.map_err(refusal)?;
+        // Otherwise fields that nobody reads might hold anything.
+        match std::str::from_utf8(&bytes) {
+            Ok(_) => Ok(Self(bytes)),
+            Err(error) => Err(ApiError::invalid(format!("the body is not UTF-8: {error}"))),
+        }
     }
 }
 

@@ -68,8 +68,9 @@ fn those_who_leave_are_forgotten() {
         ("/api/chat", true),
         ("/completion", false),
     ] {
+        let text = if path == "/v1/responses" { "input" } else { "prompt" };
         let body = json!({
-            "messages": user("hi"), "input": "hi", "prompt": "hi", "stream": stream,
+            "messages": user("hi"), text: "hi", "stream": stream,
             "max_tokens": LONG, "max_output_tokens": LONG, "options": { "num_predict": LONG },
         });
         let mut connection = server.begin("POST", path, &[], body.to_string().as_bytes());

@@ -9,14 +9,17 @@ fn schema() -> Value {
         "type": "object",
         "properties": { "a": { "enum": ["x", "yy"] }, "b": { "type": "boolean" } },
         "required": ["a", "b"],
+        "additionalProperties": false,
     })
 }
 
 fn post(path: &str, fields: Value) -> Value {
     let mut body = json!({
-        "model": "m", "messages": user("x"), "input": "x", "prompt": "x", "max_tokens": 200,
-        "stream": false,
+        "model": "m", "messages": user("x"), "input": "x", "max_tokens": 1000, "stream": false,
     });
+    if path != "/v1/responses" {
+        body["prompt"] = "x".into();
+    }
     let more: Map<String, Value> = fields.as_object().expect("fields").clone();
     body.as_object_mut().expect("an object").extend(more);
     SERVER.post(path, &body).json()
@@ -87,7 +90,7 @@ fn functions_are_called_where_they_must_be() {
     let used = &answer["content"][0];
     assert!(used["id"].as_str().is_some_and(|id| id.starts_with("toolu_")), "{used}");
     fits(&used["input"].to_string().into());
-    let mut body = json!({ "messages": user("x"), "max_tokens": 200, "stream": true });
+    let mut body = json!({ "messages": user("x"), "max_tokens": 1000, "stream": true });
     body.as_object_mut().expect("an object").extend(fields.as_object().expect("fields").clone());
     let events = SERVER.post("/v1/messages", &body).events();
     let parts = events.iter().filter_map(|(_, event)| event["delta"]["partial_json"].as_str());

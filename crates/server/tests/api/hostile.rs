@@ -39,8 +39,6 @@ fn large_bodies_are_refused() {
 fn what_is_not_json_is_refused() {
     let deep = "[".repeat(10_000);
     let nested = format!(r#"{{"messages":{deep},"prompt":{deep},"input":{deep},"system":{deep}}}"#);
-    let deep_schema =
-        format!(r#"{{"messages":[],"tools":[{}1{}]}}"#, r#"{"a":"#.repeat(5000), "}".repeat(5000));
     for path in POSTS {
         for body in [
             &b"\xff\xfe{}"[..],
@@ -50,15 +48,21 @@ fn what_is_not_json_is_refused() {
             b"nonsense",
             b"{} {}",
             b"{\"model\": 3, \"name\": 4}",
-            b"{\"messages\": 1e999, \"prompt\": 1e999, \"input\": 1e999, \"content\": 1e999}",
             nested.as_bytes(),
             deep.as_bytes(),
-            deep_schema.as_bytes(),
         ] {
             let status = SERVER.send("POST", path, &[], body).status;
             let text = String::from_utf8_lossy(&body[..body.len().min(60)]);
             assert_eq!(status, 400, "{path} {text}");
         }
+    }
+    let (open, close) = (r#"{"a":"#.repeat(5000), "}".repeat(5000));
+    for body in [
+        format!(r#"{{"messages":[],"tools":[{open}1{close}]}}"#),
+        r#"{"messages":[],"temperature":1e999}"#.to_owned(),
+    ] {
+        let reply = SERVER.send("POST", "/v1/chat/completions", &[], body.as_bytes());
+        assert_eq!(reply.status, 400);
     }
 }
 
@@ -68,13 +72,12 @@ fn senseless_numbers_are_refused() {
         ("/v1/chat/completions", json!({ "max_tokens": -5 })),
         ("/v1/chat/completions", json!({ "n": -1 })),
         ("/v1/chat/completions", json!({ "top_k": -7 })),
-        ("/v1/chat/completions", json!({ "temperature": -1 })),
         ("/v1/chat/completions", json!({ "top_logprobs": -1 })),
         ("/v1/chat/completions", json!({ "n_probs": 1_000_000 })),
         ("/v1/chat/completions", json!({ "min_keep": -1 })),
         ("/v1/chat/completions", json!({ "mirostat": 9 })),
         ("/v1/chat/completions", json!({ "seed": 1.5 })),
-        ("/v1/chat/completions", json!({ "logit_bias": { "99999999999": 1 } })),
+        ("/v1/chat/completions", json!({ "logit_bias": [[99_999_999_999_u64, 1]] })),
         ("/v1/completions", json!({ "n": 9_999_999 })),
         ("/v1/messages", json!({ "max_tokens": -1 })),
         ("/v1/messages", json!({ "top_k": -9 })),

@@ -177,3 +177,36 @@ impl Item {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_of_item_is_made() {
+        let mut output = Output::default();
+        let call =
+            |index| Delta::ToolCall { index, id: Some(format!("c{index}")), name: "f".into() };
+        let mut events = output.add(vec![
+            Delta::Reasoning("h".into()),
+            Delta::Reasoning("m".into()),
+            Delta::Content("ok".into()),
+            call(0),
+            Delta::Arguments { index: 0, fragment: "{".into() },
+            Delta::Arguments { index: 0, fragment: "}".into() },
+            call(1),
+        ]);
+        events.extend(output.finish());
+        let items = output.items();
+        let kinds: Vec<&str> = items.iter().filter_map(|item| item["type"].as_str()).collect();
+        assert_eq!(kinds, ["reasoning", "message", "function_call", "function_call"]);
+        assert_eq!(items[0]["content"][0]["text"], "hm");
+        assert_eq!(items[2]["arguments"], "{}");
+        assert_eq!(items[3]["call_id"], "c1");
+        let of_done = events.iter().filter(|(name, _)| *name == "response.output_item.done");
+        let done: Vec<&Value> = of_done.map(|(_, event)| &event["item"]).collect();
+        assert_eq!(done, items.iter().collect::<Vec<_>>());
+        let indices = events.iter().filter_map(|(_, event)| event["output_index"].as_u64());
+        assert!(indices.is_sorted());
+    }
+}
