@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use grammar::{Constraint, TokenSet};
 use model::{Context, Outputs};
 use sample::Sampler;
+use tokenizer::{Decoder, Tokenizer};
 
 use crate::{Engine, Error};
 
@@ -64,6 +65,8 @@ pub struct Session<'e> {
     /// Logits after the last token, where it is evaluated.
     pub(crate) logits: Vec<f32>,
     pub(crate) stats: Stats,
+    /// Special tokens that answers show as text.
+    visible: Vec<u32>,
 }
 
 impl<'e> Session<'e> {
@@ -72,7 +75,7 @@ impl<'e> Session<'e> {
         let (model, backend) = (engine.model.clone(), Box::new(engine.backend()?));
         let context = Context::new(model, backend, n_ctx, engine.options.kv_types)?;
         let (tokens, logits, stats) = (Vec::new(), Vec::new(), Stats::default());
-        Ok(Self { engine, context, tokens, logits, stats })
+        Ok(Self { engine, context, tokens, logits, stats, visible: Vec::new() })
     }
 
     /// The model.
@@ -98,6 +101,16 @@ impl<'e> Session<'e> {
     /// Work done since the session began or [`Session::reset_stats`].
     pub fn stats(&self) -> Stats {
         self.stats
+    }
+
+    /// Has answers show these special tokens as text; others are left out.
+    pub fn show(&mut self, visible: Vec<u32>) {
+        self.visible = visible;
+    }
+
+    /// A decoder of answers.
+    pub(crate) fn decoder(&self) -> Decoder<&'e Tokenizer> {
+        Decoder::new(self.engine.tokenizer(), false).showing(&self.visible)
     }
 
     /// Starts counting anew.
@@ -163,7 +176,7 @@ impl<'e> Session<'e> {
             return Err(Error::EmptyPrompt);
         }
         let engine = self.engine;
-        let mut decoder = engine.tokenizer.decoder(false);
+        let mut decoder = self.decoder();
         let start = Instant::now();
         sampler.restart(&self.tokens);
         let mut generated = 0;

@@ -69,7 +69,7 @@ impl Session<'_> {
             return Err(Error::EmptyPrompt);
         }
         let engine = self.engine;
-        let mut decoder = engine.tokenizer.decoder(false);
+        let mut decoder = self.decoder();
         let start = Instant::now();
         sampler.restart(&self.tokens);
         let mut generated = 0;

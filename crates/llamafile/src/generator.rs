@@ -163,6 +163,12 @@ impl<'e> Generator<'e> {
         Ok((self.engine.chat_tokens(&prompt.text), prompt))
     }
 
+    /// Has answers show the special tokens that a prompt's parser needs.
+    pub fn show_marks_of(&mut self, prompt: &Prompt) {
+        let ids = prompt.special.iter().filter_map(|text| self.engine.tokenizer().find(text));
+        self.session.show(ids.collect());
+    }
+
     /// Evaluates `tokens` and generates what follows them.
     ///
     /// `stop` is asked between batches of the prompt, and may break off; then the result is

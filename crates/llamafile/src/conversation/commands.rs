@@ -160,7 +160,7 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 /// What is missing at the end of a line that begins as a command does.
 pub fn hint(line: &str) -> Option<String> {
     let begins = |name: &&str| line.len() > 1 && name.starts_with(line);
-    let fitting = |entry: &&Entry| entry.names.iter().any(|name| begins(&name));
+    let fitting = |entry: &&Entry| entry.names.iter().any(begins);
     let mut fitting = COMMANDS.iter().filter(fitting);
     let (entry, None) = (fitting.next()?, fitting.next()) else { return None };
     let name = entry.names.iter().find(|name| begins(name))?;
