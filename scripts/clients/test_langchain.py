@@ -1,6 +1,7 @@
 """LangChain's ChatOpenAI."""
 
 import unittest
+from typing import Literal
 
 import openai
 from common import KEY, URL
@@ -15,7 +16,7 @@ QUESTION = "What is the capital of France? Answer in one word."
 
 
 @tool
-def weather(city: str) -> str:
+def weather(city: Literal["Paris", "Bern"]) -> str:
     """Tells the weather of a city."""
     return f"It is sunny in {city}."
 
@@ -44,7 +45,7 @@ class LangChain(unittest.TestCase):
     def test_tools(self):
         answer = model.bind_tools([weather], tool_choice="weather").invoke("Weather in Paris?")
         self.assertEqual(answer.tool_calls[0]["name"], "weather")
-        self.assertIsInstance(answer.tool_calls[0]["args"]["city"], str)
+        self.assertIn(answer.tool_calls[0]["args"]["city"], ["Paris", "Bern"])
 
     def test_structure(self):
         city = model.with_structured_output(City, method="json_schema").invoke(QUESTION)

@@ -83,7 +83,7 @@ class Responses(unittest.TestCase):
         self.assertGreater(answer.usage.input_tokens, 10)
 
     def test_stream(self):
-        fields = {"model": "x", "input": "Say hello.", "max_output_tokens": 16}
+        fields = {"model": "x", "input": QUESTION, "max_output_tokens": 32}
         with client.responses.stream(**fields) as stream:
             events = list(stream)
             final = stream.get_final_response()
