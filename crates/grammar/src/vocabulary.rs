@@ -35,7 +35,8 @@ impl Vocabulary {
         }
         let env: TokEnv = Arc::new(Env::new(tokenizer.clone(), size));
         // Ends are dealt with here, not by the parser; the spare token is the end it needs.
-        let abilities = InferenceCapabilities { ff_tokens: true, ..<_>::default() };
+        let ff_tokens = env.tokenize_is_canonical();
+        let abilities = InferenceCapabilities { ff_tokens, ..<_>::default() };
         let slices = SlicedBiasComputer::general_slices();
         let mut factory =
             ParserFactory::new(&env, abilities, &slices).map_err(|e| failed(e.to_string()))?;

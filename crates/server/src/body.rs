@@ -3,8 +3,9 @@
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, Request};
-use http_body_util::LengthLimitError;
+use axum::http::StatusCode;
 use serde::de::DeserializeOwned;
+use tower_http::timeout::TimeoutError;
 
 use crate::error::{ApiError, Kind};
 
@@ -17,7 +18,12 @@ impl<S: Send + Sync> FromRequest<S> for Body {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
-        Bytes::from_request(request, state).await.map(Self).map_err(refusal)
+        let bytes = Bytes::from_request(request, state).await.map_err(refusal)?;
+        // Otherwise fields that nobody reads might hold anything.
+        match std::str::from_utf8(&bytes) {
+            Ok(_) => Ok(Self(bytes)),
+            Err(error) => Err(ApiError::invalid(format!("the body is not UTF-8: {error}"))),
+        }
     }
 }
 
@@ -45,10 +51,13 @@ impl Body {
 }
 
 fn refusal(rejection: BytesRejection) -> ApiError {
+    if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        return ApiError::new(Kind::TooLarge, "the body is larger than this server takes");
+    }
     let mut cause: Option<&dyn std::error::Error> = Some(&rejection);
     while let Some(error) = cause {
-        if error.is::<LengthLimitError>() {
-            return ApiError::new(Kind::TooLarge, "the body is larger than this server takes");
+        if error.is::<TimeoutError>() {
+            return ApiError::new(Kind::Timeout, "the body took too long to come");
         }
         cause = error.source();
     }

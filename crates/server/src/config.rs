@@ -17,6 +17,8 @@ pub struct Config {
     pub tls: Option<(PathBuf, PathBuf)>,
     /// Longest time to wait for the next byte of a request.
     pub timeout: Duration,
+    /// Longest time for the head of a request to come.
+    pub head_timeout: Duration,
     /// Bytes of a request's body.
     pub max_body: usize,
     /// Connections at the same time; others wait to be accepted.
@@ -74,6 +76,7 @@ impl Default for Config {
             unsecure: false,
             tls: None,
             timeout: Duration::from_secs(600),
+            head_timeout: Duration::from_secs(30),
             max_body: 256 << 20,
             max_connections: 1024,
             max_waiting: 512,

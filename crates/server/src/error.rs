@@ -1,7 +1,9 @@
 //! What can't be done, as each API says it.
 
 use axum::Json;
+use axum::extract::Request;
 use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 
@@ -152,14 +154,17 @@ impl IntoResponse for ApiError {
     }
 }
 
-/// Writes refusals as Anthropic does; for the routes of its API.
-pub async fn as_anthropic(response: Response) -> Response {
-    rewrite(response, ApiError::anthropic)
-}
-
-/// Writes refusals as Ollama does; for the routes of its API.
-pub async fn as_ollama(response: Response) -> Response {
-    rewrite(response, ApiError::ollama)
+/// Writes refusals as the API does that the path is of; OpenAI's way is that of all others.
+pub async fn dialect(request: Request, next: Next) -> Response {
+    let path = request.uri().path();
+    let is_anthropic = path == "/v1/messages" || path.starts_with("/v1/messages/");
+    let is_ollama = path.starts_with("/api/");
+    let response = next.run(request).await;
+    match (is_anthropic, is_ollama) {
+        (true, _) => rewrite(response, ApiError::anthropic),
+        (_, true) => rewrite(response, ApiError::ollama),
+        _ => response,
+    }
 }
 
 fn rewrite(mut response: Response, body: impl FnOnce(&ApiError) -> Value) -> Response {
@@ -183,6 +188,7 @@ impl From<engine::Error> for ApiError {
             Error::EmptyPrompt | Error::Template(_) | Error::Model(model::Error::Token { .. }) => {
                 Self::invalid(message)
             }
+            Error::Grammar(error) => error.into(),
             Error::Busy { .. } => Self::new(Kind::Busy, message),
             Error::NotGenerative { .. } => Self::new(Kind::Unsupported, message),
             _ => Self::new(Kind::Internal, message),
@@ -193,5 +199,15 @@ impl From<engine::Error> for ApiError {
 impl From<chat::Error> for ApiError {
     fn from(error: chat::Error) -> Self {
         Self::invalid(error.to_string())
+    }
+}
+
+impl From<grammar::Error> for ApiError {
+    fn from(error: grammar::Error) -> Self {
+        let kind = match error {
+            grammar::Error::Vocabulary(_) => Kind::Unsupported,
+            _ => Kind::Invalid,
+        };
+        Self::new(kind, error.to_string())
     }
 }

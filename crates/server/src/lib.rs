@@ -5,21 +5,27 @@
 //! answered.
 #![forbid(unsafe_code)]
 
+mod anthropic;
 mod auth;
 mod body;
 mod client;
 mod config;
 mod error;
+mod form;
 mod generate;
 mod generation;
 mod ids;
+mod infill;
 mod listen;
 mod llama;
 mod log;
 mod models;
+mod ollama;
 mod openai;
+mod openapi;
 mod page;
 mod prompt;
+mod routes;
 mod sampling;
 mod settings_json;
 mod sse;
@@ -42,6 +48,7 @@ pub use listen::{Server, ServerError};
 pub use models::{Loaded, Models};
 
 use error::{ApiError, Kind};
+use routes::Routes;
 
 /// What all requests share.
 #[derive(Clone)]
@@ -80,10 +87,19 @@ impl App {
     }
 }
 
-/// All routes.
+/// The routes of all APIs.
+fn routes() -> Routes {
+    openai::routes()
+        .and(anthropic::routes())
+        .and(llama::routes())
+        .and(ollama::routes())
+        .and(openapi::routes())
+}
+
+/// All routes, with what is done for each request.
 fn router(app: App) -> Router {
     let config = app.config();
-    let routes = Router::new().merge(openai::routes()).merge(llama::routes());
+    let dialect = axum::middleware::from_fn(error::dialect);
     let has_page = config.web_ui;
     let other = async move |method: Method, uri: Uri, headers: HeaderMap| {
         let is_read = method == Method::GET || method == Method::HEAD;
@@ -97,12 +113,14 @@ fn router(app: App) -> Router {
     };
     let check = axum::middleware::from_fn_with_state(app.clone(), auth::check);
     let log = axum::middleware::from_fn_with_state(app.clone(), log::log);
-    let routes = routes
+    let routes = routes()
+        .router
         .fallback(other)
         .method_not_allowed_fallback(wrong_method)
         .layer(check)
         .layer(DefaultBodyLimit::max(config.max_body))
         .layer(RequestBodyTimeoutLayer::new(config.timeout))
+        .layer(dialect)
         .layer(CorsLayer::permissive())
         .layer(log);
     let routes = match config.prefix.trim_end_matches('/') {

@@ -28,9 +28,6 @@ use tower::ServiceExt;
 use crate::client::Peer;
 use crate::{Address, App, Config, Models, Shared, router};
 
-/// How long a client may take to send the head of a request.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
-
 /// How long a client may take for the handshake of TLS.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -69,6 +66,7 @@ pub struct Server {
     router: Router,
     tls: Option<TlsAcceptor>,
     max_connections: usize,
+    head_timeout: Duration,
     address: String,
 }
 
@@ -100,8 +98,9 @@ impl Server {
             Address::Unix(path) => unix(path).map_err(refused)?,
         };
         let max_connections = config.max_connections.max(1);
+        let head_timeout = config.head_timeout;
         let router = router(App(Arc::new(Shared { config, models })));
-        Ok(Self { listener, router, tls, max_connections, address })
+        Ok(Self { listener, router, tls, max_connections, head_timeout, address })
     }
 
     /// Where it listens, as a URL.
@@ -130,7 +129,7 @@ impl Server {
                 continue;
             };
             let (router, tls) = (self.router.clone(), self.tls.clone());
-            let watcher = graceful.watcher();
+            let (watcher, head_timeout) = (graceful.watcher(), self.head_timeout);
             tokio::spawn(async move {
                 let _place = place;
                 let Some(stream) = secure(stream, tls).await else { return };
@@ -141,7 +140,7 @@ impl Server {
                 });
                 let connection = hyper::server::conn::http1::Builder::new()
                     .timer(TokioTimer::new())
-                    .header_read_timeout(HEAD_TIMEOUT)
+                    .header_read_timeout(head_timeout)
                     .serve_connection(TokioIo::new(stream), serve);
                 // A connection that breaks is the client's business.
                 let _ = watcher.watch(connection).await;

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
-use chat::{Delta, Parser, Prompt};
+use chat::{Content, Delta, Message, Parser, Prompt, ToolChoice};
 use engine::{Choice, Event, Outcome, Progress, Request, Stats};
+use grammar::Grammar;
 
 use crate::error::{ApiError, Kind};
+use crate::form::Form;
 use crate::generation::Generation;
 use crate::models::Loaded;
 
@@ -14,6 +16,8 @@ pub struct Turn {
     generation: Generation,
     parser: Parser,
     n_calls: usize,
+    /// How ids of calls begin.
+    ids: &'static str,
 }
 
 /// What comes of an answer.
@@ -69,12 +73,20 @@ impl Turn {
     ///
     /// # Errors
     /// Prompts that don't fit the context, and more requests than may wait.
-    pub fn start(model: &Loaded, prompt: &Prompt, mut request: Request) -> Result<Self, ApiError> {
-        let tokenizer = model.engine().tokenizer();
+    pub fn start(model: &Loaded, ready: &Ready, mut request: Request) -> Result<Self, ApiError> {
+        let (tokenizer, prompt) = (model.engine().tokenizer(), &ready.prompt);
         request.stops.extend(prompt.stops.iter().cloned());
         request.visible = prompt.special.iter().filter_map(|text| tokenizer.find(text)).collect();
+        request.grammar.clone_from(&ready.grammar);
         let parser = prompt.parser.clone();
-        Ok(Self { generation: Generation::start(model, request)?, parser, n_calls: 0 })
+        let generation = Generation::start(model, request)?;
+        Ok(Self { generation, parser, n_calls: 0, ids: "call_" })
+    }
+
+    /// With ids of calls that begin with `prefix`.
+    #[must_use]
+    pub fn with_ids(self, prefix: &'static str) -> Self {
+        Self { ids: prefix, ..self }
     }
 
     /// What comes next; [`Step::Done`] is the last.
@@ -102,7 +114,7 @@ impl Turn {
         for delta in &mut deltas {
             if let Delta::ToolCall { id, .. } = delta {
                 self.n_calls += 1;
-                id.get_or_insert_with(|| crate::ids::fresh("call_"));
+                id.get_or_insert_with(|| crate::ids::fresh(self.ids));
             }
         }
         deltas
@@ -150,20 +162,91 @@ impl Answer {
     }
 }
 
-/// Renders and tokenises a conversation, away from the threads that serve clients.
+/// What a model is given for an answer.
+pub struct Ready {
+    /// The conversation as text, and how to understand the answer.
+    pub prompt: Prompt,
+    /// Its tokens.
+    pub tokens: Vec<u32>,
+    /// What the answer is held to.
+    pub grammar: Option<Grammar>,
+}
+
+/// Renders and tokenises a conversation, away from the threads that serve clients. Where the
+/// assistant spoke last, it goes on with that message.
 ///
 /// # Errors
-/// What the template refuses.
+/// What the template refuses, images and sound, and forms that answers can't have.
 pub async fn prepare(
     model: &Arc<Loaded>,
-    request: chat::Request,
-) -> Result<(Prompt, Vec<u32>), ApiError> {
+    mut request: chat::Request,
+    form: Form,
+) -> Result<Ready, ApiError> {
+    readable(&request.messages)?;
+    if form != Form::Free {
+        request.thinking.get_or_insert(false);
+    }
     let model = model.clone();
     let work = move || {
-        let prompt = model.chat()?.prompt(&request)?;
+        let begun = take_begun(&mut request)?;
+        let mut prompt = model.chat()?.prompt(&request)?;
+        let must_call =
+            matches!(request.tool_choice, ToolChoice::Required | ToolChoice::Function(_));
+        if must_call && prompt.constraint.is_none() {
+            let message = "this model can't be made to call functions";
+            return Err(ApiError::new(Kind::Unsupported, message).with("param", "tool_choice"));
+        }
+        let grammar = form.grammar(model.engine(), Some(&prompt))?;
+        prompt.text += &begun;
         let tokens = model.engine().chat_tokens(&prompt.text);
-        Ok((prompt, tokens))
+        Ok(Ready { prompt, tokens, grammar })
     };
     let failed = |_| ApiError::new(Kind::Internal, "the prompt can't be made");
     tokio::task::spawn_blocking(work).await.map_err(failed)?
+}
+
+/// What to say of a part of a message that is no text.
+pub fn unreadable(kind: &str) -> ApiError {
+    ApiError::invalid(format!("this model reads only text: it can't take content of type '{kind}'"))
+        .with("param", "messages")
+}
+
+fn readable(messages: &[Message]) -> Result<(), ApiError> {
+    const MEDIA: [&str; 8] = [
+        "image",
+        "image_url",
+        "input_image",
+        "input_audio",
+        "audio_url",
+        "video_url",
+        "input_video",
+        "file",
+    ];
+    for message in messages {
+        let Content::Parts(parts) = &message.content else { continue };
+        if let Some(part) = parts.iter().find(|part| MEDIA.contains(&part.kind.as_str())) {
+            return Err(unreadable(&part.kind));
+        }
+    }
+    Ok(())
+}
+
+/// Takes the last message away where it is the beginning of the answer.
+fn take_begun(request: &mut chat::Request) -> Result<String, ApiError> {
+    let is_begun = |message: &Message| {
+        message.role == "assistant"
+            && message.tool_calls.as_ref().is_none_or(Vec::is_empty)
+            && message.reasoning_content.is_none()
+    };
+    let Some((last, others)) = request.messages.split_last() else { return Ok(String::new()) };
+    let text = last.content.to_text();
+    if !request.add_generation_prompt || !is_begun(last) || text.is_empty() || others.is_empty() {
+        return Ok(String::new());
+    }
+    if others.last().is_some_and(|message| message.role == "assistant") {
+        return Err(ApiError::invalid("the conversation ends with two messages of the assistant")
+            .with("param", "messages"));
+    }
+    request.messages.pop();
+    Ok(text)
 }

@@ -1,6 +1,6 @@
 //! Grammars of arguments by their JSON schemas.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::lark::{escaped, quoted};
 use crate::format::Tagged;
@@ -101,6 +101,12 @@ impl<'t> Writer<'t> {
 
     /// JSON by its schema.
     pub(super) fn json(&mut self, schema: &Value) -> String {
+        let mut schema = schema.clone();
+        if let Value::Object(fields) = &mut schema {
+            // Without a bound, models may write spaces for ever.
+            let space = json!({ "whitespace_pattern": "[ \\n]{0,16}" });
+            fields.entry("x-guidance").or_insert(space);
+        }
         self.rule("json", &format!("%json {schema}"))
     }
 

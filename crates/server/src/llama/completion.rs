@@ -13,9 +13,11 @@ use serde_json::{Value, json};
 
 use crate::body::Body;
 use crate::client::ClientId;
-use crate::error::{ApiError, Kind};
+use crate::error::ApiError;
+use crate::form::FormFields;
 use crate::generate::{Generate, timings};
 use crate::generation::Generation;
+use crate::infill::Gap;
 use crate::models::Loaded;
 use crate::sampling::Sampling;
 use crate::settings_json::settings;
@@ -27,24 +29,6 @@ use crate::{App, prompt};
 struct Fields {
     model: Option<String>,
     prompt: Value,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Infill {
-    model: Option<String>,
-    input_prefix: String,
-    input_suffix: String,
-    input_extra: Vec<Extra>,
-    prompt: Option<String>,
-}
-
-/// Text of another file, for context.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Extra {
-    text: String,
-    filename: String,
 }
 
 /// `/completion`.
@@ -69,50 +53,11 @@ pub async fn infill(
     client: ClientId,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let fields: Infill = body.parse()?;
+    let fields: Fields = body.parse()?;
+    let gap: Gap = body.parse()?;
     let model = app.models().get(fields.model.as_deref()).await?;
-    let tokens = fill_in_the_middle(&model, &fields)?;
+    let tokens = gap.tokens(&model)?;
     answer(&app, &model, client, &body, vec![tokens], false).await
-}
-
-/// The prompt of models that fill in the middle: other files, the text after, the text before.
-fn fill_in_the_middle(model: &Loaded, fields: &Infill) -> Result<Vec<u32>, ApiError> {
-    let tokenizer = model.engine().tokenizer();
-    let special = tokenizer.special();
-    let (Some(prefix), Some(suffix), Some(middle)) =
-        (special.fim_pre, special.fim_suf, special.fim_mid)
-    else {
-        return Err(ApiError::new(Kind::Unsupported, "this model can't fill in the middle"));
-    };
-    let encode = |text: &str| tokenizer.encode(text, false, false);
-    let mut tokens = Vec::new();
-    tokens.extend(tokenizer.bos().filter(|_| tokenizer.add_bos()));
-    if let Some(repository) = special.fim_rep {
-        tokens.push(repository);
-        tokens.extend(encode("myproject\n"));
-    }
-    for extra in &fields.input_extra {
-        let name = if extra.filename.is_empty() { "tmp" } else { &extra.filename };
-        match special.fim_sep {
-            Some(separator) => {
-                tokens.push(separator);
-                tokens.extend(encode(&format!("{name}\n")));
-            }
-            None => tokens.extend(encode("\n\n--- snippet ---\n\n")),
-        }
-        tokens.extend(encode(&extra.text));
-    }
-    if let Some(separator) = special.fim_sep {
-        tokens.push(separator);
-        tokens.extend(encode("filename\n"));
-    }
-    tokens.push(prefix);
-    tokens.extend(encode(&fields.input_prefix));
-    tokens.push(suffix);
-    tokens.extend(encode(&fields.input_suffix));
-    tokens.push(middle);
-    tokens.extend(encode(fields.prompt.as_deref().unwrap_or_default()));
-    Ok(tokens)
 }
 
 async fn answer(
@@ -124,11 +69,13 @@ async fn answer(
     is_list: bool,
 ) -> Result<Response, ApiError> {
     let (generate, sampling): (Generate, Sampling) = (body.parse()?, body.parse()?);
+    let grammar = body.parse::<FormFields>()?.form()?.of_text(model).await?;
     let params = sampling.params(app.sampling(model), model.engine().tokenizer())?;
     let mut texts = Vec::new();
     for (index, tokens) in prompts.into_iter().enumerate() {
-        let request =
+        let mut request =
             generate.request(model, tokens, params.clone(), client, app.config().limit)?;
+        request.grammar.clone_from(&grammar);
         let generation = Generation::start(model, request)?;
         let (model, params, generate) = (model.clone(), params.clone(), generate.clone());
         texts.push(Text { index, model, params, generate, generation });

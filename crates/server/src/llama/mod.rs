@@ -6,23 +6,20 @@ mod metrics;
 mod probabilities;
 mod text;
 
-use axum::Router;
-use axum::routing::{get, post};
-
-use crate::App;
+use crate::routes::Routes;
 
 /// Its routes.
-pub fn routes() -> Router<App> {
-    Router::new()
-        .route("/health", get(info::health))
-        .route("/v1/health", get(info::health))
-        .route("/props", get(info::props))
-        .route("/slots", get(info::slots))
-        .route("/metrics", get(metrics::metrics))
-        .route("/completion", post(completion::complete))
-        .route("/completions", post(completion::complete))
-        .route("/infill", post(completion::infill))
-        .route("/tokenize", post(text::tokenize))
-        .route("/detokenize", post(text::detokenize))
-        .route("/apply-template", post(text::apply_template))
+pub fn routes() -> Routes {
+    Routes::default()
+        .get("/health", info::health)
+        .get("/v1/health", info::health)
+        .get("/props", info::props)
+        .get("/slots", info::slots)
+        .get("/metrics", metrics::metrics)
+        .post("/completion", completion::complete)
+        .post("/completions", completion::complete)
+        .post("/infill", completion::infill)
+        .post("/tokenize", text::tokenize)
+        .post("/detokenize", text::detokenize)
+        .post("/apply-template", text::apply_template)
 }

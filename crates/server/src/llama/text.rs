@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::App;
 use crate::body::Body;
 use crate::error::ApiError;
+use crate::form::Form;
 use crate::openai::chat::{self, ChatBody};
 use crate::{prompt, turn};
 
@@ -67,6 +68,6 @@ pub async fn detokenize(State(app): State<App>, body: Body) -> Result<Json<Value
 pub async fn apply_template(State(app): State<App>, body: Body) -> Result<Json<Value>, ApiError> {
     let fields: ChatBody = body.parse()?;
     let model = app.models().get(fields.model.as_deref()).await?;
-    let (prompt, _) = turn::prepare(&model, chat::request(fields)?).await?;
-    Ok(Json(json!({ "prompt": prompt.text })))
+    let ready = turn::prepare(&model, chat::request(fields)?, Form::Free).await?;
+    Ok(Json(json!({ "prompt": ready.prompt.text })))
 }

@@ -16,6 +16,7 @@ use super::{logprobs, now};
 use crate::body::Body;
 use crate::client::ClientId;
 use crate::error::ApiError;
+use crate::form::FormFields;
 use crate::generate::{Generate, finish_reason, timings, usage};
 use crate::models::Loaded;
 use crate::sampling::Sampling;
@@ -84,10 +85,12 @@ pub fn request(body: ChatBody) -> Result<Request, ApiError> {
         kwargs.entry("reasoning_effort").or_insert_with(|| effort.into());
     }
     let in_content = body.reasoning_format.as_deref() == Some("none");
+    let tools = body.tools.unwrap_or_default();
+    let choice = tool_choice(body.tool_choice.as_ref(), &tools)?;
     Ok(Request {
         messages: body.messages,
-        tools: body.tools.unwrap_or_default(),
-        tool_choice: tool_choice(body.tool_choice.as_ref())?,
+        tools,
+        tool_choice: choice,
         parallel_tool_calls: body.parallel_tool_calls.unwrap_or(true),
         add_generation_prompt: body.add_generation_prompt.unwrap_or(true),
         thinking: thinking.or((effort == Some("none")).then_some(false)),
@@ -100,24 +103,32 @@ pub fn request(body: ChatBody) -> Result<Request, ApiError> {
     })
 }
 
-fn tool_choice(value: Option<&Value>) -> Result<ToolChoice, ApiError> {
-    let refused = || {
-        let expected = "'none', 'auto', 'required' or a function by its name";
-        ApiError::invalid(format!("'tool_choice' must be {expected}")).with("param", "tool_choice")
+/// What `tool_choice` says of these tools; OpenAI's two APIs write it in different ways.
+///
+/// # Errors
+/// Anything unknown, and calls that must be without tools.
+pub fn tool_choice(value: Option<&Value>, tools: &[Tool]) -> Result<ToolChoice, ApiError> {
+    let refused = |expected: &str| {
+        ApiError::invalid(format!("'tool_choice' {expected}")).with("param", "tool_choice")
     };
-    match value {
-        None | Some(Value::Null) => Ok(ToolChoice::Auto),
+    let unknown = || refused("must be 'none', 'auto', 'required' or a function by its name");
+    let choice = match value {
+        None | Some(Value::Null) => ToolChoice::Auto,
         Some(Value::String(choice)) => match choice.as_str() {
-            "auto" => Ok(ToolChoice::Auto),
-            "none" => Ok(ToolChoice::None),
-            "required" => Ok(ToolChoice::Required),
-            _ => Err(refused()),
+            "auto" => ToolChoice::Auto,
+            "none" => ToolChoice::None,
+            "required" => ToolChoice::Required,
+            _ => return Err(unknown()),
         },
         Some(choice) => {
             let name = choice.pointer("/function/name").or(choice.get("name"));
-            let name = name.and_then(Value::as_str).ok_or_else(refused)?;
-            Ok(ToolChoice::Function(name.into()))
+            let name = name.and_then(Value::as_str).ok_or_else(unknown)?;
+            ToolChoice::Function(name.into())
         }
+    };
+    match choice {
+        ToolChoice::Required if tools.is_empty() => Err(refused("needs 'tools'")),
+        choice => Ok(choice),
     }
 }
 
@@ -129,6 +140,7 @@ pub async fn complete(
 ) -> Result<Response, ApiError> {
     let chat: ChatBody = body.parse()?;
     let (generate, sampling): (Generate, Sampling) = (body.parse()?, body.parse()?);
+    let form = body.parse::<FormFields>()?.form()?;
     let model = app.models().get(chat.model.as_deref()).await?;
     let n = chat.n.unwrap_or(1);
     if n == 0 || n > MOST_ANSWERS {
@@ -141,15 +153,15 @@ pub async fn complete(
     }
     let header = Header { id: ids::fresh("chatcmpl-"), created: now(), model: model.clone() };
     let with_usage = chat.stream_options.unwrap_or_default().include_usage;
-    let (prompt, tokens) = prepare(&model, request(chat)?).await?;
+    let ready = prepare(&model, request(chat)?, form).await?;
     let mut turns = Vec::with_capacity(n);
     for i in 0..n {
         // Other seeds, so that answers differ.
         let seed = params.seed.map(|seed| seed.wrapping_add(i as u32));
         let params = Params { seed, ..params.clone() };
         let limit = app.config().limit;
-        let request = generate.request(&model, tokens.clone(), params, client, limit)?;
-        turns.push(Turn::start(&model, &prompt, request)?);
+        let request = generate.request(&model, ready.tokens.clone(), params, client, limit)?;
+        turns.push(Turn::start(&model, &ready, request)?);
     }
     if generate.stream == Some(true) {
         let options = Options { with_usage, generate };

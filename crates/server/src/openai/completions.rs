@@ -16,6 +16,7 @@ use super::{logprobs, now};
 use crate::body::Body;
 use crate::client::ClientId;
 use crate::error::ApiError;
+use crate::form::FormFields;
 use crate::generate::{Generate, finish_reason, timings, usage};
 use crate::generation::Generation;
 use crate::models::Loaded;
@@ -46,6 +47,7 @@ pub async fn complete(
 ) -> Result<Response, ApiError> {
     let fields: Fields = body.parse()?;
     let (generate, sampling): (Generate, Sampling) = (body.parse()?, body.parse()?);
+    let form = body.parse::<FormFields>()?.form()?;
     let model = app.models().get(fields.model.as_deref()).await?;
     let tokenizer = model.engine().tokenizer();
     if fields.suffix.as_deref().is_some_and(|suffix| !suffix.is_empty()) {
@@ -62,13 +64,15 @@ pub async fn complete(
         let message = format!("'n' and 'prompt' may ask for up to {MOST_ANSWERS} answers");
         return Err(ApiError::invalid(message).with("param", "n"));
     }
+    let grammar = form.of_text(&model).await?;
     let mut texts = Vec::with_capacity(n * prompts.len());
     for tokens in &prompts {
         for i in 0..n {
             let seed = params.seed.map(|seed| seed.wrapping_add(i as u32));
             let params = Params { seed, ..params.clone() };
             let limit = app.config().limit;
-            let request = generate.request(&model, tokens.clone(), params, client, limit)?;
+            let mut request = generate.request(&model, tokens.clone(), params, client, limit)?;
+            request.grammar.clone_from(&grammar);
             let echo = (fields.echo == Some(true)).then(|| tokenizer.decode(tokens, false));
             texts.push(Text { generation: Generation::start(&model, request)?, echo });
         }

@@ -4,25 +4,30 @@ pub mod chat;
 mod completions;
 mod logprobs;
 mod models;
+mod responses;
+pub mod vectors;
 
-use axum::Router;
-use axum::routing::{get, post};
-
-use crate::App;
+use crate::routes::Routes;
 
 /// Its routes, with and without `/v1`, as llama.cpp has them.
-pub fn routes() -> Router<App> {
-    Router::new()
-        .route("/v1/models", get(models::list))
-        .route("/models", get(models::list))
-        .route("/v1/models/{*name}", get(models::one))
-        .route("/v1/chat/completions", post(chat::complete))
-        .route("/chat/completions", post(chat::complete))
-        .route("/v1/completions", post(completions::complete))
+pub fn routes() -> Routes {
+    Routes::default()
+        .get("/v1/models", models::list)
+        .get("/models", models::list)
+        .get("/v1/models/{*name}", models::one)
+        .post("/v1/chat/completions", chat::complete)
+        .post("/chat/completions", chat::complete)
+        .post("/v1/completions", completions::complete)
+        .post("/v1/responses", responses::respond)
+        .post("/v1/embeddings", vectors::embed)
+        .post("/embeddings", vectors::embed)
+        .post("/embedding", vectors::embed)
+        .post("/v1/rerank", vectors::rerank)
+        .post("/rerank", vectors::rerank)
 }
 
 /// Seconds since 1970.
-fn now() -> u64 {
+pub fn now() -> u64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     since.map_or(0, |since| since.as_secs())
 }

@@ -1,0 +1,12 @@
+//! The server as clients see it, over a tiny model.
+
+mod anthropic;
+mod connections;
+mod forms;
+mod hostile;
+mod llama;
+mod model;
+mod ollama;
+mod openai;
+mod responses;
+mod support;
