@@ -1,5 +1,6 @@
 //! What backends store, taken out of one and put into another.
 
+#[allow(dead_code, reason = "others use more of it")]
 mod common;
 
 use backend::{

@@ -248,7 +248,8 @@ mod tests {
         let config = settings.serving.config;
         assert_eq!(config.address, Address::Tcp("0.0.0.0".into(), 81));
         assert_eq!(config.api_keys, ["a", "b", "c"]);
-        let config = parsed("serve x.gguf --listen [::1]:9 --no-slots -np 3").unwrap().serving.config;
+        let config =
+            parsed("serve x.gguf --listen [::1]:9 --no-slots -np 3").unwrap().serving.config;
         assert_eq!(config.address, Address::Tcp("[::1]".into(), 9));
         assert!(!config.slots);
         let config = parsed("serve --host /tmp/a.sock").unwrap().serving.config;
