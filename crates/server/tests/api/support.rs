@@ -182,7 +182,7 @@ fn dechunk(mut text: &str) -> String {
     while let Some((size, rest)) = text.split_once("\r\n") {
         let size = usize::from_str_radix(size, 16).expect("a size");
         body += &rest[..size];
-        text = &rest[size..].trim_start_matches("\r\n");
+        text = rest[size..].trim_start_matches("\r\n");
     }
     body
 }
