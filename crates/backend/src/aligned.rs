@@ -28,15 +28,23 @@ impl<T: Copy> AlignedVec<T> {
             return;
         }
         if self.skipped + len > self.data.capacity() {
-            const { assert!(LINE.is_multiple_of(size_of::<T>())) };
-            let line = LINE / size_of::<T>();
-            let mut data = Vec::<T>::with_capacity(len.max(2 * old) + line - 1);
-            let skipped = data.as_ptr().align_offset(LINE);
-            data.resize(skipped, value);
-            data.extend_from_slice(self);
-            *self = Self { data, skipped };
+            self.reserve(len.max(2 * old), value);
         }
         self.data.resize(self.skipped + len, value);
+    }
+
+    /// Makes room for `len` elements; those that are skipped before them become `value`.
+    pub fn reserve(&mut self, len: usize, value: T) {
+        if self.skipped + len <= self.data.capacity() {
+            return;
+        }
+        const { assert!(LINE.is_multiple_of(size_of::<T>())) };
+        let line = LINE / size_of::<T>();
+        let mut data = Vec::<T>::with_capacity(len + line - 1);
+        let skipped = data.as_ptr().align_offset(LINE);
+        data.resize(skipped, value);
+        data.extend_from_slice(self);
+        *self = Self { data, skipped };
     }
 }
 
@@ -56,6 +64,17 @@ impl<T> DerefMut for AlignedVec<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn room_is_kept() {
+        let mut numbers = AlignedVec::<f32>::default();
+        numbers.reserve(1000, 0.0);
+        assert_eq!(numbers.len(), 0);
+        numbers.grow(1, 3.0);
+        let start = numbers.as_ptr();
+        numbers.grow(1000, 4.0);
+        assert_eq!((numbers.as_ptr(), numbers[0], numbers[999]), (start, 3.0, 4.0));
+    }
 
     #[test]
     fn growing_keeps_values_and_alignment() {

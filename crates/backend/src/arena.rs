@@ -6,23 +6,19 @@ use crate::tensor::{Mark, Tensor};
 /// Rows start at multiples of this many elements, one cache line.
 const ALIGN: usize = 16;
 
-/// A bump allocator of activations in host memory.
-///
-/// It grows to the highest demand ever seen and then stays: a steady state allocates nothing.
-/// New tensors always lie above the live ones, so an operation can borrow its inputs and its
-/// output at the same time ([`HostArena::split`]).
+/// How an arena grows and shrinks, without its memory.
 #[derive(Debug, Default)]
-pub struct HostArena {
-    data: AlignedVec<f32>,
+pub struct ArenaSize {
     top: usize,
+    most: usize,
 }
 
-impl HostArena {
-    /// A fresh dense `[rows][cols]` tensor above all others; its contents are unspecified.
+impl ArenaSize {
+    /// A fresh dense `[rows][cols]` tensor above all others.
     pub fn alloc(&mut self, rows: usize, cols: usize) -> Tensor {
         let offset = self.top.next_multiple_of(ALIGN);
         self.top = offset + rows * cols;
-        self.data.grow(self.top, 0.0);
+        self.most = self.most.max(self.top);
         Tensor::dense(offset, rows, cols)
     }
 
@@ -34,6 +30,51 @@ impl HostArena {
     /// Forgets every tensor allocated since the mark.
     pub fn release(&mut self, mark: Mark) {
         self.top = self.top.min(mark.0);
+    }
+
+    /// The greatest height so far.
+    pub fn most(&self) -> usize {
+        self.most
+    }
+}
+
+/// A bump allocator of activations in host memory.
+///
+/// It grows to the highest demand ever seen and then stays: a steady state allocates nothing.
+/// New tensors always lie above the live ones, so an operation can borrow its inputs and its
+/// output at the same time ([`HostArena::split`]).
+#[derive(Debug, Default)]
+pub struct HostArena {
+    data: AlignedVec<f32>,
+    size: ArenaSize,
+}
+
+impl HostArena {
+    /// Makes room for `values` values, so that up to there nothing is allocated.
+    pub fn reserve(&mut self, values: usize) {
+        self.data.reserve(values, 0.0);
+    }
+
+    /// A fresh dense `[rows][cols]` tensor above all others; its contents are unspecified.
+    pub fn alloc(&mut self, rows: usize, cols: usize) -> Tensor {
+        let tensor = self.size.alloc(rows, cols);
+        self.data.grow(self.size.top, 0.0);
+        tensor
+    }
+
+    /// How it has grown.
+    pub fn size(&self) -> &ArenaSize {
+        &self.size
+    }
+
+    /// The current height.
+    pub fn mark(&self) -> Mark {
+        self.size.mark()
+    }
+
+    /// Forgets every tensor allocated since the mark.
+    pub fn release(&mut self, mark: Mark) {
+        self.size.release(mark);
     }
 
     /// All elements.

@@ -17,12 +17,13 @@ mod kv;
 mod moe;
 mod ops;
 mod recurrent;
+mod stored;
 mod tensor;
 mod top_k;
 mod weight;
 
 pub use aligned::AlignedVec;
-pub use arena::HostArena;
+pub use arena::{ArenaSize, HostArena};
 pub use cache::{
     BlockPool, CacheAttention, CacheId, CacheSpec, Names, Scoring, Selection, Source, Visible,
 };
@@ -33,6 +34,7 @@ pub use quant::TensorType;
 pub use recurrent::{
     HeadSharing, LinearAttention, SelectiveScan, ShortConv, StateId, StateSpec, Update,
 };
+pub use stored::Stored;
 pub use tensor::{Mark, Tensor};
 pub use top_k::TopK;
 pub use weight::{Linear, Vector, Weight, WeightError};

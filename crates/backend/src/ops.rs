@@ -6,6 +6,7 @@ use crate::cache::{BlockPool, CacheAttention, CacheId, CacheSpec, Selection};
 use crate::kv::{AttentionParams, KvId, KvSpec, KvType, Span};
 use crate::moe::{Experts, Routing};
 use crate::recurrent::{LinearAttention, SelectiveScan, ShortConv, StateId, StateSpec};
+use crate::stored::Stored;
 use crate::tensor::{Mark, Tensor};
 use crate::weight::{Linear, Vector, Weight};
 
@@ -129,6 +130,9 @@ pub trait Backend: Send {
     /// Name and settings for people, for example `cpu (avx512-vnni, 8 threads)`.
     fn describe(&self) -> String;
 
+    /// Makes room for tensors of `values` values, all together.
+    fn reserve(&mut self, values: usize);
+
     /// A fresh dense `[rows][cols]` tensor with unspecified contents.
     fn alloc(&mut self, rows: usize, cols: usize) -> Tensor;
 
@@ -161,6 +165,23 @@ pub trait Backend: Send {
 
     /// Copies the state in slot `from` to slot `to`.
     fn state_copy(&mut self, state: StateId, from: u32, to: u32);
+
+    /// Names the backend and the way that it lays out what it stores. Where the name and the shapes
+    /// are equal, bytes that one backend exports mean the same to another, on other processors too.
+    fn layout(&self) -> &'static str;
+
+    /// Bytes that [`Backend::export`] gives of something stored.
+    fn stored_bytes(&self, stored: Stored) -> usize;
+
+    /// Appends the bytes of something stored to `out`.
+    fn export(&self, stored: Stored, out: &mut Vec<u8>);
+
+    /// Puts bytes back that were exported from the same store, or one of equal shape and layout. Other
+    /// bytes give other numbers, and no other harm.
+    ///
+    /// # Panics
+    /// Where there are not [`Backend::stored_bytes`] of them.
+    fn import(&mut self, stored: Stored, bytes: &[u8]);
 
     /// Rows of a table by index: `out[i] = decode(table[ids[i]])`.
     fn embed(&mut self, table: &Weight, ids: &[u32]) -> Tensor;

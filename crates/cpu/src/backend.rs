@@ -4,7 +4,7 @@ use backend::{
     Activation, AttentionParams, Backend, BackendError, BlockPool, CacheAttention, CacheId,
     CacheSpec, ExpertGate, Experts, Glu, HostArena, KvId, KvSpec, Linear, LinearAttention, Mark,
     RopeLayout, Routing, Scoring, Selection, SelectiveScan, ShortConv, Span, StateId, StateSpec,
-    Tensor, Vector, Visible, Weight,
+    Stored, Tensor, Vector, Visible, Weight,
 };
 
 use crate::attention::Attention;
@@ -87,6 +87,11 @@ impl Cpu {
     /// Measures what the threads can do at most with the instruction set in use.
     pub fn limits(&self) -> Limits {
         Limits::measure(&self.pool, self.level.isa())
+    }
+
+    /// Values that tensors have taken at most.
+    pub fn most_values(&self) -> usize {
+        self.arena.size().most()
     }
 
     /// How products are computed.
@@ -231,6 +236,10 @@ impl Backend for Cpu {
         format!("cpu ({}, {threads} thread{plural})", self.level.isa())
     }
 
+    fn reserve(&mut self, values: usize) {
+        self.arena.reserve(values);
+    }
+
     fn alloc(&mut self, rows: usize, cols: usize) -> Tensor {
         self.arena.alloc(rows, cols)
     }
@@ -262,7 +271,7 @@ impl Backend for Cpu {
     }
 
     fn kv_copy_page(&mut self, kv: KvId, from: u32, to: u32) {
-        self.attention.copy_page(kv, from, to);
+        self.attention.store_mut(kv).copy_page(from as usize, to as usize);
     }
 
     fn cache_create(&mut self, spec: CacheSpec) -> Result<CacheId, BackendError> {
@@ -270,7 +279,7 @@ impl Backend for Cpu {
     }
 
     fn cache_copy_page(&mut self, cache: CacheId, from: u32, to: u32) {
-        self.caches.copy_page(cache, from, to);
+        self.caches.store_mut(cache).copy_page(from as usize, to as usize);
     }
 
     fn state_create(&mut self, spec: StateSpec) -> Result<StateId, BackendError> {
@@ -279,6 +288,40 @@ impl Backend for Cpu {
 
     fn state_copy(&mut self, state: StateId, from: u32, to: u32) {
         self.states.copy(state, from, to);
+    }
+
+    fn layout(&self) -> &'static str {
+        if cfg!(target_endian = "big") { "cpu 1 big-endian" } else { "cpu 1" }
+    }
+
+    fn stored_bytes(&self, stored: Stored) -> usize {
+        match stored {
+            Stored::Page(kv, _) => self.attention.store(kv).page_bytes(),
+            Stored::Rows(cache, _) => self.caches.store(cache).page(0).len(),
+            Stored::State(state, _) => self.states.bytes(state, 0).len(),
+        }
+    }
+
+    fn export(&self, stored: Stored, out: &mut Vec<u8>) {
+        match stored {
+            Stored::Page(kv, page) => self.attention.store(kv).export(page as usize, out),
+            Stored::Rows(cache, page) => {
+                out.extend_from_slice(self.caches.store(cache).page(page as usize));
+            }
+            Stored::State(state, slot) => out.extend_from_slice(self.states.bytes(state, slot)),
+        }
+    }
+
+    fn import(&mut self, stored: Stored, bytes: &[u8]) {
+        match stored {
+            Stored::Page(kv, page) => self.attention.store_mut(kv).import(page as usize, bytes),
+            Stored::Rows(cache, page) => {
+                self.caches.store_mut(cache).page_mut(page as usize).copy_from_slice(bytes);
+            }
+            Stored::State(state, slot) => {
+                self.states.bytes_mut(state, slot).copy_from_slice(bytes);
+            }
+        }
     }
 
     fn embed(&mut self, table: &Weight, ids: &[u32]) -> Tensor {

@@ -13,4 +13,5 @@ mod recurrent;
 mod simd;
 pub mod topology;
 
+pub use crate::attention::{MOST_WORK_BYTES, kv_bytes};
 pub use crate::backend::{Cpu, CpuOptions};

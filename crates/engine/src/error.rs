@@ -1,8 +1,11 @@
 //! Why generation is impossible.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use thiserror::Error;
+
+use crate::plan::Bytes;
 
 /// Why generation is impossible.
 #[derive(Debug, Error)]
@@ -60,6 +63,27 @@ pub enum Error {
     /// A context of no positions.
     #[error("a context needs at least one position")]
     EmptyContext,
+    /// Not enough memory.
+    #[error(
+        "a context of {n_ctx} tokens needs {}, {} of it for the weights, but only {} of memory are \
+         available; {}",
+        needed.map_or("more memory than can be addressed".to_owned(), |n| Bytes(n).to_string()),
+        Bytes(*weights),
+        Bytes(*available),
+        remedy(*longest)
+    )]
+    TooLarge {
+        /// Positions asked for.
+        n_ctx: usize,
+        /// Bytes for all of it.
+        needed: Option<u64>,
+        /// Bytes of the model file.
+        weights: u64,
+        /// Bytes available.
+        available: u64,
+        /// Positions of the longest text that fits.
+        longest: usize,
+    },
     /// The prompt leaves no room for an answer.
     #[error("the prompt has {tokens} tokens, but the context holds {n_ctx}")]
     PromptTooLong {
@@ -77,6 +101,70 @@ pub enum Error {
         /// Requests that wait.
         waiting: usize,
     },
+    /// The folder of the disk cache can't be used.
+    #[error("the disk cache can't be kept in {}: {error}", dir.display())]
+    DiskCache {
+        /// The folder.
+        dir: PathBuf,
+        /// Why.
+        #[source]
+        error: std::io::Error,
+    },
+    /// A fleet has no model of this name.
+    #[error("there is no model '{name}'; there are {}", if known.is_empty() { "none".to_owned() } else { known.join(", ") })]
+    NoModel {
+        /// The name asked for.
+        name: String,
+        /// Those that there are.
+        known: Vec<String>,
+    },
+    /// The model of a fleet is not loaded, and shall not be by itself.
+    #[error("model '{name}' is not loaded")]
+    NotLoaded {
+        /// Its name.
+        name: String,
+    },
+    /// Other models are at work that would have to make room.
+    #[error("there is no room for model '{name}' beside those that are at work; try again later")]
+    FleetBusy {
+        /// Its name.
+        name: String,
+    },
+    /// No such slot.
+    #[error("there is no slot {id}; slots are numbered from 0 to {}", n_slots.saturating_sub(1))]
+    NoSlot {
+        /// The number given.
+        id: usize,
+        /// Number of slots.
+        n_slots: usize,
+    },
+    /// The slot has a request to work on.
+    #[error("slot {id} is at work; try again when its request is done")]
+    SlotBusy {
+        /// Its number.
+        id: usize,
+    },
+    /// A slot's text was forgotten, as others needed the room or went on from it.
+    #[error("memory no longer holds the text of slot {id}: others needed the room")]
+    SlotLost {
+        /// Its number.
+        id: usize,
+    },
+    /// The file of a slot can't be written or read.
+    #[error("{}: {error}", path.display())]
+    SlotFile {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        error: std::io::Error,
+    },
+    /// The file of a slot is damaged, or of another model or settings.
+    #[error("{} was not saved by this model with these settings, or is damaged", path.display())]
+    NoSlotFile {
+        /// The file.
+        path: PathBuf,
+    },
     /// No thread can be started.
     #[error("no thread can be started for the engine: {0}")]
     Thread(#[source] std::io::Error),
@@ -86,4 +174,14 @@ pub enum Error {
     /// Nothing to continue from.
     #[error("there is no prompt to continue")]
     EmptyPrompt,
+}
+
+/// What helps where memory is short.
+fn remedy(longest: usize) -> String {
+    match longest {
+        0 => "no context fits beside the weights: take a model of fewer parameters or bits, or close \
+              other programs"
+            .to_owned(),
+        n => format!("give {n} tokens or less with -c {n}"),
+    }
 }

@@ -7,11 +7,13 @@ use grammar::{Constraint, TokenSet};
 use sample::Sampler;
 use tokenizer::{Decoder, Tokenizer};
 
+use crate::metrics::RequestStatus;
 use crate::stop::StopTexts;
 use crate::{Choice, Client, Error, Event, Finish, Outcome, Progress, Request, Stats};
 
 /// A request on its way.
 pub struct Job {
+    number: u64,
     pub request: Request,
     client: Box<dyn Client>,
     /// Prompt and answer; the last ones may await evaluation.
@@ -36,6 +38,7 @@ pub struct Job {
 impl Job {
     /// A request as it comes.
     pub fn new(
+        number: u64,
         mut request: Request,
         client: Box<dyn Client>,
         mut sampler: Sampler,
@@ -46,6 +49,7 @@ impl Job {
         sampler.restart(&tokens);
         let decoder = Decoder::new(tokenizer.clone(), request.render_special);
         Self {
+            number,
             client,
             tokens,
             n_generated: 0,
@@ -67,18 +71,41 @@ impl Job {
         self.client.is_gone()
     }
 
+    /// Tokens of the answer so far.
+    pub fn n_generated(&self) -> usize {
+        self.n_generated
+    }
+
     /// Whether its prompt is still being evaluated.
     pub fn in_prompt(&self) -> bool {
         self.answering.is_none()
     }
 
-    /// It runs from now on; `cached` tokens are in memory.
-    pub fn begin(&mut self, cached: usize) {
-        if self.begun.is_none() {
-            self.begun = Some(Instant::now());
-            self.stats.cached_tokens = cached;
-            self.stats.prompt_tokens = self.tokens.len() - cached;
+    /// How far it is.
+    pub fn status(&self) -> RequestStatus {
+        RequestStatus {
+            number: self.number,
+            client: self.request.client,
+            prompt_tokens: self.stats.cached_tokens + self.stats.prompt_tokens,
+            cached_tokens: self.stats.cached_tokens,
+            generated_tokens: self.n_generated,
+            in_prompt: self.in_prompt(),
+            limit: self.request.limit,
+            stops: self.request.stops.clone(),
+            sampling: self.request.sampling.clone(),
         }
+    }
+
+    /// It runs from now on; `cached` tokens are in memory. Returns how many of these spare work that
+    /// was not done before.
+    pub fn begin(&mut self, cached: usize) -> usize {
+        if self.begun.is_some() {
+            return 0;
+        }
+        self.begun = Some(Instant::now());
+        self.stats.cached_tokens = cached;
+        self.stats.prompt_tokens = self.tokens.len() - cached;
+        cached
     }
 
     /// `done` of its tokens are in memory.

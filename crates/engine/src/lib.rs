@@ -5,13 +5,19 @@
 #![forbid(unsafe_code)]
 
 mod diffusion;
+mod disk_cache;
 mod embedder;
 mod encoder;
 mod error;
+pub mod fleet;
 mod job;
+mod metrics;
+mod plan;
+mod record;
 mod request;
 mod scheduler;
 mod session;
+mod slots;
 mod speculation;
 mod stop;
 mod vocabulary;
@@ -22,6 +28,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use backend::KvTypes;
+use cpu::host::Memory;
 use cpu::{Cpu, CpuOptions};
 use gguf::{Gguf, Location, Value};
 use grammar::{Constraint, Grammar};
@@ -34,12 +41,16 @@ use diffusion::Masks;
 pub use cpu::isa::Isa;
 pub use cpu::topology::{Placement, PlacementError};
 pub use diffusion::{Algorithm, Diffusion, Draw, OnStep, Schedule};
+pub use disk_cache::{DiskCacheOptions, DiskCacheTotals};
 pub use embedder::{Embedder, Normalization};
 pub use error::Error;
+pub use metrics::{Metrics, RequestStatus, SlotStatus, Totals};
 pub use model::Pooling;
+pub use plan::{Bytes, Plan, Reason};
 pub use request::{Choice, Client, Event, Outcome, Progress, Request};
 pub use scheduler::{Load, Scheduler};
 pub use session::{Finish, Session, Stats};
+pub use slots::SlotFile;
 pub use speculation::{DraftModel, Drafter, NGrams, Speculation};
 use vocabulary::Words;
 pub use worker::Worker;
@@ -47,13 +58,16 @@ pub use worker::Worker;
 /// Settings of an engine; see the fields of the default.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Positions that a text may have; `None` for the model's training length.
+    /// Positions that a text may have; `None` or 0 for the model's training length, or what memory
+    /// has room for where that is less.
     pub n_ctx: Option<usize>,
     /// Positions that a [`Scheduler`] remembers of all texts, earlier ones too; `None` for those of
     /// one.
     pub n_positions: Option<usize>,
     /// Texts that a [`Scheduler`] works on at once.
     pub parallel: usize,
+    /// Whether more memory may be asked for than is available.
+    pub overcommit: bool,
     /// Threads; `None` for the physical performance cores that the process may use.
     pub threads: Option<usize>,
     /// Where threads run; the calling thread of [`Engine::session`] is one of them, and stays bound.
@@ -67,6 +81,8 @@ pub struct Options {
     pub batch_invariant: bool,
     /// Formats of stored keys and values.
     pub kv_types: KvTypes,
+    /// Where a [`Scheduler`] keeps what it has seen beyond its end.
+    pub disk_cache: Option<DiskCacheOptions>,
 }
 
 impl Default for Options {
@@ -75,12 +91,14 @@ impl Default for Options {
             n_ctx: None,
             n_positions: None,
             parallel: 1,
+            overcommit: false,
             threads: None,
             placement: Placement::default(),
             isa: None,
             n_batch: 512,
             batch_invariant: false,
             kv_types: KvTypes::default(),
+            disk_cache: None,
         }
     }
 }
@@ -115,6 +133,7 @@ pub struct ModelInfo {
 
 /// A loaded model with its tokenizer and chat template.
 pub struct Engine {
+    gguf: Gguf,
     model: Arc<dyn Model>,
     tokenizer: Arc<Tokenizer>,
     vocabulary: Arc<dyn Vocabulary>,
@@ -125,12 +144,23 @@ pub struct Engine {
     masks: Option<Masks>,
     info: ModelInfo,
     options: Options,
+    plan: Plan,
     load_time: Duration,
 }
 
 impl Engine {
-    /// Maps the model file and checks all that is needed to generate from it.
+    /// Maps the model file and checks all that is needed to generate from it, memory too.
     pub fn load(file: impl Into<Location>, options: &Options) -> Result<Self, Error> {
+        let available = Memory::of_machine().and_then(|memory| memory.available);
+        Self::load_within(file, options, available)
+    }
+
+    /// The same with so many bytes of memory for all of it, if that is known.
+    pub fn load_within(
+        file: impl Into<Location>,
+        options: &Options,
+        available: Option<u64>,
+    ) -> Result<Self, Error> {
         let file = file.into();
         let start = Instant::now();
         let gguf = file.open()?;
@@ -143,6 +173,8 @@ impl Engine {
         let masks = Masks::of(&gguf, &*model, &tokenizer)?;
         let template = TemplateSource::new(&gguf, &tokenizer)?;
         let info = model_info(file.path(), &gguf, &*model)?;
+        let weights = gguf.tensors().iter().map(|tensor| tensor.size() as u64).sum();
+        let plan = Plan::new(&*model, weights, options, available)?;
         let options = options.clone();
         let load_time = start.elapsed();
         let vocabulary: Arc<dyn Vocabulary> = Arc::new(Words(tokenizer.clone()));
@@ -150,6 +182,7 @@ impl Engine {
         sampling.recommend(|key| gguf.metadata().get(key).and_then(text_of));
         let grammar_vocabulary = OnceLock::new();
         Ok(Self {
+            gguf,
             model,
             tokenizer,
             vocabulary,
@@ -159,6 +192,7 @@ impl Engine {
             masks,
             info,
             options,
+            plan,
             load_time,
         })
     }
@@ -220,10 +254,9 @@ impl Engine {
         self.load_time
     }
 
-    /// Positions that a text may have.
-    fn n_ctx(&self) -> Result<usize, Error> {
-        let n_ctx = self.options.n_ctx.unwrap_or(self.info.n_ctx_train);
-        if n_ctx == 0 { Err(Error::EmptyContext) } else { Ok(n_ctx) }
+    /// The memory that it takes, and the context that this is for.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
     }
 
     /// Threads as the options say; the calling one is the first.

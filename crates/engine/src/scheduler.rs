@@ -4,23 +4,30 @@
 //! Orca (Yu et al. 2022) and Sarathi-Serve (Agrawal et al. 2024, <https://arxiv.org/abs/2403.02310>):
 //! requests come and go between steps, and long prompts are cut so that answers go on.
 
+use std::cell::OnceCell;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use backend::PAGE;
+use backend::{Backend, PAGE};
 use grammar::Constraint;
 use model::{Capacity, Context, Outputs, Part};
 use sample::Sampler;
 
+use crate::disk_cache::DiskCache;
 use crate::job::{End, Job};
-use crate::{Client, Engine, Error, Event, Finish, Request};
+use crate::metrics::{BatchCounts, Metrics, SlotStatus, Totals};
+use crate::record::Key;
+use crate::{Client, Engine, Error, Event, Finish, Plan, Request};
 
 /// How long a step may take while answers wait for their next token.
 const STEP: Duration = Duration::from_millis(200);
 
 /// Fewest prompt tokens of a step: products of less are not much faster.
 const LEAST: usize = 32;
+
+/// How long a step may read from disk while others run.
+const READ: Duration = Duration::from_millis(50);
 
 /// Runs requests step by step.
 pub struct Scheduler {
@@ -29,8 +36,16 @@ pub struct Scheduler {
     waiting: VecDeque<Job>,
     running: Vec<Running>,
     free: Vec<usize>,
+    /// What sequences held when they were given back.
+    left: Vec<Vec<u32>>,
     /// Prompt tokens of a step while answers wait.
     pace: usize,
+    /// Number of the next request.
+    next: u64,
+    totals: Totals,
+    /// Names the model with its settings.
+    root: OnceCell<Key>,
+    disk_cache: Option<DiskCache>,
 }
 
 /// A job that has a sequence.
@@ -54,33 +69,50 @@ impl Scheduler {
     /// Makes memory for requests to `engine`. The calling thread is to call [`Scheduler::step`]: it
     /// is one of those that compute.
     pub fn new(engine: Arc<Engine>) -> Result<Self, Error> {
-        let n_ctx = engine.n_ctx()?;
         let options = &engine.options;
-        let n_sequences = options.parallel.max(1);
-        let n_positions = options.n_positions.unwrap_or(n_ctx).max(n_ctx);
+        let Plan { n_ctx, n_positions, n_sequences, batch_values, .. } = engine.plan;
         let capacity = Capacity { n_ctx, n_positions, n_sequences };
-        let (model, backend) = (engine.model.clone(), Box::new(engine.backend()?));
+        let (model, mut backend) = (engine.model.clone(), Box::new(engine.backend()?));
+        backend.reserve(batch_values);
         let context = Context::with_capacity(model, backend, capacity, options.kv_types)?;
-        Ok(Self {
+        let mut scheduler = Self {
             context,
             waiting: VecDeque::new(),
             running: Vec::new(),
             free: (0..n_sequences).rev().collect(),
+            left: vec![Vec::new(); n_sequences],
             pace: options.n_batch.max(LEAST),
+            next: 0,
+            totals: Totals::default(),
+            root: OnceCell::new(),
+            disk_cache: None,
             engine,
-        })
+        };
+        if let Some(options) = &scheduler.engine.options.disk_cache {
+            scheduler.disk_cache = Some(DiskCache::open(options, scheduler.root())?);
+        }
+        Ok(scheduler)
+    }
+
+    /// Names the model with its settings, and no text yet.
+    pub(crate) fn root(&self) -> Key {
+        *self.root.get_or_init(|| Key::root(&self.engine.gguf, &self.context.layout()))
     }
 
     /// Takes a request; events go to `client`.
     pub fn submit(&mut self, request: Request, mut client: Box<dyn Client>) {
         match self.check(&request) {
             Ok((sampler, constraint)) => {
-                let tokenizer = &self.engine.tokenizer;
-                let job = Job::new(request, client, sampler, constraint, tokenizer);
+                let (number, tokenizer) = (self.next, &self.engine.tokenizer);
+                let job = Job::new(number, request, client, sampler, constraint, tokenizer);
                 self.waiting.push_back(job);
             }
-            Err(error) => client.send(Event::Failed(error)),
+            Err(error) => {
+                self.totals.failed += 1;
+                client.send(Event::Failed(error));
+            }
         }
+        self.next += 1;
     }
 
     /// Whether there can be an answer; how its tokens are chosen, and what it is held to.
@@ -101,6 +133,11 @@ impl Scheduler {
         Ok((sampler, constraint.transpose()?))
     }
 
+    fn fail(&mut self, job: Job, error: Error) {
+        self.totals.failed += 1;
+        job.fail(error);
+    }
+
     /// The backend's description of itself.
     pub fn describe_backend(&self) -> String {
         self.context.describe_backend()
@@ -112,18 +149,47 @@ impl Scheduler {
         Load { running: self.running.len(), waiting: self.waiting.len(), positions }
     }
 
+    /// What was done so far, and what is there now.
+    pub fn metrics(&self) -> Metrics {
+        let positions = self.context.capacity();
+        Metrics {
+            totals: self.totals,
+            load: self.load(),
+            positions,
+            positions_in_use: positions - self.context.room(),
+            positions_kept: self.context.room() - self.context.unused(),
+            disk_cache: self.disk_cache.as_ref().map(DiskCache::totals),
+            slots: (0..self.left.len()).map(|sequence| self.slot(sequence)).collect(),
+        }
+    }
+
+    fn slot(&self, sequence: usize) -> SlotStatus {
+        let running = self.running.iter().find(|run| run.sequence == sequence);
+        let tokens = running.map_or(self.left[sequence].len(), |_| self.context.len_of(sequence));
+        let request = running.map(|run| run.job.status());
+        SlotStatus { id: sequence, n_ctx: self.context.n_ctx(), tokens, request }
+    }
+
     /// Evaluates one batch; returns whether there was anything to do.
     pub fn step(&mut self) -> bool {
+        let waiting = self.waiting.len();
         self.waiting.retain(|job| !job.is_abandoned());
+        self.totals.cancelled += (waiting - self.waiting.len()) as u64;
         self.stop_where(|run| run.job.is_abandoned());
         self.admit();
+        self.write_some();
         if self.running.is_empty() {
             return false;
         }
         let start = Instant::now();
         let plan = self.plan();
+        let counts = self.counts(&plan);
         match self.evaluate(&plan) {
-            Ok(()) => self.set_pace(&plan, start.elapsed()),
+            Ok(()) => {
+                let time = start.elapsed();
+                self.totals.count(counts, time);
+                self.set_pace(&plan, time);
+            }
             Err(Error::Model(model::Error::MemoryFull { .. })) if self.running.len() > 1 => {
                 self.preempt();
             }
@@ -132,23 +198,46 @@ impl Scheduler {
                 let error = Arc::new(error);
                 for run in std::mem::take(&mut self.running) {
                     self.release(run.sequence);
-                    run.job.fail(Error::Batch(error.clone()));
+                    self.fail(run.job, Error::Batch(error.clone()));
                 }
             }
         }
         true
     }
 
+    /// Hands over what the disk cache is to write, as far as there is room; returns whether there is
+    /// more.
+    pub fn write_some(&mut self) -> bool {
+        self.disk_cache.as_mut().is_some_and(|cache| cache.write_some(&self.context))
+    }
+
+    /// Reads what the disk cache has of a waiting job's prompt and memory lacks; returns whether it
+    /// is done.
+    fn read_some(&mut self, index: usize) -> bool {
+        let (Some(cache), Some(job)) = (&mut self.disk_cache, self.waiting.get(index)) else {
+            return true;
+        };
+        if !job.request.use_cache {
+            return true;
+        }
+        let patience = (!self.running.is_empty()).then_some(READ);
+        let text = &job.tokens[..job.tokens.len() - 1];
+        cache.read_some(&mut self.context, text, self.totals.prompt_speed(), patience)
+    }
+
     /// Has waiting jobs run, as far as there is room.
     fn admit(&mut self) {
         while !self.free.is_empty()
             && let Some(index) = self.next_waiting()
+            && self.read_some(index)
             && let Some(mut job) = self.waiting.remove(index)
             && let Some(sequence) = self.free.pop()
         {
             // The last token is evaluated in any case, for its logits.
             let known = if job.request.use_cache { job.tokens.len() - 1 } else { 0 };
-            job.begin(self.context.begin(sequence, &job.tokens[..known]));
+            let cached = self.context.begin(sequence, &job.tokens[..known]);
+            self.totals.cached_tokens += job.begin(cached) as u64;
+            self.left[sequence].clear();
             self.running.push(Running { job, sequence });
         }
     }
@@ -202,6 +291,18 @@ impl Scheduler {
         plan
     }
 
+    fn counts(&self, plan: &[usize]) -> BatchCounts {
+        let mut counts = BatchCounts::default();
+        for (run, &n) in self.running.iter().zip(plan) {
+            counts.requests += usize::from(n > 0);
+            match run.job.in_prompt() {
+                true => counts.prompt_tokens += n,
+                false => counts.answer_tokens += n,
+            }
+        }
+        counts
+    }
+
     /// Evaluates the next tokens of each running job, and chooses those that follow.
     fn evaluate(&mut self, plan: &[usize]) -> Result<(), Error> {
         let mut parts = Vec::with_capacity(plan.len());
@@ -222,7 +323,9 @@ impl Scheduler {
         for (run, (end, is_last)) in self.running.iter_mut().zip(ends) {
             run.job.progress(end);
             if is_last && let Some(logits) = logits.next() {
+                let n_before = run.job.n_generated();
                 results.push((run.sequence, run.job.next(logits, &self.engine.tokenizer)));
+                self.totals.generated_tokens += (run.job.n_generated() - n_before) as u64;
             }
         }
         for (sequence, result) in results {
@@ -249,14 +352,18 @@ impl Scheduler {
         let job = self.running.remove(index).job;
         self.release(sequence);
         match result {
-            Ok(end) => job.finish(end),
-            Err(error) => job.fail(error),
+            Ok(end) => {
+                self.totals.finished += 1;
+                job.finish(end);
+            }
+            Err(error) => self.fail(job, error),
         }
     }
 
     /// Ends what nobody waits for.
     fn stop_where(&mut self, is_over: impl Fn(&Running) -> bool) {
         let over: Vec<Running> = self.running.extract_if(.., |run| is_over(run)).collect();
+        self.totals.cancelled += over.len() as u64;
         over.iter().for_each(|run| self.release(run.sequence));
     }
 
@@ -270,6 +377,10 @@ impl Scheduler {
 
     /// Gives a sequence back; what it has seen stays known.
     fn release(&mut self, sequence: usize) {
+        self.left[sequence] = self.context.tokens_of(sequence).to_vec();
+        if let Some(cache) = &mut self.disk_cache {
+            cache.note(&self.left[sequence]);
+        }
         self.context.begin(sequence, &[]);
         self.free.push(sequence);
     }
@@ -282,5 +393,29 @@ impl Scheduler {
         } else if n_prompt >= self.pace && time < STEP / 2 {
             self.pace = (self.pace * 5 / 4 + 1).min(self.engine.options.n_batch.max(LEAST));
         }
+    }
+
+    /// The memory of all sequences.
+    pub(crate) fn context(&mut self) -> &mut Context {
+        &mut self.context
+    }
+
+    /// The tokens that a slot has in memory or has left there, and whether it works.
+    ///
+    /// # Errors
+    /// No such slot.
+    pub(crate) fn slot_text(&mut self, id: usize) -> Result<(Vec<u32>, bool), Error> {
+        let n_slots = self.left.len();
+        let left = self.left.get(id).ok_or(Error::NoSlot { id, n_slots })?;
+        if self.running.iter().any(|run| run.sequence == id) {
+            self.context.keep(id);
+            return Ok((self.context.tokens_of(id).to_vec(), true));
+        }
+        Ok((left.clone(), false))
+    }
+
+    /// Says that an idle slot has left these tokens.
+    pub(crate) fn set_slot_text(&mut self, id: usize, tokens: Vec<u32>) {
+        self.left[id] = tokens;
     }
 }

@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
+use backend::Backend;
 use grammar::{Constraint, TokenSet};
 use model::{Context, Outputs};
 use sample::Sampler;
@@ -71,8 +72,9 @@ pub struct Session<'e> {
 
 impl<'e> Session<'e> {
     pub(crate) fn new(engine: &'e Engine) -> Result<Self, Error> {
-        let n_ctx = engine.n_ctx()?;
-        let (model, backend) = (engine.model.clone(), Box::new(engine.backend()?));
+        let n_ctx = engine.plan.n_ctx;
+        let (model, mut backend) = (engine.model.clone(), Box::new(engine.backend()?));
+        backend.reserve(engine.plan.batch_values);
         let context = Context::new(model, backend, n_ctx, engine.options.kv_types)?;
         let (tokens, logits, stats) = (Vec::new(), Vec::new(), Stats::default());
         Ok(Self { engine, context, tokens, logits, stats, visible: Vec::new() })

@@ -169,7 +169,7 @@ impl DraftModel {
     pub fn new(draft: Engine, target: &Engine, p_min: f32) -> Result<Self, Error> {
         check_vocabularies(&draft, target)?;
         let (model, backend) = (draft.model.clone(), Box::new(draft.backend()?));
-        let context = Context::new(model, backend, target.n_ctx()?, draft.options.kv_types)?;
+        let context = Context::new(model, backend, target.plan.n_ctx, draft.options.kv_types)?;
         Ok(Self { engine: draft, context, tokens: Vec::new(), p_min })
     }
 

@@ -2,10 +2,14 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{self, Receiver, Sender, TryRecvError};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, TryRecvError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
-use crate::{Client, Engine, Error, Load, Request, Scheduler};
+use crate::{Client, Engine, Error, Load, Metrics, Request, Scheduler};
+
+/// How often room is looked for to write to disk.
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// Runs requests on a thread of its own; dropping it finishes those that it has.
 pub struct Worker {
@@ -14,7 +18,6 @@ pub struct Worker {
     thread: Option<JoinHandle<()>>,
     waiting: Arc<Waiting>,
     most_waiting: usize,
-    n_ctx: usize,
     description: String,
 }
 
@@ -25,11 +28,20 @@ struct Waiting {
     sent: AtomicUsize,
     /// In the scheduler's queue.
     queued: AtomicUsize,
+    /// In the scheduler, at work.
+    running: AtomicUsize,
+}
+
+impl Waiting {
+    fn set(&self, load: Load) {
+        self.queued.store(load.waiting, Ordering::SeqCst);
+        self.running.store(load.running, Ordering::SeqCst);
+    }
 }
 
 enum Order {
     Submit(Box<Request>, Box<dyn Client>),
-    Inspect(Sender<Load>),
+    Do(Box<dyn FnOnce(&mut Scheduler) + Send>),
 }
 
 impl Worker {
@@ -37,7 +49,6 @@ impl Worker {
     pub fn start(engine: Arc<Engine>, most_waiting: usize) -> Result<Self, Error> {
         let (orders, inbox) = mpsc::channel();
         let (ready, is_ready) = mpsc::channel();
-        let n_ctx = engine.n_ctx()?;
         let waiting = Arc::new(Waiting::default());
         let (of_worker, shared) = (engine.clone(), waiting.clone());
         let run = move || match Scheduler::new(of_worker) {
@@ -53,7 +64,7 @@ impl Worker {
         let thread = thread.map_err(Error::Thread)?;
         let description = is_ready.recv().map_err(|_| Error::Stopped)??;
         let (orders, thread) = (Some(orders), Some(thread));
-        Ok(Self { engine, orders, thread, waiting, most_waiting, n_ctx, description })
+        Ok(Self { engine, orders, thread, waiting, most_waiting, description })
     }
 
     /// The engine.
@@ -63,12 +74,12 @@ impl Worker {
 
     /// Positions that a text may have.
     pub fn n_ctx(&self) -> usize {
-        self.n_ctx
+        self.engine.plan().n_ctx
     }
 
     /// Texts that it works on at once.
     pub fn parallel(&self) -> usize {
-        self.engine.options.parallel
+        self.engine.plan().n_sequences
     }
 
     /// The backend's description of itself.
@@ -81,13 +92,20 @@ impl Worker {
     /// # Errors
     /// [`Error::Busy`] where too many wait, [`Error::Stopped`] where the thread has ended.
     pub fn submit(&self, request: Request, client: Box<dyn Client>) -> Result<(), Error> {
-        let Waiting { sent, queued } = &*self.waiting;
-        let waiting = sent.load(Ordering::Relaxed) + queued.load(Ordering::Relaxed);
+        let Waiting { sent, queued, .. } = &*self.waiting;
+        let waiting = sent.load(Ordering::SeqCst) + queued.load(Ordering::SeqCst);
         if waiting >= self.most_waiting {
             return Err(Error::Busy { waiting });
         }
-        sent.fetch_add(1, Ordering::Relaxed);
+        sent.fetch_add(1, Ordering::SeqCst);
         self.send(Order::Submit(Box::new(request), client))
+    }
+
+    /// Whether it has no requests.
+    pub fn is_idle(&self) -> bool {
+        let Waiting { sent, queued, running } = &*self.waiting;
+        // In the order in which requests pass.
+        [sent, queued, running].iter().all(|n| n.load(Ordering::SeqCst) == 0)
     }
 
     /// What there is to do, once the step that runs is over.
@@ -95,9 +113,29 @@ impl Worker {
     /// # Errors
     /// [`Error::Stopped`] where the thread has ended.
     pub fn load(&self) -> Result<Load, Error> {
-        let (reply, load) = mpsc::channel();
-        self.send(Order::Inspect(reply))?;
-        load.recv().map_err(|_| Error::Stopped)
+        self.ask(|scheduler| scheduler.load())
+    }
+
+    /// What was done so far and what is there, once the step that runs is over.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`] where the thread has ended.
+    pub fn metrics(&self) -> Result<Metrics, Error> {
+        self.ask(|scheduler| scheduler.metrics())
+    }
+
+    /// Has the thread do something between two steps.
+    pub(crate) fn ask<T: Send + 'static>(
+        &self,
+        order: impl FnOnce(&mut Scheduler) -> T + Send + 'static,
+    ) -> Result<T, Error> {
+        let (reply, answer) = mpsc::channel();
+        let order = move |scheduler: &mut Scheduler| {
+            // Nobody may wait any more.
+            let _ = reply.send(order(scheduler));
+        };
+        self.send(Order::Do(Box::new(order)))?;
+        answer.recv().map_err(|_| Error::Stopped)
     }
 
     fn send(&self, order: Order) -> Result<(), Error> {
@@ -122,25 +160,39 @@ fn work(mut scheduler: Scheduler, inbox: &Receiver<Order>, waiting: &Waiting) {
         while is_open {
             let is_idle = scheduler.load() == Load::default();
             let order = match is_idle {
-                true => inbox.recv().map_err(|_| TryRecvError::Disconnected),
+                true => wait(&mut scheduler, inbox),
                 false => inbox.try_recv(),
             };
             match order {
                 Ok(Order::Submit(request, client)) => {
-                    waiting.sent.fetch_sub(1, Ordering::Relaxed);
                     scheduler.submit(*request, client);
+                    waiting.set(scheduler.load());
+                    waiting.sent.fetch_sub(1, Ordering::SeqCst);
                 }
-                Ok(Order::Inspect(reply)) => {
-                    let _ = reply.send(scheduler.load());
-                }
+                Ok(Order::Do(order)) => order(&mut scheduler),
                 Err(TryRecvError::Empty) => break,
                 Err(TryRecvError::Disconnected) => is_open = false,
             }
         }
         let worked = scheduler.step();
-        waiting.queued.store(scheduler.load().waiting, Ordering::Relaxed);
+        waiting.set(scheduler.load());
         if !worked && !is_open {
-            return;
+            break;
         }
     }
+    while scheduler.write_some() {
+        std::thread::sleep(PAUSE);
+    }
+}
+
+/// The next order; meanwhile what is to be written to disk goes there.
+fn wait(scheduler: &mut Scheduler, inbox: &Receiver<Order>) -> Result<Order, TryRecvError> {
+    while scheduler.write_some() {
+        match inbox.recv_timeout(PAUSE) {
+            Ok(order) => return Ok(order),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return Err(TryRecvError::Disconnected),
+        }
+    }
+    inbox.recv().map_err(|_| TryRecvError::Disconnected)
 }

@@ -275,3 +275,56 @@ fn a_worker_serves_threads_and_refuses_too_many() {
         run(&mut Scheduler::new(engine).expect("memory"), request(&prompt, 100)).tokens();
     assert!(clients.iter().all(|client| client.tokens() == expected));
 }
+
+#[test]
+fn work_is_counted() {
+    let engine = load("counts", "llama-gqa", &options());
+    let worker = Worker::start(engine.clone(), 8).expect("memory");
+    let prompt: Vec<u32> = Fixture::named("llama-gqa").tokens().repeat(4)[..150].to_vec();
+    let submit = |prompt: &[u32], limit| {
+        let client = Recorder::default();
+        worker.submit(request(prompt, limit), Box::new(client.clone())).expect("room");
+        client
+    };
+    let wait = |client: &Recorder| {
+        while !client.is_over() {
+            std::thread::yield_now();
+        }
+    };
+    wait(&submit(&prompt, 10));
+    wait(&submit(&prompt, 20));
+    wait(&submit(&[], 20));
+    let running = submit(&prompt, 100);
+    let metrics = loop {
+        let metrics = worker.metrics().expect("it runs");
+        if metrics.load.running > 0 && metrics.totals.generated_tokens > 32 {
+            break metrics;
+        }
+        assert!(!running.is_over(), "{metrics:?}");
+    };
+    let slot = metrics.slots.iter().find(|slot| slot.request.is_some()).expect("one runs");
+    let status = slot.request.as_ref().expect("a request");
+    assert_eq!((status.number, status.prompt_tokens, status.limit), (3, 150, Some(100)));
+    assert_eq!((slot.n_ctx, metrics.slots.len(), metrics.positions), (256, 4, 256 + 3 * 64));
+    assert!(slot.tokens >= 150 && slot.tokens < 250);
+    assert_eq!(metrics.positions_in_use, slot.tokens.next_multiple_of(64), "{metrics:?}");
+    assert!(metrics.usage() > 0.3);
+    wait(&running);
+
+    let gone = submit(&prompt, 100);
+    gone.is_gone.store(true, Ordering::Relaxed);
+    let metrics = loop {
+        let metrics = worker.metrics().expect("it runs");
+        if metrics.load == Default::default() {
+            break metrics;
+        }
+    };
+    let totals = metrics.totals;
+    let ended = [totals.finished, totals.failed, totals.cancelled];
+    assert!(ended == [3, 1, 1], "{totals:?}");
+    assert!(totals.generated_tokens >= 130 && totals.prompt_tokens >= 150 + 2);
+    assert!(totals.cached_tokens >= 2 * 149 && totals.mean_requests() == 1.0, "{totals:?}");
+    assert!(totals.prompt_time.as_nanos() > 0 && totals.generation_time.as_nanos() > 0);
+    assert_eq!((metrics.positions_in_use, totals.largest_batch), (0, 48));
+    assert!(metrics.positions_kept >= 256);
+}

@@ -14,7 +14,7 @@ use sample::Sampler;
 
 use crate::error::CliError;
 use crate::models;
-use crate::settings::{Guesses, Settings};
+use crate::settings::{Command, Guesses, Settings};
 use crate::terminal::{Progress, Unit};
 
 const JINJA: &str = "give Jinja source, as in the tokenizer.chat_template of model files";
@@ -34,6 +34,7 @@ pub fn load(file: &Location, settings: &Settings) -> Result<Engine, CliError> {
     if settings.verbose {
         let info = engine.info();
         eprintln!("model: {file}");
+        eprintln!("{}", engine.plan());
         eprintln!(
             "loaded in {:.3} s: {}, architecture {}, {} parameters, {} tokens in the vocabulary",
             engine.load_time().as_secs_f64(),
@@ -57,7 +58,10 @@ pub fn options(settings: &Settings) -> Result<Options, CliError> {
         n_batch: settings.batch.unwrap_or(default.n_batch),
         batch_invariant: settings.batch_invariant,
         kv_types: KvTypes { k: settings.key_type, v: settings.value_type },
-        parallel: settings.serving.parallel.unwrap_or(PARALLEL),
+        parallel: match settings.command {
+            Command::Serve => settings.serving.parallel.unwrap_or(PARALLEL),
+            _ => 1,
+        },
         ..default
     })
 }

@@ -68,6 +68,7 @@ pub fn explain(error: tools::Error) -> CliError {
         Error::Model { .. } => cause.hint("fetch or convert the file again"),
         Error::NotGenerative { .. } => cause.hint("use a model that generates text"),
         Error::Placement(error) => generator::explain_placement(&error),
+        Error::Plan(error) => generator::explain(&error),
         Error::Isa(_) => cause.hint("unset the variable to use the best of this machine"),
         Error::NoEncoder(_) => cause.hint("choose another --type"),
         Error::Write { .. } => cause.hint("check the folder, and that the disk has room"),

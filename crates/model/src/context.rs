@@ -47,6 +47,7 @@ pub struct Context {
     model: Arc<dyn Model>,
     backend: Box<dyn Backend>,
     memory: Memory,
+    types: KvTypes,
     sequences: Vec<Sequence>,
     /// Whether positions see only earlier ones, where that is not the model's to say.
     causal: Option<bool>,
@@ -87,9 +88,11 @@ impl Context {
         if !model.target_layers().is_empty() {
             return Err(Error::NeedsTarget);
         }
-        let mut memory = Memory::new(&*model, &mut *backend, capacity, types.into())?;
+        let types = types.into();
+        let mut memory = Memory::new(&*model, &mut *backend, capacity, types)?;
         let sequences = (0..capacity.n_sequences).filter_map(|_| memory.begin()).collect();
-        Ok(Self { model, backend, memory, sequences, causal: None, output: Vec::new() })
+        let output = Vec::new();
+        Ok(Self { model, backend, memory, types, sequences, causal: None, output })
     }
 
     /// Has positions see only earlier ones, or the whole text, whatever the model says; windows that
@@ -115,6 +118,11 @@ impl Context {
     /// Positions that a sequence has in memory.
     pub fn len_of(&self, sequence: usize) -> usize {
         self.sequences[sequence].len()
+    }
+
+    /// The tokens that a sequence has in memory.
+    pub fn tokens_of(&self, sequence: usize) -> &[u32] {
+        self.sequences[sequence].tokens()
     }
 
     /// Whether memory is empty.
@@ -152,6 +160,16 @@ impl Context {
         }
     }
 
+    /// Positions of all pages.
+    pub fn capacity(&self) -> usize {
+        self.memory.n_pages() * PAGE
+    }
+
+    /// Positions of the pages that hold nothing.
+    pub fn unused(&self) -> usize {
+        self.memory.n_empty_pages() * PAGE
+    }
+
     /// Positions there is room for, in whole pages that are free or only kept of earlier sequences.
     pub fn room(&self) -> usize {
         self.memory.n_free_pages() * PAGE
@@ -172,6 +190,66 @@ impl Context {
     /// How many positions [`Context::begin`] would find.
     pub fn known(&self, tokens: &[u32]) -> usize {
         self.memory.known(tokens)
+    }
+
+    /// Has others know all that a sequence has seen, though it goes on.
+    ///
+    /// # Panics
+    /// Where the sequence doesn't exist.
+    pub fn keep(&mut self, sequence: usize) {
+        self.memory.keep_rest(&mut *self.backend, &self.sequences[sequence]);
+    }
+
+    /// Names all that the bytes of pages and states depend on beside weights and tokens.
+    pub fn layout(&self) -> String {
+        let crate::Shape { kv, caches, states, .. } = self.model.shape();
+        let (layout, KvTypes { k, v }) = (self.backend.layout(), self.types);
+        format!("{layout}; {PAGE} positions; {k} {v}; {kv:?}; {caches:?}; {states:?}")
+    }
+
+    /// Bytes of a page of all layers.
+    pub fn page_bytes(&self) -> usize {
+        self.memory.page_bytes(&*self.backend)
+    }
+
+    /// Bytes of all states after a text; 0 for models without.
+    pub fn states_bytes(&self) -> usize {
+        self.memory.states_bytes(&*self.backend)
+    }
+
+    /// How many whole pages of the beginning of `tokens` are kept, where there may be no states to
+    /// go on from.
+    pub fn n_known_pages(&self, tokens: &[u32]) -> usize {
+        self.memory.n_known_pages(tokens)
+    }
+
+    /// The bytes of the last page of a text, where it is kept: that of its last token.
+    pub fn export_page(&self, tokens: &[u32]) -> Option<Vec<u8>> {
+        self.memory.export_page(&*self.backend, tokens)
+    }
+
+    /// The bytes of the states after a text, where they are kept.
+    pub fn export_states(&self, tokens: &[u32]) -> Option<Vec<u8>> {
+        self.memory.export_states(&*self.backend, tokens)
+    }
+
+    /// Puts back the last page of a text whose other pages are kept, at the cost of what was not
+    /// used for the longest time; returns whether it is kept now. Bytes of another
+    /// [`Context::layout`] give wrong answers.
+    #[must_use = "there may be no room"]
+    pub fn import_page(&mut self, tokens: &[u32], bytes: &[u8]) -> bool {
+        self.memory.import_page(&mut *self.backend, tokens, bytes)
+    }
+
+    /// Puts back the states after a text whose pages are kept; as [`Context::import_page`].
+    #[must_use = "there may be no room"]
+    pub fn import_states(&mut self, tokens: &[u32], bytes: &[u8]) -> bool {
+        self.memory.import_states(&mut *self.backend, tokens, bytes)
+    }
+
+    /// Forgets what is kept of a text alone, at its end; returns how many positions.
+    pub fn forget(&mut self, tokens: &[u32]) -> usize {
+        self.memory.forget(tokens)
     }
 
     /// Makes sequence `to` a copy of sequence `from`.

@@ -62,12 +62,6 @@ impl Shape {
             OutputKind::Embeddings(_) => self.n_embd,
         }
     }
-
-    /// Bytes of the recurrent states of one sequence, with the snapshots that are kept of them;
-    /// `None` if they can't be had.
-    pub fn state_bytes(&self) -> Option<u64> {
-        memory::state_bytes(self)
-    }
 }
 
 /// A layer of a target model whose keys and values a draft model reads.

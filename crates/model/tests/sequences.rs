@@ -297,6 +297,68 @@ fn sequences_never_disturb_each_other() {
     }
 }
 
+/// What is known of a text can be taken to another context, with all its pages and states.
+#[test]
+fn texts_move_between_contexts() {
+    for name in MODELS {
+        let fixture = Fixture::named(name);
+        let model = model::load(&fixture.model()).expect("the fixture loads");
+        let tokens: Vec<u32> = fixture.tokens().into_iter().cycle().take(3 * PAGE).collect();
+        let (text, other) = (&tokens[..2 * PAGE + 20], &tokens[30..50]);
+        let is_recurrent = !STATELESS.contains(&name);
+        let pair = || backends().into_iter().zip(backends());
+        for (from, to) in pair() {
+            let name = format!("{name} on {}", from.describe());
+            let context = |backend| {
+                let context =
+                    Context::with_sequences(model.clone(), backend, 12 * PAGE, 3, KvType::F16);
+                context.expect("memory")
+            };
+            let (mut from, mut to) = (context(from), context(to));
+            assert_eq!(from.layout(), to.layout());
+            // So that pages have other numbers.
+            run(&mut to, 1, &tokens[7..90]);
+            for part in [&text[..PAGE], &text[PAGE..2 * PAGE], &text[2 * PAGE..]] {
+                run(&mut from, 0, part);
+            }
+            from.keep(0);
+            from.keep(0);
+            for end in [PAGE, 2 * PAGE, text.len()] {
+                let page = from.export_page(&text[..end]).expect("it is kept");
+                assert_eq!(page.len(), to.page_bytes());
+                let longer = [&page[..], &[0]].concat();
+                assert!(!to.import_page(&text[..end], &longer), "{name}");
+                assert!(!to.import_page(&[&[3], &text[..2 * PAGE]].concat(), &page));
+                assert!(to.import_page(&text[..end], &page) && to.import_page(&text[..end], &page));
+                let states = from.export_states(&text[..end]);
+                assert_eq!(states.is_some(), is_recurrent, "{name}");
+                if let Some(states) = states {
+                    assert_eq!(states.len(), to.states_bytes());
+                    assert!(to.import_states(&text[..end], &states));
+                }
+            }
+            assert_eq!(to.n_known_pages(text), 2);
+            assert_eq!(to.begin(2, &[text, other].concat()), text.len(), "{name}");
+            assert_near(&name, &run(&mut from, 0, other), &run(&mut to, 2, other));
+
+            // Another ending, from the middle.
+            let parted = [&text[..2 * PAGE], &other[..9]].concat();
+            assert_eq!((from.begin(0, &parted), to.begin(2, &parted)), (2 * PAGE, 2 * PAGE));
+            assert_near(&name, &run(&mut from, 0, &other[..9]), &run(&mut to, 2, &other[..9]));
+
+            // What is used stays.
+            assert!(to.forget(text) <= text.len() - 2 * PAGE);
+            assert_eq!(to.known(&parted), 2 * PAGE);
+            assert_eq!(to.begin(2, &[]), 0);
+            let left = to.known(&parted);
+            assert_eq!(to.forget(&parted), left, "{name}");
+            assert_eq!((to.known(&parted), to.begin(1, &[])), (0, 0));
+            to.forget(&tokens[7..90]);
+            assert_eq!(to.unused(), to.capacity(), "{name}");
+        }
+    }
+}
+
 /// A sequence that goes back into a page that is kept of it, with no page to spare.
 #[test]
 fn a_full_memory_lets_a_sequence_go_back() {

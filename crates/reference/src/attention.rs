@@ -38,10 +38,27 @@ impl Store {
 
     /// Copies keys and values of a whole page.
     pub fn copy_page(&mut self, from: usize, to: usize) {
-        let len = PAGE * self.spec.n_head_kv * self.spec.head_dim;
-        self.k.copy_within(from * len..(from + 1) * len, to * len);
-        let len = PAGE * self.spec.n_head_kv * self.spec.head_dim_v;
-        self.v.copy_within(from * len..(from + 1) * len, to * len);
+        let [k, v] = self.page_lens();
+        self.k.copy_within(from * k..(from + 1) * k, to * k);
+        self.v.copy_within(from * v..(from + 1) * v, to * v);
+    }
+
+    /// Numbers of keys and of values in a page.
+    fn page_lens(&self) -> [usize; 2] {
+        let KvSpec { n_head_kv, head_dim, head_dim_v, .. } = self.spec;
+        [head_dim, head_dim_v].map(|head_dim| PAGE * n_head_kv * head_dim)
+    }
+
+    /// Keys and values of a page.
+    pub fn page(&self, page: usize) -> [&[f32]; 2] {
+        let [k, v] = self.page_lens();
+        [&self.k[page * k..][..k], &self.v[page * v..][..v]]
+    }
+
+    /// Keys and values of a page, to be changed.
+    pub fn page_mut(&mut self, page: usize) -> [&mut [f32]; 2] {
+        let [k, v] = self.page_lens();
+        [&mut self.k[page * k..][..k], &mut self.v[page * v..][..v]]
     }
 
     /// Stores one position's keys and values of all heads.

@@ -39,6 +39,18 @@ impl Cache {
         self.rows.copy_within(from * len..(from + 1) * len, to * len);
     }
 
+    /// The rows of a page.
+    pub fn page(&self, page: usize) -> &[f32] {
+        let len = self.spec.page_rows() * self.spec.width;
+        &self.rows[page * len..][..len]
+    }
+
+    /// The rows of a page, to be changed.
+    pub fn page_mut(&mut self, page: usize) -> &mut [f32] {
+        let len = self.spec.page_rows() * self.spec.width;
+        &mut self.rows[page * len..][..len]
+    }
+
     /// Stores a row for each block that the batch completes.
     pub fn write<'a>(&mut self, mut x: impl Iterator<Item = &'a [f32]>, batch: &[Span<'_>]) {
         for span in batch {

@@ -14,7 +14,8 @@ use attention::Store;
 use backend::{
     Activation, AttentionParams, Backend, BackendError, BlockPool, CacheAttention, CacheId,
     CacheSpec, Experts, Glu, HostArena, KvId, KvSpec, Linear, LinearAttention, Mark, RopeLayout,
-    Routing, Selection, SelectiveScan, ShortConv, Span, StateId, StateSpec, Tensor, Vector, Weight,
+    Routing, Selection, SelectiveScan, ShortConv, Span, StateId, StateSpec, Stored, Tensor, Vector,
+    Weight,
 };
 use cache::Cache;
 use recurrent::States;
@@ -59,6 +60,17 @@ impl Reference {
     }
 }
 
+impl Reference {
+    /// The numbers of something stored.
+    fn stored(&self, stored: Stored) -> [&[f32]; 2] {
+        match stored {
+            Stored::Page(kv, page) => self.stores[kv.0].page(page as usize),
+            Stored::Rows(cache, page) => [self.caches[cache.0].page(page as usize), &[]],
+            Stored::State(state, slot) => [self.states[state.0].state(slot), &[]],
+        }
+    }
+}
+
 /// The parameters of `group` columns from `at` on, which repeat along a row.
 fn repeated(vector: Option<&Vector>, at: usize, group: usize) -> Option<&[f32]> {
     vector.map(|vector| &vector[at % vector.len()..][..group])
@@ -67,6 +79,10 @@ fn repeated(vector: Option<&Vector>, at: usize, group: usize) -> Option<&[f32]> 
 impl Backend for Reference {
     fn describe(&self) -> String {
         "reference (scalar)".into()
+    }
+
+    fn reserve(&mut self, values: usize) {
+        self.arena.reserve(values);
     }
 
     fn alloc(&mut self, rows: usize, cols: usize) -> Tensor {
@@ -117,6 +133,32 @@ impl Backend for Reference {
 
     fn state_copy(&mut self, state: StateId, from: u32, to: u32) {
         self.states[state.0].copy(from, to);
+    }
+
+    fn layout(&self) -> &'static str {
+        "reference 1"
+    }
+
+    fn stored_bytes(&self, stored: Stored) -> usize {
+        let n: usize = self.stored(stored).iter().map(|values| values.len()).sum();
+        n * size_of::<f32>()
+    }
+
+    fn export(&self, stored: Stored, out: &mut Vec<u8>) {
+        for values in self.stored(stored) {
+            out.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+        }
+    }
+
+    fn import(&mut self, stored: Stored, bytes: &[u8]) {
+        assert_eq!(bytes.len(), self.stored_bytes(stored), "bytes of {stored:?}");
+        let parts = match stored {
+            Stored::Page(kv, page) => self.stores[kv.0].page_mut(page as usize),
+            Stored::Rows(cache, page) => [self.caches[cache.0].page_mut(page as usize), &mut []],
+            Stored::State(state, slot) => [self.states[state.0].state_mut(slot), &mut []],
+        };
+        let values = bytes.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes));
+        parts.into_iter().flatten().zip(values).for_each(|(to, value)| *to = value);
     }
 
     fn embed(&mut self, table: &Weight, ids: &[u32]) -> Tensor {

@@ -31,6 +31,16 @@ impl States {
         self.values.copy_within(from..from + self.len, to);
     }
 
+    /// A state.
+    pub fn state(&self, slot: u32) -> &[f32] {
+        &self.values[slot as usize * self.len..][..self.len]
+    }
+
+    /// A state, to be changed.
+    pub fn state_mut(&mut self, slot: u32) -> &mut [f32] {
+        &mut self.values[slot as usize * self.len..][..self.len]
+    }
+
     /// The state that a span goes on from.
     pub fn begin(&mut self, span: &Span<'_>, len: usize) -> &mut [f32] {
         assert_eq!(self.len, len, "values of a state");

@@ -20,6 +20,9 @@ pub enum Error {
         /// What is wrong with it.
         error: model::Error,
     },
+    /// The memory of a model can't be planned.
+    #[error(transparent)]
+    Plan(Box<engine::Error>),
     /// Embedding models answer whole texts; there is no prompt or generation to time.
     #[error("{}: the model makes embeddings; expected one that generates text", path.display())]
     NotGenerative {

@@ -26,9 +26,13 @@ use block::{Block, Queries, Scratch, parts};
 use plan::{Item, Plan};
 use softmax::{Merge, Partial, finish};
 use store::Store;
+pub use store::kv_bytes;
 
 /// Positions whose keys have a softmax of their own.
 const PART_KEYS: usize = 128;
+
+/// Bytes that attention works in at most, beside a little for each thread.
+pub const MOST_WORK_BYTES: usize = plan::MOST_PARTIALS * size_of::<f32>();
 
 /// All layers' stores and the space that attention works in.
 #[derive(Default)]
@@ -52,9 +56,14 @@ impl Attention {
         Ok(KvId(self.stores.len() - 1))
     }
 
-    /// Copies a page.
-    pub fn copy_page(&mut self, kv: KvId, from: u32, to: u32) {
-        self.stores[kv.0].copy_page(from as usize, to as usize);
+    /// A store.
+    pub fn store(&self, kv: KvId) -> &Store {
+        &self.stores[kv.0]
+    }
+
+    /// A store, to be changed.
+    pub fn store_mut(&mut self, kv: KvId) -> &mut Store {
+        &mut self.stores[kv.0]
     }
 
     /// Number of values per row of the result of `n_head` heads.

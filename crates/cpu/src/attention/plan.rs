@@ -14,7 +14,7 @@ const BLOCK_QUERIES: usize = 48;
 /// Pieces for each thread, about, where blocks are cut along their keys.
 const PIECES: usize = 8;
 /// Most numbers that the parts of all blocks may have.
-const MOST_PARTIALS: usize = 4 << 20;
+pub const MOST_PARTIALS: usize = 4 << 20;
 /// Products below which other threads are not worth waking.
 const INLINE_PRODUCTS: usize = 200_000;
 

@@ -23,6 +23,18 @@ pub struct Store {
     pub v: Side,
 }
 
+/// Bytes that a store of this shape takes.
+///
+/// # Errors
+/// As [`KvSpec::bytes`].
+pub fn kv_bytes(spec: KvSpec) -> Result<usize, BackendError> {
+    spec.bytes()?;
+    let v_cols = spec.head_dim_v.checked_next_multiple_of(PAD);
+    let head_dim_v = v_cols.ok_or(BackendError::OutOfMemory { bytes: usize::MAX })?;
+    // The padding may be what is too much.
+    KvSpec { head_dim_v, ..spec }.bytes()
+}
+
 /// The shape of tiles.
 #[derive(Debug, Clone, Copy)]
 pub struct Shape {
@@ -36,12 +48,9 @@ pub struct Shape {
 impl Store {
     /// A zeroed store.
     pub fn new(spec: KvSpec) -> Result<Self, BackendError> {
-        spec.bytes()?;
         let refuse = |bytes| BackendError::OutOfMemory { bytes };
-        let v_cols = spec.head_dim_v.checked_next_multiple_of(PAD);
-        let v_cols = v_cols.ok_or(refuse(usize::MAX))?;
-        // The padding may be what is too much.
-        let bytes = KvSpec { head_dim_v: v_cols, ..spec }.bytes()?;
+        let bytes = kv_bytes(spec)?;
+        let v_cols = spec.head_dim_v.next_multiple_of(PAD);
         let KvSpec { n_head_kv, head_dim, head_dim_v, n_pages, types } = spec;
         let n_tiles = n_pages * n_head_kv;
         let k = Side::new(types.k, head_dim, Order::Keys, n_tiles);
@@ -55,6 +64,32 @@ impl Store {
         for side in [&mut self.k, &mut self.v] {
             let len = self.shape.n_head_kv * side.form.tile_bytes;
             side.memory.copy_within(from * len..(from + 1) * len, to * len);
+        }
+    }
+
+    /// Bytes of a page, keys and values.
+    pub fn page_bytes(&self) -> usize {
+        let sides = [&self.k, &self.v];
+        sides.iter().map(|side| self.shape.n_head_kv * side.form.tile_bytes).sum()
+    }
+
+    /// Appends the bytes of a page: its tiles of keys, then those of values.
+    pub fn export(&self, page: usize, out: &mut Vec<u8>) {
+        for side in [&self.k, &self.v] {
+            let len = self.shape.n_head_kv * side.form.tile_bytes;
+            out.extend_from_slice(&side.memory[page * len..][..len]);
+        }
+    }
+
+    /// Puts the bytes of a page back.
+    pub fn import(&mut self, page: usize, bytes: &[u8]) {
+        assert_eq!(bytes.len(), self.page_bytes(), "bytes of a page");
+        let mut bytes = bytes;
+        for side in [&mut self.k, &mut self.v] {
+            let len = self.shape.n_head_kv * side.form.tile_bytes;
+            let (own, rest) = bytes.split_at(len);
+            side.memory[page * len..][..len].copy_from_slice(own);
+            bytes = rest;
         }
     }
 

@@ -66,9 +66,14 @@ impl Caches {
         Ok(CacheId(self.stores.len() - 1))
     }
 
-    /// Copies a page.
-    pub fn copy_page(&mut self, cache: CacheId, from: u32, to: u32) {
-        self.stores[cache.0].copy_page(from as usize, to as usize);
+    /// A cache.
+    pub fn store(&self, cache: CacheId) -> &Store {
+        &self.stores[cache.0]
+    }
+
+    /// A cache, to be changed.
+    pub fn store_mut(&mut self, cache: CacheId) -> &mut Store {
+        &mut self.stores[cache.0]
     }
 
     /// Positions per row.

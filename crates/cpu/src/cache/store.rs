@@ -35,6 +35,18 @@ impl Store {
         self.memory.copy_within(from * len..(from + 1) * len, to * len);
     }
 
+    /// The bytes of a page.
+    pub fn page(&self, page: usize) -> &[u8] {
+        let len = self.spec.page_rows() * self.row_bytes;
+        &self.memory[page * len..][..len]
+    }
+
+    /// The bytes of a page, to be changed.
+    pub fn page_mut(&mut self, page: usize) -> &mut [u8] {
+        let len = self.spec.page_rows() * self.row_bytes;
+        &mut self.memory[page * len..][..len]
+    }
+
     /// Decodes part of the row at a place, `out.len()` values from `first` on. `buffer` has room
     /// for a row.
     #[inline(always)]

@@ -63,17 +63,21 @@ fn ratio(quota: &str, period: &str) -> Option<f64> {
 pub(crate) fn memory_limit(text: Text<'_>) -> Option<(u64, u64)> {
     let limits = folders(text, "memory").into_iter().filter_map(|(version, folder)| {
         let (limit, used, cached) = match version {
-            Version::V2 => ("memory.max", "memory.current", "inactive_file "),
-            Version::V1 => {
-                ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file ")
-            }
+            Version::V2 => ("memory.max", "memory.current", ["inactive_file ", "active_file "]),
+            Version::V1 => (
+                "memory.limit_in_bytes",
+                "memory.usage_in_bytes",
+                ["total_inactive_file ", "total_active_file "],
+            ),
         };
         let number = |text: &str| text.trim().parse::<u64>().ok();
         let limit = number(&text(&format!("{folder}/{limit}"))?)?;
         let used = number(&text(&format!("{folder}/{used}"))?)?;
         let stat = text(&format!("{folder}/memory.stat")).unwrap_or_default();
-        let cached = stat.lines().find_map(|line| line.strip_prefix(cached)).and_then(number);
-        let used = used.saturating_sub(cached.unwrap_or(0));
+        let cached = cached.iter().filter_map(|name| {
+            stat.lines().find_map(|line| line.strip_prefix(name)).and_then(number)
+        });
+        let used = used.saturating_sub(cached.sum());
         Some((limit, limit.saturating_sub(used)))
     });
     limits.min_by_key(|(_, left)| *left)
@@ -133,7 +137,10 @@ mod tests {
             ("/proc/self/cgroup", "0::/\n"),
             ("/sys/fs/cgroup/memory.max", "4294967296\n"),
             ("/sys/fs/cgroup/memory.current", "3000000000\n"),
-            ("/sys/fs/cgroup/memory.stat", "anon 1\ninactive_file 2000000000\nslab 5\n"),
+            (
+                "/sys/fs/cgroup/memory.stat",
+                "anon 1\ninactive_file 1500000000\nactive_file 500000000\n",
+            ),
         ]);
         assert_eq!(memory_limit(&text), Some((4_294_967_296, 3_294_967_296)));
         let text = files(&[

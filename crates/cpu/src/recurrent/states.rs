@@ -33,6 +33,20 @@ impl States {
         self.values(state, len).copy_within(from..from + len, to);
     }
 
+    /// The bytes of a state.
+    pub fn bytes(&self, state: StateId, slot: u32) -> &[u8] {
+        let store = &self.stores[state.0];
+        let len = store.len * size_of::<f32>();
+        &store.memory[slot as usize * len..][..len]
+    }
+
+    /// The bytes of a state, to be changed.
+    pub fn bytes_mut(&mut self, state: StateId, slot: u32) -> &mut [u8] {
+        let store = &mut self.stores[state.0];
+        let len = store.len * size_of::<f32>();
+        &mut store.memory[slot as usize * len..][..len]
+    }
+
     /// All values of a store of states of that length.
     pub fn values(&mut self, state: StateId, len: usize) -> &mut [f32] {
         let store = &mut self.stores[state.0];

@@ -122,7 +122,7 @@ impl Engine {
         if prompt.is_empty() || settings.len == 0 {
             return Err(Error::EmptyPrompt);
         }
-        let n_ctx = self.n_ctx()?;
+        let n_ctx = self.plan.n_ctx;
         let tokens = prompt.len().saturating_add(settings.len);
         if tokens > n_ctx {
             return Err(Error::PromptTooLong { tokens, n_ctx });

@@ -1,4 +1,4 @@
-//! Flags of serving models over HTTP: llama.cpp's, and llamafile's `-l` and `--nobrowser`.
+//! Flags of serving models over HTTP: llama.cpp's, and llamafile's `--listen` and `--nobrowser`.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -43,7 +43,7 @@ pub const SERVING: &[Flag] = &[
         help: "Port to listen on (default: 8080; 0 takes a free one).",
     },
     Flag {
-        names: &["-l", "--listen"],
+        names: &["--listen"],
         action: Action::Value {
             name: "HOST:PORT",
             set: |s, v| {
@@ -248,7 +248,7 @@ mod tests {
         let config = settings.serving.config;
         assert_eq!(config.address, Address::Tcp("0.0.0.0".into(), 81));
         assert_eq!(config.api_keys, ["a", "b", "c"]);
-        let config = parsed("serve x.gguf -l [::1]:9 --no-slots -np 3").unwrap().serving.config;
+        let config = parsed("serve x.gguf --listen [::1]:9 --no-slots -np 3").unwrap().serving.config;
         assert_eq!(config.address, Address::Tcp("[::1]".into(), 9));
         assert!(!config.slots);
         let config = parsed("serve --host /tmp/a.sock").unwrap().serving.config;

@@ -441,7 +441,7 @@ pub const FLAGS: &[Flag] = &[
         help: "Model files are always mapped into memory.",
     },
     Flag {
-        names: &["--nobrowser", "--nologo", "--log-disable", "--no-warmup"],
+        names: &["--nologo", "--no-warmup"],
         action: Action::Plain(|_| {}),
         env: None,
         group: Group::Compatibility,

@@ -212,9 +212,12 @@ impl<'e> Talk<'e> {
 
     /// Tokens of the conversation, in which it may be anybody's turn.
     fn report_context(&self) -> Result<(), CliError> {
-        let (tokens, _) = self.generator.prompt(&self.chat, self.transcript.messages())?;
+        let used = match self.transcript.messages() {
+            [] => 0,
+            messages => self.generator.prompt(&self.chat, messages)?.0.len(),
+        };
         let n_ctx = self.generator.session().n_ctx();
-        let (used, share) = (tokens.len(), 100 * tokens.len() / n_ctx.max(1));
+        let share = 100 * used / n_ctx.max(1);
         self.remark(&format!("context {used} of {n_ctx} tokens used ({share} %)"));
         Ok(())
     }

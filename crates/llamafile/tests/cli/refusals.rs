@@ -71,7 +71,8 @@ fn flags_out_of_range_or_unknown() {
     refuses(&["--temp", "x", "-p", "Hi"], &["--temp", "expected a number", "\"x\""]);
     refuses(&["--tmep", "1"], &["--tmep", "did you mean --temp?"]);
     refuses(&["-m"], &["-m needs a value"]);
-    refuses(&["--server"], &["no server yet"]);
+    refuses(&["--lora", "a"], &["cannot be applied yet"]);
+    refuses(&["serve", "--host", "0.0.0.0"], &["--api-key", "--unsecure"]);
     refuses(&["-p", " "], &["prompt is empty"]);
     refuses(&["-f", "no/such/file"], &["no/such/file", "no such file"]);
     refuses(&["-no-cnv"], &["prompt"]);

@@ -6,6 +6,7 @@
 //! long as there is room. Layers that attend to a sliding window keep all keys and values; a mask
 //! hides them.
 
+mod images;
 mod pool;
 mod prefixes;
 mod sequence;
@@ -13,7 +14,7 @@ mod sequence;
 use backend::{Backend, CacheId, CacheSpec, KvId, KvSpec, KvTypes, PAGE, StateId, StateSpec};
 
 use crate::error::Error;
-use crate::{Model, OutputKind, Shape};
+use crate::{Model, OutputKind};
 use pool::Pool;
 use prefixes::{Evicted, Found, NodeId, Prefixes, ROOT};
 pub use sequence::Sequence;
@@ -98,12 +99,6 @@ fn n_slots(n_sequences: usize) -> usize {
     n_sequences.saturating_mul(1 + SNAPSHOTS)
 }
 
-/// Bytes of the states of one sequence and its snapshots; `None` beyond all memory.
-pub(crate) fn state_bytes(shape: &Shape) -> Option<u64> {
-    let specs = shape.states.iter().flatten().map(|&len| StateSpec { len, n_slots: n_slots(1) });
-    specs.map(|spec| u64::try_from(spec.bytes().ok()?).ok()).sum()
-}
-
 impl Memory {
     /// Creates the stores.
     pub fn new(
@@ -160,6 +155,16 @@ impl Memory {
         self.n_ctx
     }
 
+    /// All pages.
+    pub fn n_pages(&self) -> usize {
+        self.pages.len()
+    }
+
+    /// Pages that hold nothing.
+    pub fn n_empty_pages(&self) -> usize {
+        self.pages.n_free()
+    }
+
     /// Layers that may have keys and values.
     pub fn n_layers(&self) -> usize {
         self.layers.len()
@@ -180,12 +185,12 @@ impl Memory {
         self.layers[il].expect("a layer with attention")
     }
 
-    /// Cache `index` of layer `il`, as [`Shape::caches`] lists them.
+    /// Cache `index` of layer `il`, as [`crate::Shape::caches`] lists them.
     pub fn cache(&self, il: usize, index: usize) -> CacheId {
         self.caches[il][index]
     }
 
-    /// State `index` of layer `il`, as [`Shape::states`] lists them.
+    /// State `index` of layer `il`, as [`crate::Shape::states`] lists them.
     pub fn state(&self, il: usize, index: usize) -> StateId {
         self.states[il][index]
     }
@@ -282,7 +287,7 @@ impl Memory {
     }
 
     /// Keeps the page at the end of a sequence that is not filled.
-    fn keep_rest(&mut self, backend: &mut dyn Backend, sequence: &Sequence) {
+    pub fn keep_rest(&mut self, backend: &mut dyn Backend, sequence: &Sequence) {
         let rest = &sequence.tokens[sequence.len() / PAGE * PAGE..];
         let Some(prefixes) = &self.prefixes else { return };
         if rest.is_empty() {
@@ -290,7 +295,7 @@ impl Memory {
         }
         let is_known = match self.is_recurrent() {
             true => prefixes.child(sequence.node, rest).is_some(),
-            false => prefixes.begins(sequence.node, rest),
+            false => prefixes.child_that_begins(sequence.node, rest).is_some(),
         };
         let slot = self.is_recurrent().then(|| self.take_slot()).flatten();
         // Without its states the page is of no use.

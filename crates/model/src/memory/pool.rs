@@ -14,6 +14,11 @@ impl Pool {
         Self { n, free: Vec::new(), users: Vec::new() }
     }
 
+    /// Their number.
+    pub fn len(&self) -> usize {
+        self.n
+    }
+
     /// Number of free ones.
     pub fn n_free(&self) -> usize {
         self.n - self.users.len() + self.free.len()

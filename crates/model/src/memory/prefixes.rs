@@ -134,10 +134,10 @@ impl Prefixes {
         children.find(|&child| *self.node(child).tokens == *tokens)
     }
 
-    /// Whether a page after `parent` begins with these tokens.
-    pub fn begins(&self, parent: NodeId, tokens: &[u32]) -> bool {
-        let mut children = self.node(parent).children.iter();
-        children.any(|&child| self.node(child).tokens.starts_with(tokens))
+    /// The node after `parent` whose page begins with these tokens, if there is one.
+    pub fn child_that_begins(&self, parent: NodeId, tokens: &[u32]) -> Option<NodeId> {
+        let mut children = self.node(parent).children.iter().copied();
+        children.find(|&child| self.node(child).tokens.starts_with(tokens))
     }
 
     /// Adds a node after `parent`. One whose page began the same, and was not filled, gives way to
@@ -185,6 +185,12 @@ impl Prefixes {
     pub fn evict(&mut self, is_shared: impl Fn(u32) -> bool) -> Option<Evicted> {
         let leaf = |node: &Node| node.children.is_empty() && !is_shared(node.page);
         self.oldest(leaf).map(|id| self.remove(id))
+    }
+
+    /// Removes a node that none goes on from and whose page nobody else has.
+    pub fn remove_leaf(&mut self, id: NodeId, is_shared: impl Fn(u32) -> bool) -> Option<Evicted> {
+        let node = self.node(id);
+        (node.children.is_empty() && !is_shared(node.page)).then(|| self.remove(id))
     }
 
     /// Takes the snapshot away that was not used for the longest time, of those nobody else has.

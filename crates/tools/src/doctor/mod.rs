@@ -18,7 +18,7 @@ pub use fit::Fit;
 pub struct Options {
     /// A model file that shall fit.
     pub model: Option<Location>,
-    /// Its context; `None` for the one it was trained with.
+    /// Its context; `None` for the one it was trained with, or what fits.
     pub n_ctx: Option<usize>,
     /// Threads; `None` for as many as suit the machine.
     pub threads: Option<usize>,
@@ -150,7 +150,7 @@ pub fn diagnose(options: &Options) -> Result<Diagnosis, Error> {
     // Before the measurement takes memory.
     let memory = Memory::of_machine();
     let available = memory.and_then(|memory| memory.available);
-    let fit = |file: &Location| Fit::of_file(file, options.n_ctx, available);
+    let fit = |file: &Location| Fit::of_file(file, options, available);
     let model = options.model.as_ref().map(fit).transpose()?;
     let plan = options.placement.plan(topology, options.threads)?;
     let backend = CpuOptions { threads: Some(plan.threads), isa: Some(isa), ..<_>::default() };

@@ -100,7 +100,12 @@ fn model(f: &mut fmt::Formatter<'_>, fit: &Fit, memory: Option<&MemoryFacts>) ->
     line(f, "architecture", &fit.architecture)?;
     line(f, "weights", &size(fit.weights))?;
     let kv = fit.kv.map_or("more than can be addressed".into(), size);
-    line(f, "context", &format!("{} tokens, {kv} of memory", fit.context))?;
+    let reason = match fit.reason {
+        "memory" => " (what fits)",
+        _ => "",
+    };
+    line(f, "context", &format!("{} tokens{reason}, {kv} of memory", fit.context))?;
+    fit.work.map_or(Ok(()), |work| line(f, "batches", &format!("{} of memory", size(work))))?;
     if let Some(largest) = fit.largest_context {
         line(f, "largest context", &format!("{largest} tokens"))?;
     }
@@ -256,6 +261,8 @@ Measured with 2 threads
                 architecture: "llama".into(),
                 weights: 4 << 30,
                 context: 8192,
+                reason: "asked",
+                work: Some(64 << 20),
                 kv: Some(1 << 30),
                 fits,
                 largest_context,
