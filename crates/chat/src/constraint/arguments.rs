@@ -106,6 +106,10 @@ impl<'t> Writer<'t> {
             // Without a bound, models may write spaces for ever.
             let space = json!({ "whitespace_pattern": "[ \\n]{0,16}" });
             fields.entry("x-guidance").or_insert(space);
+            // As in llama.cpp, and for the same reason.
+            if fields.contains_key("properties") {
+                fields.entry("additionalProperties").or_insert(false.into());
+            }
         }
         self.rule("json", &format!("%json {schema}"))
     }
