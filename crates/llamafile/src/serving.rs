@@ -4,14 +4,12 @@ use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use server::{Address, Config, Loaded, Models, Server};
+use server::{Address, Config, Loaded, Models, Server, ServerError};
 use tokio::runtime::Builder;
 
 use crate::error::CliError;
 use crate::settings::{Serving, Settings};
 use crate::{generator, models};
-
-const PORT_HINT: &str = "take another with --port, or 0 for a free one";
 
 /// Loads the model and serves it until Ctrl-C.
 pub fn serve(settings: &Settings) -> Result<(), CliError> {
@@ -41,9 +39,13 @@ async fn run(config: Config, models: Models, browser: bool) -> Result<(), CliErr
     let has_page = config.web_ui && matches!(config.address, Address::Tcp(..));
     let with_page = has_page && browser && std::io::stderr().is_terminal();
     let server = Server::bind(config, models).await;
-    let server = server.map_err(|error| match error {
-        server::ServerError::Listen { .. } => CliError::new(error).hint(PORT_HINT),
-        error => CliError::new(error),
+    let server = server.map_err(|error| {
+        let hint = match error {
+            ServerError::Public(_) => "ask for keys with --api-key, or allow it with --unsecure",
+            ServerError::Listen { .. } => "take another port with --port, or 0 for a free one",
+            ServerError::Tls { .. } => "give a certificate chain and its private key as PEM files",
+        };
+        CliError::new(error).hint(hint)
     })?;
     eprintln!("listening on {}; Ctrl-C stops", server.address());
     if with_page {

@@ -38,9 +38,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 #[derive(Debug, Error)]
 pub enum ServerError {
     /// Anybody could use it.
-    #[error(
-        "{0} can be reached from other machines: ask for keys (--api-key), or allow it with --unsecure"
-    )]
+    #[error("{0} can be reached from other machines, and no keys are asked for")]
     Public(String),
     /// The address can't be used.
     #[error("can't listen on {address}: {source}")]
