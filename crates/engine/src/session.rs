@@ -57,6 +57,10 @@ fn rate(count: usize, time: Duration) -> f64 {
     if time.is_zero() { 0.0 } else { count as f64 / time.as_secs_f64() }
 }
 
+/// Chooses tokens of an answer, see [`Session::answer`].
+pub(crate) type Choose<'a, 'e> =
+    dyn FnMut(&mut Session<'e>, &mut Sampler, usize) -> Result<Option<Vec<u32>>, Error> + 'a;
+
 /// One conversation: the tokens seen and the model's memory of them.
 pub struct Session<'e> {
     pub(crate) engine: &'e Engine,
@@ -174,25 +178,11 @@ impl<'e> Session<'e> {
         limit: Option<usize>,
         on_text: &mut dyn FnMut(&str) -> ControlFlow<()>,
     ) -> Result<Finish, Error> {
-        if self.tokens.is_empty() {
-            return Err(Error::EmptyPrompt);
-        }
-        let engine = self.engine;
-        let mut decoder = self.decoder();
-        let start = Instant::now();
-        sampler.restart(&self.tokens);
-        let mut generated = 0;
         let mut forced = Vec::new().into_iter();
-        let finish = loop {
-            if limit.is_some_and(|limit| generated >= limit) {
-                break Finish::Limit;
-            }
-            if self.tokens.len() > self.n_ctx() {
-                break Finish::ContextFull;
-            }
+        self.answer(sampler, limit, on_text, &mut |session, sampler, _| {
             if let Some(constraint) = constraint.as_deref_mut() {
                 if constraint.is_complete() {
-                    break Finish::EndOfGeneration;
+                    return Ok(None);
                 }
                 if forced.as_slice().is_empty() {
                     forced = constraint.forced().into_iter();
@@ -201,27 +191,57 @@ impl<'e> Session<'e> {
             let id = match forced.next() {
                 Some(id) => id,
                 None => {
-                    self.catch_up()?;
                     let allowed = match constraint.as_deref_mut() {
                         Some(constraint) => constraint.allowed()?,
                         None => None,
                     };
-                    sampler.sample(&mut self.logits, allowed.map(TokenSet::words))?
+                    session.sample(sampler, allowed)?
                 }
             };
-            self.logits.clear();
             if let Some(constraint) = constraint.as_deref_mut() {
                 constraint.accept(id)?;
             }
-            sampler.accept(id);
-            self.tokens.push(id);
-            generated += 1;
-            if engine.tokenizer.is_eog(id) {
-                break Finish::EndOfGeneration;
+            session.hold(sampler, id);
+            Ok(Some(vec![id]))
+        })
+    }
+
+    /// Answers with the tokens that `choose` chooses, and holds, one or more at a time but at most as
+    /// many as it is told; the answer ends where it chooses none.
+    pub(crate) fn answer(
+        &mut self,
+        sampler: &mut Sampler,
+        limit: Option<usize>,
+        on_text: &mut dyn FnMut(&str) -> ControlFlow<()>,
+        choose: &mut Choose<'_, 'e>,
+    ) -> Result<Finish, Error> {
+        if self.tokens.is_empty() {
+            return Err(Error::EmptyPrompt);
+        }
+        let mut decoder = self.decoder();
+        let start = Instant::now();
+        sampler.restart(&self.tokens);
+        let mut generated = 0;
+        let finish = 'answer: loop {
+            let left = limit.map_or(usize::MAX, |limit| limit - generated);
+            if left == 0 {
+                break Finish::Limit;
             }
-            let text = decoder.push(id);
-            if !text.is_empty() && on_text(text).is_break() {
-                break Finish::Cancelled;
+            if self.tokens.len() > self.n_ctx() {
+                break Finish::ContextFull;
+            }
+            let Some(chosen) = choose(self, sampler, left)? else {
+                break Finish::EndOfGeneration;
+            };
+            for id in chosen {
+                generated += 1;
+                if self.engine.tokenizer.is_eog(id) {
+                    break 'answer Finish::EndOfGeneration;
+                }
+                let text = decoder.push(id);
+                if !text.is_empty() && on_text(text).is_break() {
+                    break 'answer Finish::Cancelled;
+                }
             }
         };
         let rest = decoder.finish();
@@ -233,12 +253,29 @@ impl<'e> Session<'e> {
         Ok(finish)
     }
 
+    /// Chooses a token to follow those held.
+    pub(crate) fn sample(
+        &mut self,
+        sampler: &mut Sampler,
+        allowed: Option<&TokenSet>,
+    ) -> Result<u32, Error> {
+        self.catch_up()?;
+        Ok(sampler.sample(&mut self.logits, allowed.map(TokenSet::words))?)
+    }
+
+    /// Holds a token that was chosen.
+    pub(crate) fn hold(&mut self, sampler: &mut Sampler, id: u32) {
+        self.logits.clear();
+        sampler.accept(id);
+        self.tokens.push(id);
+    }
+
     fn has_logits(&self) -> bool {
         !self.logits.is_empty()
     }
 
     /// Evaluates the held tokens that memory lacks, so that the logits follow the last one.
-    pub(crate) fn catch_up(&mut self) -> Result<(), Error> {
+    fn catch_up(&mut self) -> Result<(), Error> {
         if self.has_logits() {
             return Ok(());
         }

@@ -6,7 +6,6 @@
 //! are batched (see [`crate::Options::batch_invariant`]).
 
 use std::ops::ControlFlow;
-use std::time::Instant;
 
 use model::{Context, Outputs};
 use sample::Sampler;
@@ -65,41 +64,9 @@ impl Session<'_> {
         limit: Option<usize>,
         on_text: &mut dyn FnMut(&str) -> ControlFlow<()>,
     ) -> Result<Finish, Error> {
-        if self.tokens.is_empty() {
-            return Err(Error::EmptyPrompt);
-        }
-        let engine = self.engine;
-        let mut decoder = self.decoder();
-        let start = Instant::now();
-        sampler.restart(&self.tokens);
-        let mut generated = 0;
-        let finish = 'answer: loop {
-            let left = limit.map_or(usize::MAX, |limit| limit - generated);
-            if left == 0 {
-                break Finish::Limit;
-            }
-            let n_evaluated = self.context.len();
-            if n_evaluated < self.tokens.len() && n_evaluated >= self.n_ctx() {
-                break Finish::ContextFull;
-            }
-            for id in self.choose(sampler, speculation, left)? {
-                generated += 1;
-                if engine.tokenizer.is_eog(id) {
-                    break 'answer Finish::EndOfGeneration;
-                }
-                let text = decoder.push(id);
-                if !text.is_empty() && on_text(text).is_break() {
-                    break 'answer Finish::Cancelled;
-                }
-            }
-        };
-        let rest = decoder.finish();
-        if !rest.is_empty() && finish != Finish::Cancelled {
-            let _ = on_text(&rest);
-        }
-        self.stats.generated_tokens += generated;
-        self.stats.generation_time += start.elapsed();
-        Ok(finish)
+        self.answer(sampler, limit, on_text, &mut |session, sampler, left| {
+            session.choose(sampler, speculation, left).map(Some)
+        })
     }
 
     /// Chooses the next tokens, at least one and at most `left`, which are held then.
@@ -118,11 +85,8 @@ impl Session<'_> {
             false => Vec::new(),
         };
         if draft.is_empty() {
-            self.catch_up()?;
-            let id = sampler.sample(&mut self.logits, None)?;
-            self.logits.clear();
-            sampler.accept(id);
-            self.tokens.push(id);
+            let id = self.sample(sampler, None)?;
+            self.hold(sampler, id);
             return Ok(vec![id]);
         }
         let batch: Vec<u32> = self.tokens.last().copied().into_iter().chain(draft).collect();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use engine::{Finish, Outcome, Request, Stats};
+use engine::{Finish, Outcome, Progress, Request, Stats};
 use sample::Params;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -130,6 +130,23 @@ fn count(name: &str, n: i64) -> Result<Option<usize>, ApiError> {
                 .with("param", name)
         }),
     }
+}
+
+/// Most answers to one request.
+pub const MOST_ANSWERS: usize = 64;
+
+/// How to choose the tokens of `n` answers to one request: with other seeds, so that they differ.
+pub fn apart(params: &Params, n: usize) -> impl Iterator<Item = Params> {
+    (0..n).map(|i| {
+        let seed = params.seed.map(|seed| seed.wrapping_add(i as u32));
+        Params { seed, ..params.clone() }
+    })
+}
+
+/// `prompt_progress` as llama.cpp writes it.
+pub fn prompt_progress(progress: Progress) -> Value {
+    let Progress { total, cached, done } = progress;
+    json!({ "total": total, "cache": cached, "processed": done })
 }
 
 /// `timings` as llama.cpp writes them.

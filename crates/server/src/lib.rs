@@ -24,6 +24,7 @@ mod ollama;
 mod openai;
 mod openapi;
 mod page;
+mod probabilities;
 mod prompt;
 mod routes;
 mod sampling;

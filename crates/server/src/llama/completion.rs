@@ -15,14 +15,14 @@ use crate::body::Body;
 use crate::client::ClientId;
 use crate::error::ApiError;
 use crate::form::FormFields;
-use crate::generate::{Generate, timings};
+use crate::generate::{Generate, prompt_progress, timings};
 use crate::generation::Generation;
 use crate::infill::Gap;
 use crate::models::Loaded;
 use crate::sampling::Sampling;
 use crate::settings_json::settings;
 use crate::sse::{self, Gone, Pieces};
-use crate::{App, prompt};
+use crate::{App, probabilities, prompt};
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -136,11 +136,7 @@ impl Text {
                 }
                 Event::Prompt(progress) if self.generate.return_progress == Some(true) => {
                     let mut piece = self.piece(String::new(), &[], false);
-                    piece["prompt_progress"] = json!({
-                        "total": progress.total,
-                        "cache": progress.cached,
-                        "processed": progress.done,
-                    });
+                    piece["prompt_progress"] = prompt_progress(progress);
                     piece
                 }
                 Event::Prompt(_) => continue,
@@ -164,8 +160,7 @@ impl Text {
         if self.params.n_probs > 0 && !tokens.is_empty() {
             let (tokenizer, post) =
                 (self.model.engine().tokenizer(), self.params.post_sampling_probs);
-            piece["completion_probabilities"] =
-                super::probabilities::of(tokenizer, tokens, post).into();
+            piece["completion_probabilities"] = probabilities::of(tokenizer, tokens, post).into();
         }
         piece
     }

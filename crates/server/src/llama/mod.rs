@@ -3,7 +3,6 @@
 mod completion;
 mod info;
 mod metrics;
-mod probabilities;
 mod text;
 
 use crate::routes::Routes;

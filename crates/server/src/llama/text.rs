@@ -10,6 +10,7 @@ use crate::body::Body;
 use crate::error::ApiError;
 use crate::form::Form;
 use crate::openai::chat::{self, ChatBody};
+use crate::probabilities::bytes_of;
 use crate::{prompt, turn};
 
 #[derive(Debug, Default, Deserialize)]
@@ -38,9 +39,8 @@ pub async fn tokenize(State(app): State<App>, body: Body) -> Result<Json<Value>,
         return Ok(Json(json!({ "tokens": tokens })));
     }
     let piece = |&id: &u32| {
-        let bytes = tokenizer.token_bytes(id).map(|bytes| bytes.into_owned()).unwrap_or_default();
         // Part of a character is given as bytes.
-        let piece = match String::from_utf8(bytes) {
+        let piece = match String::from_utf8(bytes_of(tokenizer, id)) {
             Ok(text) => Value::from(text),
             Err(error) => error.into_bytes().into(),
         };

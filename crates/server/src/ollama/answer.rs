@@ -176,8 +176,17 @@ impl Part {
     }
 }
 
+/// The answer to a request for nothing, which asks to load the model.
+pub fn loaded(model: &Loaded, field: &str, nothing: Value) -> Response {
+    let mut answer = header(model);
+    answer[field] = nothing;
+    answer["done"] = true.into();
+    answer["done_reason"] = "load".into();
+    Json(answer).into_response()
+}
+
 /// What all pieces say.
-pub fn header(model: &Loaded) -> Value {
+fn header(model: &Loaded) -> Value {
     json!({ "model": model.name(), "created_at": rfc3339(SystemTime::now()), "done": false })
 }
 

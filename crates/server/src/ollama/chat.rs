@@ -2,14 +2,13 @@
 
 use std::time::Instant;
 
-use axum::Json;
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use chat::{FunctionCall, Message, Tool, ToolCall};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::answer::{Reply, Shape, header};
+use super::answer::{Reply, Shape, loaded};
 use super::options::Common;
 use crate::App;
 use crate::body::Body;
@@ -53,12 +52,8 @@ pub async fn chat(
     let model = app.models().get(common.model.as_deref()).await?;
     let settings = common.settings(&app, &model, &body)?;
     if fields.messages.is_empty() {
-        // Asks to load the model.
-        let mut answer = header(&model);
-        answer["message"] = json!({ "role": "assistant", "content": "" });
-        answer["done"] = true.into();
-        answer["done_reason"] = "load".into();
-        return Ok(Json(answer).into_response());
+        let nothing = json!({ "role": "assistant", "content": "" });
+        return Ok(loaded(&model, "message", nothing));
     }
     let messages = fields.messages.into_iter().map(Spoken::message).collect::<Result<_, _>>()?;
     let tools = fields.tools.unwrap_or_default();

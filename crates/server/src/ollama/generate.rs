@@ -3,14 +3,13 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::Json;
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use chat::{Message, Parser, Prompt, Request};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::answer::{Reply, Shape, header};
+use super::answer::{Reply, Shape, loaded};
 use super::options::{Common, Thinking};
 use super::template;
 use crate::App;
@@ -51,12 +50,7 @@ pub async fn generate(
         return Err(unreadable("image"));
     }
     if fields.prompt.is_empty() {
-        // Asks to load the model.
-        let mut answer = header(&model);
-        answer["response"] = "".into();
-        answer["done"] = true.into();
-        answer["done_reason"] = "load".into();
-        return Ok(Json(answer).into_response());
+        return Ok(loaded(&model, "response", "".into()));
     }
     let ready = fields.prompt(&model, settings.thinking, settings.form).await?;
     let (tokens, limit) = (ready.tokens.clone(), app.config().limit);

@@ -6,26 +6,24 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use chat::{Delta, Message, ReasoningFormat, Request, Tool, ToolChoice};
-use engine::{Choice, Outcome, Progress};
+use engine::{Choice, Outcome};
 use futures_util::future::try_join_all;
-use sample::Params;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::{logprobs, now};
+use super::now;
 use crate::body::Body;
 use crate::client::ClientId;
 use crate::error::ApiError;
 use crate::form::FormFields;
-use crate::generate::{Generate, finish_reason, timings, usage};
+use crate::generate::{
+    Generate, MOST_ANSWERS, apart, finish_reason, prompt_progress, timings, usage,
+};
 use crate::models::Loaded;
 use crate::sampling::Sampling;
 use crate::sse::{self, Gone, Pieces};
 use crate::turn::{Answer, Call, Step, Turn, prepare};
-use crate::{App, ids};
-
-/// Most answers to one request.
-const MOST_ANSWERS: usize = 64;
+use crate::{App, ids, probabilities};
 
 /// The fields of a chat that are about neither sampling nor length.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -155,10 +153,7 @@ pub async fn complete(
     let with_usage = chat.stream_options.unwrap_or_default().include_usage;
     let ready = prepare(&model, request(chat)?, form).await?;
     let mut turns = Vec::with_capacity(n);
-    for i in 0..n {
-        // Other seeds, so that answers differ.
-        let seed = params.seed.map(|seed| seed.wrapping_add(i as u32));
-        let params = Params { seed, ..params.clone() };
+    for params in apart(&params, n) {
         let limit = app.config().limit;
         let request = generate.request(&model, ready.tokens.clone(), params, client, limit)?;
         turns.push(Turn::start(&model, &ready, request)?);
@@ -195,7 +190,7 @@ impl Header {
     }
 
     fn logprobs(&self, tokens: &[Choice]) -> Value {
-        let content = logprobs::content(self.model.engine().tokenizer(), tokens);
+        let content = probabilities::of(self.model.engine().tokenizer(), tokens, false);
         if content.is_empty() { Value::Null } else { json!({ "content": content }) }
     }
 
@@ -304,7 +299,7 @@ impl ChoiceStream<'_> {
                 Step::Prompt(progress) => {
                     if self.options.generate.return_progress == Some(true) {
                         let mut piece = self.chunk(json!({}), &[], None);
-                        piece["prompt_progress"] = progress_json(progress);
+                        piece["prompt_progress"] = prompt_progress(progress);
                         self.pieces.send(&piece).await?;
                     }
                 }
@@ -342,11 +337,6 @@ impl ChoiceStream<'_> {
             "finish_reason": reason,
         }]))
     }
-}
-
-fn progress_json(progress: Progress) -> Value {
-    let Progress { total, cached, done } = progress;
-    json!({ "total": total, "cache": cached, "processed": done })
 }
 
 fn delta_json(delta: &Delta) -> Value {

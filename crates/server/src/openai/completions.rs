@@ -7,7 +7,6 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use engine::{Choice, Event, Outcome};
 use futures_util::future::try_join_all;
-use sample::Params;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -17,15 +16,12 @@ use crate::body::Body;
 use crate::client::ClientId;
 use crate::error::ApiError;
 use crate::form::FormFields;
-use crate::generate::{Generate, finish_reason, timings, usage};
+use crate::generate::{Generate, MOST_ANSWERS, apart, finish_reason, timings, usage};
 use crate::generation::Generation;
 use crate::models::Loaded;
 use crate::sampling::Sampling;
 use crate::sse::{self, Gone, Pieces};
 use crate::{App, ids, prompt};
-
-/// Most answers to one request.
-const MOST_ANSWERS: usize = 64;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -67,9 +63,7 @@ pub async fn complete(
     let grammar = form.of_text(&model).await?;
     let mut texts = Vec::with_capacity(n * prompts.len());
     for tokens in &prompts {
-        for i in 0..n {
-            let seed = params.seed.map(|seed| seed.wrapping_add(i as u32));
-            let params = Params { seed, ..params.clone() };
+        for params in apart(&params, n) {
             let limit = app.config().limit;
             let mut request = generate.request(&model, tokens.clone(), params, client, limit)?;
             request.grammar.clone_from(&grammar);

@@ -1,4 +1,4 @@
-//! How likely tokens were, as llama.cpp writes it.
+//! How likely tokens were, as OpenAI and llama.cpp write it.
 
 use engine::Choice;
 use sample::TokenProbability;
@@ -8,11 +8,21 @@ use tokenizer::Tokenizer;
 /// For probabilities of nothing: JSON has no infinity.
 const LEAST: f32 = -9999.0;
 
-/// `completion_probabilities`: of the model, as logarithms, or after the samplers.
+/// The bytes of a token; none of unknown ones.
+pub fn bytes_of(tokenizer: &Tokenizer, id: u32) -> Vec<u8> {
+    tokenizer.token_bytes(id).map(|bytes| bytes.into_owned()).unwrap_or_default()
+}
+
+/// A logarithm that JSON can have.
+pub fn finite(log_probability: f32) -> f32 {
+    log_probability.max(LEAST)
+}
+
+/// `completion_probabilities`, and `logprobs.content` of chats, of the tokens that were asked about: of
+/// the model, as logarithms, or after the samplers.
 pub fn of(tokenizer: &Tokenizer, tokens: &[Choice], after_samplers: bool) -> Vec<Value> {
     let one = |token: &TokenProbability| {
-        let bytes = tokenizer.token_bytes(token.token).map(|bytes| bytes.into_owned());
-        let bytes = bytes.unwrap_or_default();
+        let bytes = bytes_of(tokenizer, token.token);
         let mut value = json!({
             "id": token.token,
             "token": String::from_utf8_lossy(&bytes),
@@ -20,7 +30,7 @@ pub fn of(tokenizer: &Tokenizer, tokens: &[Choice], after_samplers: bool) -> Vec
         });
         match after_samplers {
             true => value["prob"] = token.probability.into(),
-            false => value["logprob"] = token.log_probability.max(LEAST).into(),
+            false => value["logprob"] = finite(token.log_probability).into(),
         }
         value
     };
