@@ -32,6 +32,35 @@ fn main() -> Result<(), sample::SampleError> {
         ("everything, no top-k, no n-sigma", Params { top_k: 0, top_n_sigma: 0.0, ..full.clone() }),
         ("top-p alone", Params { samplers: vec![SamplerKind::TopP], ..default.clone() }),
         (
+            "typical alone",
+            Params { samplers: vec![SamplerKind::TypicalP], typical_p: 0.9, ..default.clone() },
+        ),
+        (
+            "adaptive alone",
+            Params {
+                samplers: vec![SamplerKind::AdaptiveP],
+                adaptive_target: 0.3,
+                ..default.clone()
+            },
+        ),
+        (
+            "XTC alone",
+            Params {
+                samplers: vec![SamplerKind::Xtc],
+                xtc_probability: 1.0,
+                xtc_threshold: 1e-4,
+                ..default.clone()
+            },
+        ),
+        (
+            "dynamic temperature alone",
+            Params {
+                samplers: vec![SamplerKind::Temperature],
+                dynatemp_range: 0.3,
+                ..default.clone()
+            },
+        ),
+        (
             "temperature alone",
             Params { samplers: vec![SamplerKind::Temperature], ..default.clone() },
         ),

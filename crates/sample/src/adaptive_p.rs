@@ -1,6 +1,5 @@
 use crate::Params;
 use crate::candidates::Candidates;
-use crate::draw::draw;
 use crate::rng::Rng;
 
 /// Draws tokens about a target probability (MrJackSpade and ddh0 2025, llama.cpp pull request
@@ -50,20 +49,17 @@ impl AdaptiveP {
     pub(crate) fn choose(&mut self, rng: &mut Rng, candidates: &mut Candidates) -> Option<u32> {
         candidates.softmax();
         if self.target < 0.0 {
-            let items = candidates.items();
-            return draw(rng, items).map(|at| items[at].token);
+            return candidates.draw(rng).map(|at| candidates.at(at).token);
         }
         let target = self.adapted_target();
-        let before: Vec<f32> = candidates.items().iter().map(|c| c.p).collect();
-        for c in candidates.items() {
-            let d = ((c.p - target) / 0.3).abs();
-            c.logit = 5.0 - 10.0 * d * d / (1.0 + d);
-        }
-        candidates.forget_order();
+        let before = candidates.probabilities().to_vec();
+        candidates.remake(|p| {
+            let d = ((p - target) / 0.3).abs();
+            5.0 - 10.0 * d * d / (1.0 + d)
+        });
         candidates.softmax();
-        let items = candidates.items();
-        let at = draw(rng, items)?;
-        let token = items[at].token;
+        let at = candidates.draw(rng)?;
+        let token = candidates.at(at).token;
         self.drawn = Some((token, before[at]));
         Some(token)
     }

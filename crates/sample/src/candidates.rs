@@ -1,8 +1,15 @@
 use std::cmp::Ordering;
 use std::collections::HashMap;
 
-use crate::exp::exp;
+use crate::cut::Cut;
+use crate::draw::draw;
+use crate::exp::{exp_all, sum};
 use crate::greedy::{greedy, highest};
+use crate::moments::Moments;
+use crate::rng::Rng;
+
+/// So many logits are turned away at once.
+const CHUNK: usize = 32;
 
 /// A token that may still be chosen.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -20,302 +27,306 @@ impl Candidate {
     }
 }
 
-/// The tokens that may still be chosen: the whole vocabulary first, a list once something is left
-/// out. Forbidden tokens (of logit -inf) are never listed.
+/// The tokens that may still be chosen: the whole vocabulary first, a list once only some are
+/// kept. One that is left out, or forbidden from the start, has the logit -inf.
+///
+/// Logits and probabilities lie in rows of their own, so that what is done to all vectorises.
 pub(crate) struct Candidates<'l> {
     logits: &'l mut [f32],
-    items: Vec<Candidate>,
-    form: Form,
+    n_vocab: usize,
+    listed: bool,
+    /// The maximum and the logarithm of the sum that the probabilities are of, while no logit has
+    /// changed since but to -inf.
+    softmax: Option<(f32, f32)>,
+    space: &'l mut Space,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Form {
-    /// All of `logits`; `items` is not filled yet.
-    Vocabulary,
-    /// `items`, in any order.
-    Listed,
-    /// `items`, in rank order.
-    Ranked,
+/// Room to work in.
+#[derive(Clone, Default)]
+pub(crate) struct Space {
+    /// Tokens in the list.
+    tokens: Vec<u32>,
+    /// Probabilities, one per logit once they were computed.
+    probs: Vec<f32>,
+    keys: Vec<f32>,
+    best: Vec<Candidate>,
 }
 
 impl<'l> Candidates<'l> {
-    /// All tokens of `logits`; `space` is only room to work in.
-    pub(crate) fn new(logits: &'l mut [f32], mut space: Vec<Candidate>) -> Self {
-        space.clear();
-        Self { logits, items: space, form: Form::Vocabulary }
+    /// All tokens of `logits`.
+    pub(crate) fn new(logits: &'l mut [f32], space: &'l mut Space) -> Self {
+        space.probs.clear();
+        Self { n_vocab: logits.len(), logits, listed: false, softmax: None, space }
     }
 
     /// Number of tokens in the vocabulary.
     pub(crate) fn n_vocab(&self) -> usize {
-        self.logits.len()
+        self.n_vocab
     }
 
-    /// The candidates, listed.
-    pub(crate) fn items(&mut self) -> &mut [Candidate] {
-        if self.form == Form::Vocabulary {
-            let all = listed(self.logits);
-            self.items.extend(all.filter(|c| c.logit > f32::NEG_INFINITY));
-            self.form = Form::Listed;
-        }
-        &mut self.items
+    /// Number of candidates.
+    pub(crate) fn count(&self) -> usize {
+        self.count_from(f32::MIN)
     }
 
-    /// The candidates, for good.
-    pub(crate) fn into_items(mut self) -> Vec<Candidate> {
-        self.items();
-        self.items
+    /// Number of candidates of at least this logit.
+    pub(crate) fn count_from(&self, least: f32) -> usize {
+        count(self.logits, |logit| logit >= least)
+    }
+
+    /// Number of candidates of at least this probability.
+    pub(crate) fn count_likely(&self, least: f32) -> usize {
+        let all = self.logits.iter().zip(&self.space.probs);
+        all.map(|(logit, p)| usize::from(*logit > f32::NEG_INFINITY && *p >= least)).sum()
+    }
+
+    /// The candidates, in no order of note.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Candidate> {
+        let present = |at: &usize| self.logits[*at] > f32::NEG_INFINITY;
+        (0..self.logits.len()).filter(present).map(|at| self.at(at))
+    }
+
+    /// The candidates in rank order.
+    pub(crate) fn ranked(&self) -> Vec<Candidate> {
+        let mut items: Vec<Candidate> = self.iter().collect();
+        items.sort_unstable_by(Candidate::by_rank);
+        items
     }
 
     /// Gives `change` the logit of every candidate that is a key of `map`, with its value.
     pub(crate) fn change<T>(&mut self, map: &HashMap<u32, T>, change: impl Fn(&mut f32, &T)) {
-        if self.form == Form::Vocabulary {
+        self.softmax = None;
+        if self.listed {
+            for (logit, token) in self.logits.iter_mut().zip(&self.space.tokens) {
+                if let Some(value) = map.get(token) {
+                    change(logit, value);
+                }
+            }
+        } else {
             for (&token, value) in map {
                 if let Some(logit) = self.logits.get_mut(token as usize) {
                     change(logit, value);
                 }
             }
-            return;
         }
-        for c in &mut self.items {
-            if let Some(value) = map.get(&c.token) {
-                change(&mut c.logit, value);
-            }
-        }
-        self.items.retain(|c| c.logit > f32::NEG_INFINITY);
-        self.form = Form::Listed;
     }
 
-    /// Changes every logit in a way that keeps their order.
-    pub(crate) fn scale(&mut self, scale: impl Fn(f32) -> f32) {
-        self.items().iter_mut().for_each(|c| c.logit = scale(c.logit));
+    /// Changes the logits of all candidates.
+    pub(crate) fn change_all(&mut self, change: impl Fn(f32) -> f32) {
+        self.softmax = None;
+        for logit in self.logits.iter_mut() {
+            let changed = change(*logit);
+            *logit = if *logit > f32::NEG_INFINITY { changed } else { *logit };
+        }
     }
 
-    /// Number of candidates of at least this logit.
-    pub(crate) fn count_from(&self, least: f32) -> usize {
-        match self.form {
-            Form::Vocabulary => {
-                let count = |chunk: &[f32]| -> u32 {
-                    chunk.iter().map(|logit| u32::from(*logit >= least)).sum()
-                };
-                self.logits.chunks(1024).map(|chunk| count(chunk) as usize).sum()
-            }
-            _ => self.items.iter().filter(|c| c.logit >= least).count(),
+    /// Makes the logits of all candidates anew out of their probabilities, which
+    /// [`Candidates::softmax`] was the last to change.
+    pub(crate) fn remake(&mut self, logit_of: impl Fn(f32) -> f32) {
+        self.softmax = None;
+        for (logit, p) in self.logits.iter_mut().zip(&self.space.probs) {
+            let made = logit_of(*p);
+            *logit = if *logit > f32::NEG_INFINITY { made } else { *logit };
         }
     }
 
     /// Number, mean and variance of the logits of all candidates.
     pub(crate) fn moments(&self) -> (usize, f64, f64) {
-        let mut moments = Moments::default();
-        match self.form {
-            Form::Vocabulary => self.logits.chunks(LANES).for_each(|chunk| moments.add(chunk)),
-            _ => self.items.iter().for_each(|c| moments.add(&[c.logit])),
-        }
-        moments.finish()
+        Moments::of(self.logits)
     }
 
     /// The highest logit; -inf when there are no candidates.
     pub(crate) fn max(&self) -> f32 {
-        match (self.form, self.items.first()) {
-            (Form::Vocabulary, _) => highest(self.logits),
-            (Form::Ranked, Some(first)) => first.logit,
-            _ => self.items.iter().fold(f32::NEG_INFINITY, |m, c| m.max(c.logit)),
-        }
+        highest(self.logits)
     }
 
     /// Keeps the candidate of the highest logit, the lowest token of equals.
     pub(crate) fn keep_best(&mut self) {
-        let best = match self.form {
-            Form::Vocabulary => greedy(self.logits).map(|token| {
-                let logit = self.logits.get(token as usize).copied().unwrap_or_default();
-                Candidate { token, logit, p: 0.0 }
-            }),
-            _ => self.items.iter().copied().min_by(Candidate::by_rank),
-        };
-        self.items.clear();
-        self.items.extend(best);
-        self.form = Form::Ranked;
+        if self.listed {
+            return self.keep_top(1);
+        }
+        let best = greedy(self.logits).map(|token| self.at(token as usize));
+        self.replace(best);
     }
 
     /// Keeps candidates of at least this logit.
     pub(crate) fn keep_from(&mut self, least: f32) {
-        if self.form == Form::Vocabulary {
-            for logit in self.logits.iter_mut() {
-                *logit = if *logit >= least { *logit } else { f32::NEG_INFINITY };
-            }
-        } else {
-            self.items.retain(|c| c.logit >= least);
+        for logit in self.logits.iter_mut() {
+            *logit = if *logit >= least { *logit } else { f32::NEG_INFINITY };
         }
     }
 
-    /// Keeps the `k` likeliest candidates, ranked.
-    ///
-    /// Over a vocabulary this is one pass with a rising threshold: almost every logit is turned
-    /// away by one comparison, and nothing is sorted but the survivors.
+    /// Keeps the `k` likeliest candidates, as a list in rank order.
     pub(crate) fn keep_top(&mut self, k: usize) {
-        if self.form == Form::Vocabulary {
-            let room = k.saturating_mul(2).max(64);
-            let mut threshold = f32::NEG_INFINITY;
-            for c in listed(self.logits) {
-                // An equal logit of a later token ranks below the k already held.
-                if c.logit > threshold {
-                    self.items.push(c);
-                    if self.items.len() == room {
-                        truncate(&mut self.items, k);
-                        threshold = self.items.last().map_or(threshold, |c| c.logit);
+        let best = self.top(k);
+        self.replace(best.iter().copied());
+        self.space.best = best;
+    }
+
+    /// The `k` likeliest candidates in rank order.
+    ///
+    /// This is one pass with a rising threshold: almost every chunk of logits is turned away by its
+    /// highest, and nothing is sorted but the survivors.
+    pub(crate) fn top(&mut self, k: usize) -> Vec<Candidate> {
+        let mut best = std::mem::take(&mut self.space.best);
+        best.clear();
+        let room = k.saturating_mul(2).max(64);
+        // Of equal logits the later place may be that of the lower token only in a list.
+        let above = |logit: f32, threshold: f32| match self.listed {
+            true => logit >= threshold && logit > f32::NEG_INFINITY,
+            false => logit > threshold,
+        };
+        let mut threshold = f32::NEG_INFINITY;
+        for (chunk, logits) in self.logits.chunks(CHUNK).enumerate() {
+            if !logits.iter().fold(false, |any, logit| any | above(*logit, threshold)) {
+                continue;
+            }
+            for (at, &logit) in (chunk * CHUNK..).zip(logits) {
+                if above(logit, threshold) {
+                    best.push(Candidate { token: self.token(at), logit, p: 0.0 });
+                    if best.len() == room {
+                        truncate(&mut best, k);
+                        threshold = best.last().map_or(threshold, |c| c.logit);
                     }
                 }
             }
-            self.form = Form::Listed;
         }
-        truncate_from(&mut self.items, k, self.form);
-        self.rank_first(k);
+        truncate(&mut best, k);
+        best.sort_unstable_by(Candidate::by_rank);
+        best
     }
 
-    /// Leaves out the first `n` candidates in rank order.
-    pub(crate) fn drop_top(&mut self, n: usize) {
-        self.rank_first(n);
-        let n = n.min(self.items.len());
-        self.items.drain(..n);
+    /// Keeps the shortest run of candidates in the order of `key` (of the logit; the lowest first,
+    /// of equals those of higher rank) whose probabilities reach `target`, but `least` at least.
+    pub(crate) fn keep_weight(&mut self, target: f32, least: usize, key: impl Fn(f32) -> f32) {
+        let key = |&logit: &f32| match logit > f32::NEG_INFINITY {
+            true => key(logit).min(f32::MAX),
+            false => f32::INFINITY,
+        };
+        let mut keys = std::mem::take(&mut self.space.keys);
+        keys.clear();
+        keys.extend(self.logits.iter().map(key));
+        let mut cut = Cut::at(&keys, &self.space.probs, target.into());
+        if count(&keys, |key| key < cut.key) + cut.ties < least {
+            let ones: Vec<f32> = keys.iter().map(|key| u8::from(key.is_finite()).into()).collect();
+            cut = Cut::at(&keys, &ones, least as f64);
+        }
+        if cut.ties < cut.equals {
+            let equals = keys.iter().enumerate().filter(|(_, key)| **key == cut.key);
+            let mut equals: Vec<usize> = equals.map(|(at, _)| at).collect();
+            equals.sort_by_key(|at| self.token(*at));
+            equals.sort_by(|a, b| self.logits[*b].total_cmp(&self.logits[*a]));
+            equals[cut.ties..].iter().for_each(|at| keys[*at] = f32::INFINITY);
+        }
+        for (logit, key) in self.logits.iter_mut().zip(&keys) {
+            *logit = if *key <= cut.key { *logit } else { f32::NEG_INFINITY };
+        }
+        self.space.keys = keys;
     }
 
-    /// Keeps the shortest run of candidates in the order of `rank` whose weights `p` reach
-    /// `target`, but `least` at least. No sorting: a quickselect that adds up weights.
-    pub(crate) fn keep_weight(
-        &mut self,
-        target: f32,
-        least: usize,
-        rank: impl Fn(&Candidate, &Candidate) -> Ordering,
-    ) {
-        let items = self.items();
-        let (mut low, mut high) = (0, items.len());
-        let mut before = 0.0;
-        while high - low > 32 {
-            let half = (high - low) / 2;
-            items[low..high].select_nth_unstable_by(half - 1, &rank);
-            let middle = low + half;
-            let weight: f32 = items[low..middle].iter().map(|c| c.p).sum();
-            if before + weight >= target {
-                high = middle;
-            } else {
-                before += weight;
-                low = middle;
+    /// Leaves out the candidates that `drop` says.
+    pub(crate) fn drop(&mut self, drop: impl Fn(&Candidate) -> bool) {
+        for at in 0..self.logits.len() {
+            if drop(&self.at(at)) {
+                self.logits[at] = f32::NEG_INFINITY;
             }
         }
-        items[low..high].sort_unstable_by(&rank);
-        let reached = items[low..high].iter().position(|c| {
-            before += c.p;
-            before >= target
-        });
-        let keep = reached.map_or(high, |at| low + at + 1);
-        let least = least.min(items.len());
-        if keep < least {
-            items.select_nth_unstable_by(least - 1, &rank);
-        }
-        self.items.truncate(keep.max(least));
-        self.form = Form::Listed;
     }
 
-    /// Keeps the candidates that `keep` says.
-    pub(crate) fn retain(&mut self, keep: impl FnMut(&Candidate) -> bool) {
-        self.items();
-        self.items.retain(keep);
-    }
-
-    /// Takes `items` in place of the candidates.
+    /// Takes `items` in place of the candidates, no more than these were.
     pub(crate) fn replace(&mut self, items: impl IntoIterator<Item = Candidate>) {
-        self.items.clear();
-        self.items.extend(items);
-        self.form = Form::Listed;
-    }
-
-    /// Says that logits were changed in a way that need not keep their order.
-    pub(crate) fn forget_order(&mut self) {
-        self.items();
-        self.form = Form::Listed;
-    }
-
-    /// Puts the first `n` candidates in their final rank order.
-    pub(crate) fn rank_first(&mut self, n: usize) {
-        self.items();
-        if self.form == Form::Ranked {
-            return;
+        self.listed = true;
+        self.softmax = None;
+        self.space.tokens.clear();
+        for (c, logit) in items.into_iter().zip(self.logits.iter_mut()) {
+            *logit = c.logit;
+            self.space.tokens.push(c.token);
         }
-        if n >= self.items.len() {
-            self.items.sort_unstable_by(Candidate::by_rank);
-            self.form = Form::Ranked;
-        } else if n > 0 {
-            self.items.select_nth_unstable_by(n - 1, Candidate::by_rank);
-            self.items[..n].sort_unstable_by(Candidate::by_rank);
-        }
+        let n = self.space.tokens.len();
+        self.logits = &mut std::mem::take(&mut self.logits)[..n];
+        self.space.probs.truncate(n);
     }
 
     /// `p = exp(logit - max) / sum`; returns `max` and `ln(sum)`.
     pub(crate) fn softmax(&mut self) -> (f32, f32) {
         let max = self.max();
-        let items = self.items();
-        let mut sum = 0.0;
-        for chunk in items.chunks_mut(16) {
-            let mut part = 0.0;
-            for c in chunk {
-                c.p = exp(c.logit - max);
-                part += c.p;
+        let probs = &mut self.space.probs;
+        if max == f32::NEG_INFINITY {
+            probs.clear();
+            return (max, f32::NEG_INFINITY);
+        }
+        // Where the likeliest are still there, so are most of the exponentials.
+        let (sum, before) = match self.softmax {
+            Some((same, log_sum)) if same == max => (left_of(self.logits, probs), log_sum),
+            _ => {
+                probs.resize(self.logits.len(), 0.0);
+                (exp_all(self.logits, max, probs), 0.0)
             }
-            sum += f64::from(part);
-        }
+        };
         let scale = sum.recip() as f32;
-        items.iter_mut().for_each(|c| c.p *= scale);
-        (max, sum.ln() as f32)
+        probs.iter_mut().for_each(|p| *p *= scale);
+        let softmax = (max, before + sum.ln() as f32);
+        self.softmax = Some(softmax);
+        softmax
+    }
+
+    /// The entropy `-Σ p · ln(p)`, after [`Candidates::softmax`] returned `max` and `log_sum`.
+    pub(crate) fn entropy(&self, (max, log_sum): (f32, f32)) -> f32 {
+        // Of no probability, the logarithm may be infinite.
+        let part = |(logit, p): (&f32, &f32)| match *p > 0.0 {
+            true => p * (log_sum + max - logit),
+            false => 0.0,
+        };
+        let rows = self.logits.chunks(256).zip(self.space.probs.chunks(256));
+        let mut space = [0.0; 256];
+        let chunks = rows.map(|(logits, probs)| {
+            let parts = logits.iter().zip(probs).map(part);
+            space.iter_mut().zip(parts).for_each(|(to, part)| *to = part);
+            sum(&space[..logits.len()])
+        });
+        chunks.sum::<f64>() as f32
+    }
+
+    /// Draws the place of a candidate with its probability; `None` where there are none.
+    pub(crate) fn draw(&self, rng: &mut Rng) -> Option<usize> {
+        draw(rng, &self.space.probs)
+    }
+
+    /// The candidate at a place.
+    pub(crate) fn at(&self, at: usize) -> Candidate {
+        let p = self.space.probs.get(at).copied().unwrap_or_default();
+        Candidate { token: self.token(at), logit: self.logits[at], p }
+    }
+
+    /// The probabilities by place, 0 where a candidate was left out.
+    pub(crate) fn probabilities(&self) -> &[f32] {
+        &self.space.probs
+    }
+
+    fn token(&self, at: usize) -> u32 {
+        if self.listed { self.space.tokens[at] } else { at as u32 }
     }
 }
 
-const LANES: usize = 8;
-
-/// Sums over independent lanes, which vectorise.
-#[derive(Default)]
-struct Moments {
-    counts: [f64; LANES],
-    sums: [f64; LANES],
-    squares: [f64; LANES],
+/// Takes the probability from those left out; returns the sum of the others'.
+fn left_of(logits: &[f32], probs: &mut [f32]) -> f64 {
+    for (logit, p) in logits.iter().zip(&mut *probs) {
+        *p = if *logit > f32::NEG_INFINITY { *p } else { 0.0 };
+    }
+    sum(probs)
 }
 
-impl Moments {
-    /// Adds the logits of one chunk, but none that is forbidden.
-    fn add(&mut self, chunk: &[f32]) {
-        let Self { counts, sums, squares } = self;
-        for (((count, sum), square), &logit) in counts.iter_mut().zip(sums).zip(squares).zip(chunk)
-        {
-            let allowed = logit > f32::NEG_INFINITY;
-            let logit = if allowed { f64::from(logit) } else { 0.0 };
-            *count += if allowed { 1.0 } else { 0.0 };
-            *sum += logit;
-            *square += logit * logit;
-        }
-    }
-
-    fn finish(self) -> (usize, f64, f64) {
-        let count: f64 = self.counts.iter().sum();
-        let mean = self.sums.iter().sum::<f64>() / count;
-        let variance = self.squares.iter().sum::<f64>() / count - mean * mean;
-        (count as usize, mean, variance.max(0.0))
-    }
-}
-
-fn listed(logits: &[f32]) -> impl Iterator<Item = Candidate> {
-    (0u32..).zip(logits).map(|(token, &logit)| Candidate { token, logit, p: 0.0 })
+/// How many of a row `counts`, added up in chunks, which vectorises.
+fn count(row: &[f32], counts: impl Fn(f32) -> bool) -> usize {
+    let chunk = |chunk: &[f32]| chunk.iter().map(|x| u32::from(counts(*x))).sum::<u32>() as usize;
+    row.chunks(1024).map(chunk).sum()
 }
 
 /// Leaves the `k` best items, the worst of them last.
 fn truncate(items: &mut Vec<Candidate>, k: usize) {
     if items.len() > k {
-        items.select_nth_unstable_by(k - 1, Candidate::by_rank);
+        items.select_nth_unstable_by(k.max(1) - 1, Candidate::by_rank);
         items.truncate(k);
-    }
-}
-
-fn truncate_from(items: &mut Vec<Candidate>, k: usize, form: Form) {
-    match form {
-        Form::Ranked => items.truncate(k),
-        _ => truncate(items, k),
     }
 }
 
@@ -326,12 +337,10 @@ pub(crate) mod testing {
 
     /// Runs `step` on candidates of these logits and returns what it leaves, in rank order.
     pub(crate) fn after(logits: &[f32], step: impl FnOnce(&mut Candidates)) -> Vec<Candidate> {
-        let mut logits = logits.to_vec();
-        let mut candidates = Candidates::new(&mut logits, Vec::new());
+        let (mut logits, mut space) = (logits.to_vec(), Space::default());
+        let mut candidates = Candidates::new(&mut logits, &mut space);
         step(&mut candidates);
-        let mut items = candidates.into_items();
-        items.sort_by(Candidate::by_rank);
-        items
+        candidates.ranked()
     }
 
     /// The tokens `step` leaves, likeliest first.
@@ -351,6 +360,7 @@ mod tests {
 
     use super::testing::{after, left};
     use super::*;
+    use crate::rng::Rng;
 
     #[test]
     fn softmax_matches_the_formula() {
@@ -368,6 +378,32 @@ mod tests {
     }
 
     #[test]
+    fn probabilities_of_those_left_are_as_if_there_were_no_others() {
+        let logits: Vec<f32> = (0..700).map(|i| (i as f32 * 0.61).sin() * 6.0).collect();
+        for low in [false, true] {
+            let step = |c: &mut Candidates| {
+                c.keep_weight(0.7, 0, |logit| if low { logit } else { -logit });
+            };
+            let fresh = after(&logits, |c| {
+                c.softmax();
+                step(c);
+                c.change_all(|logit| logit);
+                c.softmax();
+            });
+            let again = after(&logits, |c| {
+                let before = c.softmax();
+                step(c);
+                let (max, log_sum) = c.softmax();
+                assert_eq!(max == before.0, !low);
+                let sum: f32 = c.iter().map(|c| (c.logit - max).exp()).sum();
+                assert!((log_sum - sum.ln()).abs() < 1e-5);
+            });
+            assert_eq!(fresh.len(), again.len());
+            assert!(fresh.iter().zip(&again).all(|(a, b)| (a.p - b.p).abs() < 1e-6));
+        }
+    }
+
+    #[test]
     fn changes_reach_listed_candidates_and_the_vocabulary() {
         let map = HashMap::from([(1, 5.0f32), (9, 1.0)]);
         let add = |logit: &mut f32, value: &f32| *logit += value;
@@ -379,28 +415,57 @@ mod tests {
         assert_eq!(listed, [1, 0]);
     }
 
+    #[test]
+    fn of_equals_the_lower_tokens_stay_whatever_their_places() {
+        let kept = left(&[3.0, 2.0, 1.0, 1.0], |c| {
+            c.keep_top(3);
+            c.change(&HashMap::from([(0, 1.0f32), (1, 1.0), (2, 1.0)]), |l, to| *l = *to);
+            c.change(&HashMap::from([(0, 0.5f32)]), |l, to| *l = *to);
+            c.keep_top(1);
+        });
+        assert_eq!(kept, [1]);
+    }
+
+    #[test]
+    fn without_candidates_there_is_nothing_to_do() {
+        let none = left(&[f32::NEG_INFINITY; 3], |c| {
+            c.softmax();
+            c.keep_weight(0.5, 2, |logit| -logit);
+            c.keep_from(0.0);
+            c.keep_top(2);
+            c.softmax();
+            assert_eq!((c.count(), c.draw(&mut Rng::new(1))), (0, None));
+        });
+        assert!(none.is_empty());
+    }
+
     proptest! {
         #[test]
         fn keep_weight_keeps_what_a_full_sort_would(
-            logits in prop::collection::vec(-8f32..8.0, 1..400),
+            logits in prop::collection::vec(-8f32..8.0, 1..2000),
             target in 0f32..1.1,
             least in 0usize..20,
+            listed in any::<bool>(),
         ) {
             let mut sorted = after(&logits, |c| { c.softmax(); });
             let mut sum = 0.0;
-            let reached = sorted.iter().position(|c| { sum += c.p; sum >= target });
+            let reached = sorted.iter().position(|c| { sum += f64::from(c.p); sum >= target.into() });
             // Sums in another order may fall just on the other side of the target.
-            let slack = 1e-5;
+            let slack = 1e-6;
             sorted.truncate(reached.map_or(sorted.len(), |at| at + 1).max(least));
             let kept = after(&logits, |c| {
+                if listed {
+                    c.keep_top(logits.len());
+                }
+                let max = c.max();
                 c.softmax();
-                c.keep_weight(target, least, Candidate::by_rank);
+                c.keep_weight(target, least, |logit| max - logit);
             });
             if kept != sorted {
-                let weight = |items: &[Candidate]| items.iter().map(|c| c.p).sum::<f32>();
+                let weight = |items: &[Candidate]| items.iter().map(|c| f64::from(c.p)).sum::<f64>();
                 let shorter = if kept.len() < sorted.len() { &kept } else { &sorted };
-                prop_assert!(shorter.iter().zip(&sorted).all(|(a, b)| a == b));
-                prop_assert!((weight(shorter) - target).abs() < slack);
+                prop_assert!(shorter.iter().zip(&sorted).all(|(a, b)| (a.token, a.logit) == (b.token, b.logit)));
+                prop_assert!(kept.len() == sorted.len() || (weight(shorter) - f64::from(target)).abs() < slack);
             }
         }
     }

@@ -2,7 +2,6 @@ use std::sync::Arc;
 
 use crate::adaptive_p::AdaptiveP;
 use crate::candidates::Candidates;
-use crate::draw::draw;
 use crate::dry::Dry;
 use crate::dynamic_temperature::dynamic_temperature;
 use crate::infill::infill;
@@ -118,8 +117,7 @@ impl Chain {
             Choice::MirostatV2(mirostat) => mirostat.choose(rng, candidates),
             Choice::Draw => {
                 candidates.softmax();
-                let items = candidates.items();
-                draw(rng, items).map(|at| items[at].token)
+                candidates.draw(rng).map(|at| candidates.at(at).token)
             }
         }
     }

@@ -14,13 +14,12 @@ pub(crate) fn dynamic_temperature(
     exponent: f32,
     candidates: &mut Candidates,
 ) {
-    let n = candidates.items().len();
+    let n = candidates.count();
     if n <= 1 {
         return;
     }
-    let (max, log_sum) = candidates.softmax();
-    let items = candidates.items().iter();
-    let entropy: f32 = items.map(|c| c.p * (log_sum + max - c.logit)).sum();
+    let sums = candidates.softmax();
+    let entropy = candidates.entropy(sums);
     // Rounding may make the entropy of a certain token slightly negative.
     let share = (entropy / (n as f32).ln()).clamp(0.0, 1.0);
     let low = (base - range).max(0.0);

@@ -9,24 +9,46 @@ pub(crate) fn exp(x: f32) -> f32 {
     let n = rounded - ROUND;
     // ln 2 in two parts, the first exact in products with n.
     let r = x - n * 0.693_359_4 + n * 2.121_944_4e-4;
-    let series = 1.0 / 120.0 + r * (1.0 / 720.0 + r / 5040.0);
-    let series = 1.0 + r * (1.0 + r * (0.5 + r * (1.0 / 6.0 + r * (1.0 / 24.0 + r * series))));
+    // The series in pairs: they need not wait for each other.
+    let square = r * r;
+    let high = (1.0 / 24.0 + r * (1.0 / 120.0)) + square * (1.0 / 720.0 + r * (1.0 / 5040.0));
+    let series = (1.0 + r) + square * ((0.5 + r * (1.0 / 6.0)) + square * high);
     let power = f32::from_bits((rounded.to_bits() << 23).wrapping_add(0x3f80_0000));
     if x < -87.0 { 0.0 } else { series * power }
 }
 
+/// Sums are taken of so many numbers at once, in lanes, and these sums added up in double precision.
+const CHUNK: usize = 256;
+const LANES: usize = 16;
+
+/// Writes `e^(x - max)` for each of `logits`, of which `max` is the highest; returns the sum.
+pub(crate) fn exp_all(logits: &[f32], max: f32, out: &mut [f32]) -> f64 {
+    let chunks = logits.chunks(CHUNK).zip(out.chunks_mut(CHUNK));
+    let sums = chunks.map(|(logits, out)| {
+        out.iter_mut().zip(logits).for_each(|(out, x)| *out = exp(x - max));
+        sum(out)
+    });
+    sums.sum()
+}
+
 /// The sum of `e^(x - max)` over `logits`, of which `max` is the highest.
 pub(crate) fn sum_exp(logits: &[f32], max: f32) -> f64 {
+    let mut space = [0.0; CHUNK];
+    let mut chunk = |chunk: &[f32]| exp_all(chunk, max, &mut space[..chunk.len()]);
+    logits.chunks(CHUNK).map(&mut chunk).sum()
+}
+
+/// The sum of `numbers`.
+pub(crate) fn sum(numbers: &[f32]) -> f64 {
     let lanes = |chunk: &[f32]| -> f32 {
-        let mut lanes = [0.0; 8];
-        for part in chunk.chunks(lanes.len()) {
-            for (lane, &x) in lanes.iter_mut().zip(part) {
-                *lane += exp(x - max);
-            }
+        let mut lanes = [0.0; LANES];
+        let (parts, rest) = chunk.as_chunks::<LANES>();
+        for part in parts {
+            lanes.iter_mut().zip(part).for_each(|(lane, x)| *lane += x);
         }
-        lanes.iter().sum()
+        lanes.iter().chain(rest).sum()
     };
-    logits.chunks(256).map(|chunk| f64::from(lanes(chunk))).sum()
+    numbers.chunks(CHUNK).map(|chunk| f64::from(lanes(chunk))).sum()
 }
 
 #[cfg(test)]

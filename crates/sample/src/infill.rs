@@ -10,27 +10,28 @@ use crate::candidates::{Candidate, Candidates};
 ///    least `1 / (kept + 1)`; tokens that end stay. Where no text is left, the turn ends.
 pub(crate) fn infill(vocabulary: &dyn Vocabulary, candidates: &mut Candidates) {
     candidates.softmax();
-    candidates.rank_first(usize::MAX);
+    let mut items = candidates.ranked();
     let ends = |c: &Candidate| vocabulary.end_tokens().binary_search(&c.token).is_ok();
-    let items = candidates.items();
     let sum_of =
         |which: bool| -> f32 { items.iter().filter(|c| ends(c) == which).map(|c| c.p).sum() };
     if 3.0 * sum_of(true) * items.len() as f32 > sum_of(false) {
-        return candidates.retain(ends);
+        items.retain(ends);
+        return candidates.replace(items);
     }
-    unite(vocabulary, items);
-    candidates.retain(|c| ends(c) || c.p >= 0.2);
-    let n = candidates.items().iter().filter(|c| !ends(c)).count();
+    unite(vocabulary, &mut items);
+    items.retain(|c| ends(c) || c.p >= 0.2);
+    let n = items.iter().filter(|c| !ends(c)).count();
     if n == 0 {
-        let end = vocabulary.end_of_turn().map(|token| Candidate { token, logit: 1.0, p: 1.0 });
         // A vocabulary without such a token keeps what there is to end with.
-        return if end.is_some() {
-            candidates.replace(end)
-        };
+        if let Some(token) = vocabulary.end_of_turn() {
+            items = vec![Candidate { token, logit: 1.0, p: 1.0 }];
+        }
+        return candidates.replace(items);
     }
-    let sum: f32 = candidates.items().iter().map(|c| c.p).sum();
+    let sum: f32 = items.iter().map(|c| c.p).sum();
     let least = sum / (n + 1) as f32;
-    candidates.retain(|c| ends(c) || c.p >= least);
+    items.retain(|c| ends(c) || c.p >= least);
+    candidates.replace(items);
 }
 
 /// Gives the probability of tokens whose texts begin alike to the likelier one; the others get

@@ -9,6 +9,7 @@
 mod adaptive_p;
 mod candidates;
 mod chain;
+mod cut;
 mod draw;
 mod dry;
 mod dynamic_temperature;
@@ -21,6 +22,7 @@ mod min_p;
 mod mirostat;
 mod mirostat_v2;
 mod model_defaults;
+mod moments;
 mod params;
 mod penalties;
 mod probabilities;

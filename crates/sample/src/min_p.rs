@@ -33,7 +33,7 @@ mod tests {
         ] {
             assert_eq!(left(&logits, |c| min_p(p, min_keep, c)), expected, "p = {p}");
             let listed = left(&logits, |c| {
-                c.items();
+                c.keep_top(4);
                 min_p(p, min_keep, c);
             });
             assert_eq!(listed, expected, "listed, p = {p}");

@@ -1,6 +1,5 @@
 use crate::Params;
-use crate::candidates::Candidates;
-use crate::draw::draw;
+use crate::candidates::{Candidate, Candidates};
 use crate::rng::Rng;
 
 /// Mirostat (Basu et al. 2020, arXiv 2007.14966) keeps the surprise of the text near `tau` bits a
@@ -31,17 +30,15 @@ impl MirostatV1 {
     }
 
     pub(crate) fn choose(&mut self, rng: &mut Rng, candidates: &mut Candidates) -> Option<u32> {
-        candidates.rank_first(M);
-        let k = cutoff(estimated_exponent(candidates), self.mu, candidates.n_vocab());
+        let exponent = estimated_exponent(&candidates.top(M));
+        let k = cutoff(exponent, self.mu, candidates.n_vocab());
         candidates.keep_top(k);
         candidates.softmax();
         learn(&mut self.mu, self.tau, self.eta, rng, candidates)
     }
 }
 
-fn estimated_exponent(candidates: &mut Candidates) -> f32 {
-    let items = candidates.items();
-    let likeliest = &items[..items.len().min(M)];
+fn estimated_exponent(likeliest: &[Candidate]) -> f32 {
     let (mut tb, mut tt) = (0.0, 0.0);
     for (i, pair) in likeliest.windows(2).enumerate() {
         let t = ((i + 2) as f32 / (i + 1) as f32).ln();
@@ -66,8 +63,7 @@ pub(crate) fn learn(
     rng: &mut Rng,
     candidates: &mut Candidates,
 ) -> Option<u32> {
-    let items = candidates.items();
-    let chosen = items[draw(rng, items)?];
+    let chosen = candidates.at(candidates.draw(rng)?);
     *mu -= eta * (-chosen.p.log2() - tau);
     Some(chosen.token)
 }

@@ -1,4 +1,4 @@
-use crate::candidates::{Candidate, Candidates};
+use crate::candidates::{Candidate, Candidates, Space};
 use crate::exp::sum_exp;
 use crate::greedy::highest;
 
@@ -28,15 +28,15 @@ impl Probabilities {
         let chosen_logit = logits.get(chosen as usize).copied().unwrap_or(f32::NEG_INFINITY);
         let max = highest(logits);
         let sum = sum_exp(logits, max).ln();
-        let mut candidates = Candidates::new(logits, Vec::new());
+        let mut space = Space::default();
+        let mut candidates = Candidates::new(logits, &mut space);
         let log_sum = f64::from(max) + sum;
         let probability = |token, logit: f32| {
             let log = f64::from(logit) - log_sum;
             let (probability, log_probability) = (log.exp() as f32, log as f32);
             TokenProbability { token, probability, log_probability }
         };
-        candidates.keep_top(n);
-        let top = candidates.into_items();
+        let top = candidates.top(n);
         Self {
             chosen: probability(chosen, chosen_logit),
             top: top.iter().map(|c| probability(c.token, c.logit)).collect(),
@@ -44,18 +44,18 @@ impl Probabilities {
     }
 
     /// Those of candidates after the samplers.
-    pub(crate) fn of_candidates(items: &[Candidate], n: usize, chosen: u32) -> Self {
+    pub(crate) fn of_candidates(candidates: &Candidates, n: usize, chosen: u32) -> Self {
         let probability = |c: &Candidate| TokenProbability {
             token: c.token,
             probability: c.p,
             log_probability: c.p.ln(),
         };
-        let mut ranked: Vec<&Candidate> = items.iter().filter(|c| c.p > 0.0).collect();
+        let mut ranked: Vec<Candidate> = candidates.iter().filter(|c| c.p > 0.0).collect();
         ranked.sort_by(|a, b| b.p.total_cmp(&a.p).then(a.token.cmp(&b.token)));
-        let found = items.iter().find(|c| c.token == chosen);
+        let found = ranked.iter().find(|c| c.token == chosen);
         Self {
             chosen: found.map(probability).unwrap_or_default(),
-            top: ranked.into_iter().take(n).map(probability).collect(),
+            top: ranked.iter().take(n).map(probability).collect(),
         }
     }
 }

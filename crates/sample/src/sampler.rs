@@ -1,8 +1,7 @@
 use std::collections::HashMap;
-use std::mem;
 use std::sync::Arc;
 
-use crate::candidates::{Candidate, Candidates};
+use crate::candidates::{Candidates, Space};
 use crate::chain::Chain;
 use crate::probabilities::Probabilities;
 use crate::rng::{Rng, fresh_seed};
@@ -19,7 +18,7 @@ pub struct Sampler {
     post_sampling: bool,
     probabilities: Option<Probabilities>,
     /// Room to work in.
-    space: Vec<Candidate>,
+    space: Space,
     model_logits: Vec<f32>,
 }
 
@@ -39,7 +38,7 @@ impl Sampler {
             n_probs: params.n_probs,
             post_sampling: params.post_sampling_probs,
             probabilities: None,
-            space: Vec::new(),
+            space: Space::default(),
             model_logits: Vec::new(),
         })
     }
@@ -53,7 +52,7 @@ impl Sampler {
     /// refused. That is exact too as long as no sampler drops tokens; as most do, it is not with
     /// them, and the grammar's masks here are too fast for it to pay.)
     ///
-    /// Changes to logits are written into `logits`. The token is not remembered until it is passed
+    /// `logits` are of no use after: they are worked in. The token is not remembered until it is passed
     /// to [`Sampler::accept`].
     ///
     /// # Errors
@@ -73,16 +72,15 @@ impl Sampler {
         if let Some(allowed) = allowed {
             forbid(logits, allowed);
         }
-        let mut candidates = Candidates::new(logits, mem::take(&mut self.space));
+        let mut candidates = Candidates::new(logits, &mut self.space);
         candidates.change(&self.biases, |logit, bias| *logit += bias);
         let chosen = self.chain.choose(&mut self.rng, &mut candidates);
-        self.space = candidates.into_items();
         let token = chosen.ok_or(SampleError::AllMasked(n_vocab))?;
         self.probabilities = if report_model {
             Some(Probabilities::of_logits(&mut self.model_logits, self.n_probs, token))
         } else {
             let n = self.n_probs;
-            (n > 0).then(|| Probabilities::of_candidates(&self.space, n, token))
+            (n > 0).then(|| Probabilities::of_candidates(&candidates, n, token))
         };
         Ok(token)
     }

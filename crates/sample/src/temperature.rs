@@ -7,7 +7,7 @@ pub(crate) fn temperature(temperature: f32, candidates: &mut Candidates) {
     } else if temperature != 1.0 {
         let max = candidates.max();
         // Only differences matter; taken from the maximum, none can overflow to +inf.
-        candidates.scale(|logit| (logit - max) / temperature);
+        candidates.change_all(|logit| (logit - max) / temperature);
     }
 }
 
@@ -45,7 +45,7 @@ mod tests {
     fn zero_keeps_the_likeliest() {
         assert_eq!(left(&[1.0, 3.0, 3.0], |c| temperature(0.0, c)), [1]);
         let listed = |c: &mut Candidates| {
-            c.items();
+            c.keep_top(3);
             temperature(-1.0, c);
         };
         assert_eq!(left(&[1.0, 3.0, 3.0], listed), [1]);

@@ -1,11 +1,11 @@
-use crate::candidates::{Candidate, Candidates};
+use crate::candidates::Candidates;
 
 /// Keeps the shortest run of likeliest tokens whose probabilities sum to at
 /// least `p` (nucleus sampling, Holtzman et al. 2019, arXiv 1904.09751), and
 /// `min_keep` at least.
 pub(crate) fn top_p(p: f32, min_keep: usize, candidates: &mut Candidates) {
-    candidates.softmax();
-    candidates.keep_weight(p, min_keep, Candidate::by_rank);
+    let (max, _) = candidates.softmax();
+    candidates.keep_weight(p, min_keep, |logit| max - logit);
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-use crate::candidates::{Candidate, Candidates};
+use crate::candidates::Candidates;
 
 /// Keeps the tokens whose information `-ln(p_i)` lies nearest the entropy
 /// `H = -Σ p_i · ln(p_i)`, as many as it takes for their probabilities to
@@ -6,12 +6,8 @@ use crate::candidates::{Candidate, Candidates};
 /// 2202.00666), and `min_keep` at least.
 pub(crate) fn typical(p: f32, min_keep: usize, candidates: &mut Candidates) {
     let (max, log_sum) = candidates.softmax();
-    let information = |c: &Candidate| log_sum + max - c.logit;
-    let entropy: f32 = candidates.items().iter().map(|c| c.p * information(c)).sum();
-    let distance = |c: &Candidate| (information(c) - entropy).abs();
-    candidates.keep_weight(p.next_up(), min_keep, |a, b| {
-        distance(a).total_cmp(&distance(b)).then_with(|| Candidate::by_rank(a, b))
-    });
+    let entropy = candidates.entropy((max, log_sum));
+    candidates.keep_weight(p.next_up(), min_keep, |logit| (log_sum + max - logit - entropy).abs());
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-use crate::candidates::Candidates;
+use crate::candidates::{Candidate, Candidates};
 use crate::rng::Rng;
 
 /// Exclude top choices (p-e-w 2024, text-generation-webui pull request 6335):
@@ -11,15 +11,16 @@ pub(crate) fn xtc(
     rng: &mut Rng,
     candidates: &mut Candidates,
 ) {
-    let n = candidates.items().len();
+    let n = candidates.count();
     if n < 2 || rng.uniform() > f64::from(probability) {
         return;
     }
     candidates.softmax();
-    let likely = candidates.items().iter().filter(|c| c.p >= threshold).count();
-    let excess = likely.saturating_sub(1);
+    let excess = candidates.count_likely(threshold).saturating_sub(1);
     if excess > 0 && n - excess >= min_keep {
-        candidates.drop_top(excess);
+        let likely = |c: &Candidate| c.p >= threshold;
+        let least = candidates.iter().filter(likely).max_by(Candidate::by_rank);
+        candidates.drop(|c| likely(c) && Some(c.token) != least.map(|c| c.token));
     }
 }
 

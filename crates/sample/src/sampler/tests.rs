@@ -67,8 +67,8 @@ fn a_fresh_seed_can_be_read_back() {
     let mut first = sampler(Params::default());
     let mut again = sampler(Params { seed: Some(first.seed()), ..Params::default() });
     for _ in 0..20 {
-        let mut logits = [0.0f32; 30];
-        assert_eq!(first.sample(&mut logits, None), again.sample(&mut logits, None));
+        let logits = || [0.0f32; 30];
+        assert_eq!(first.sample(&mut logits(), None), again.sample(&mut logits(), None));
     }
 }
 
