@@ -17,6 +17,6 @@ fuzz_target!(|source: &str| {
         if let Some(constraint) = &prompt.constraint {
             constraint.lark(&|_| None);
         }
-        prompt.parser.parse("<think>a</think>b<tool_call>{\"name\": \"f\", \"arguments\": {}}");
+        let _ = prompt.parser.parse("<think>a</think>b<tool_call>{\"name\": \"f\", \"arguments\": {}}");
     }
 });

@@ -4,8 +4,10 @@
 //! changed before they run: what makes texts and lists is followed by a function that counts their
 //! bytes, and fails when a rendering has made too many.
 
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::fmt::{self, Write};
+use std::iter;
 
 use minijinja::machinery::{CompiledTemplate, Instruction, Instructions};
 use minijinja::value::{Rest, ValueKind};
@@ -18,6 +20,7 @@ const BYTES: usize = 1 << 26;
 const COUNT: i64 = 1 << 20;
 
 // No template can have these names.
+const ADD: &str = "+";
 const CONCAT: &str = "~";
 const MULTIPLY: &str = "*";
 const COUNT_VALUE: &str = "count value";
@@ -35,6 +38,7 @@ pub(crate) fn reset() {
 
 /// Adds what counted templates call.
 pub(super) fn add(environment: &mut Environment<'static>) {
+    environment.add_function(ADD, sum);
     environment.add_function(CONCAT, concat);
     environment.add_function(MULTIPLY, multiply);
     environment.add_function(COUNT_VALUE, |value: Value| spend(size(&value)).map(|()| value));
@@ -95,6 +99,38 @@ fn size(value: &Value) -> usize {
         ValueKind::Seq | ValueKind::Map => value.len().unwrap_or(0).saturating_mul(24),
         _ => 0,
     }
+}
+
+/// The sum of two values. As in Python, what is added to a text marked safe for HTML is escaped.
+fn sum(state: &State, left: Value, right: Value) -> Result<Value, Error> {
+    if let (Some(a), Some(b), true) =
+        (left.as_str(), right.as_str(), left.is_safe() || right.is_safe())
+    {
+        let text = [escaped(a, left.is_safe()), escaped(b, right.is_safe())].concat();
+        spend(text.len())?;
+        return Ok(Value::from_safe_string(text));
+    }
+    if right.is_undefined() {
+        let message = format!("cannot add what is undefined to {}", left.kind());
+        return Err(Error::new(ErrorKind::InvalidOperation, message));
+    }
+    let sum = minijinja::filters::sum(
+        state,
+        Value::from(vec![right]),
+        None,
+        Some(left),
+        iter::empty::<(String, Value)>().collect(),
+    )?;
+    spend(size(&sum)).map(|()| sum)
+}
+
+fn escaped(text: &str, is_safe: bool) -> Cow<'_, str> {
+    if is_safe || !text.contains(['&', '<', '>', '\'', '"']) {
+        return text.into();
+    }
+    let escapes = [("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("'", "&#39;"), ("\"", "&#34;")];
+    let escape = |text: String, (from, to)| text.replace(from, to);
+    escapes.into_iter().fold(text.to_owned(), escape).into()
 }
 
 fn concat(left: &Value, right: &Value) -> Result<Value, Error> {
@@ -267,13 +303,13 @@ fn with_count<'s>(instruction: &Instruction<'s>) -> Vec<Instruction<'s>> {
         Instruction::EmitRaw(text) => {
             vec![Instruction::LoadConst(Value::from(*text)), Instruction::Emit]
         }
+        Instruction::Add => vec![Instruction::CallFunction(ADD, Some(2))],
         Instruction::StringConcat => vec![Instruction::CallFunction(CONCAT, Some(2))],
         Instruction::Mul => vec![Instruction::CallFunction(MULTIPLY, Some(2))],
         Instruction::BuildList(_) | Instruction::BuildTuple(_) | Instruction::BuildMap(_) => {
             vec![this, Instruction::CallFunction(COUNT_PARTS, Some(1))]
         }
-        Instruction::Add
-        | Instruction::Slice
+        Instruction::Slice
         | Instruction::EndCapture
         | Instruction::ApplyFilter(..)
         | Instruction::CallFunction(..)

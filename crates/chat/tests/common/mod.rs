@@ -5,6 +5,7 @@ pub mod answers;
 
 use std::collections::BTreeMap;
 use std::io::Read;
+use std::path::Path;
 
 use serde_json::{Map, Value};
 
@@ -12,8 +13,12 @@ use serde_json::{Map, Value};
 pub const NOW: i64 = 1_795_267_505;
 
 fn bytes(name: &str) -> Vec<u8> {
-    let path = format!("{}/tests/data/{name}", env!("CARGO_MANIFEST_DIR"));
-    std::fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
+    // From the repository's root: fuzz targets use this file, too.
+    let path = format!("crates/chat/tests/data/{name}");
+    let folders = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
+    let file = folders.map(|folder| folder.join(&path)).find(|file| file.is_file());
+    let file = file.unwrap_or_else(|| panic!("no file {path}"));
+    std::fs::read(file).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
 pub fn read(name: &str) -> String {
