@@ -99,9 +99,10 @@ pub enum ToolChoice {
 /// What happens to a model's thoughts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ReasoningFormat {
-    /// They come apart from the content.
+    /// They come apart from the content: llama.cpp's `auto`, `deepseek` and, as its parsers make no
+    /// difference any more, `deepseek-legacy`.
     #[default]
     Apart,
-    /// They stay in the content, with their tags.
+    /// They stay in the content, with their tags: llama.cpp's `none`.
     InContent,
 }

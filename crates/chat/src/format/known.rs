@@ -56,12 +56,16 @@ fn has(source: &str, texts: &[&str]) -> bool {
 }
 
 fn thoughts(open: &str, close: &str) -> Option<Reasoning> {
-    Some(Reasoning { open: open.into(), close: close.into(), anywhere: false })
+    Some(Reasoning { open: open.into(), close: close.into(), ..Reasoning::default() })
 }
 
 /// `<think>` where the template knows of it.
 fn think(source: &str) -> Option<Reasoning> {
     thoughts("<think>", "</think>").filter(|_| source.contains("<think>"))
+}
+
+fn ended_by_calls(reasoning: Option<Reasoning>) -> Option<Reasoning> {
+    reasoning.map(|reasoning| Reasoning { ended_by_calls: true, ..reasoning })
 }
 
 fn texts<const N: usize>(texts: [&str; N]) -> Vec<String> {
@@ -153,7 +157,7 @@ fn functionary(_: &str) -> Format {
 fn kimi_k2(_: &str) -> Format {
     Format {
         name: "kimi-k2",
-        reasoning: thoughts("<think>", "</think>"),
+        reasoning: ended_by_calls(thoughts("<think>", "</think>")),
         calls: Some(Calls {
             open: "<|tool_calls_section_begin|>".into(),
             close: "<|tool_calls_section_end|>".into(),
@@ -216,7 +220,7 @@ fn ling(_: &str) -> Format {
     };
     Format {
         name: "ling",
-        reasoning: thoughts("<think>", "</think>"),
+        reasoning: ended_by_calls(thoughts("<think>", "</think>")),
         calls: Some(Calls {
             call_open: "<tool_call>".into(),
             call_close: "</tool_call>\n".into(),
@@ -323,7 +327,7 @@ fn deepseek_markup(source: &str) -> Format {
     };
     Format {
         name: "deepseek-markup",
-        reasoning: thoughts("<think>", "</think>"),
+        reasoning: ended_by_calls(thoughts("<think>", "</think>")),
         calls: Some(Calls {
             open: format!("<｜DSML｜{block}>\n"),
             close: format!("</｜DSML｜{block}>"),
@@ -344,6 +348,7 @@ fn gemma(_: &str) -> Format {
             open: "<|channel>thought\n".into(),
             close: "<channel|>".into(),
             anywhere: true,
+            ended_by_calls: false,
         }),
         calls: Some(Calls {
             call_open: "<|tool_call>call:".into(),
@@ -388,7 +393,7 @@ fn qwen_coder(source: &str) -> Format {
     };
     Format {
         name: "qwen-coder",
-        reasoning: think(source),
+        reasoning: ended_by_calls(think(source)),
         calls: Some(Calls {
             call_open: "<tool_call>\n<function=".into(),
             call_close: "</function>\n</tool_call>\n".into(),

@@ -31,6 +31,8 @@ pub(crate) struct Reasoning {
     pub close: String,
     /// Thoughts may also follow content.
     pub anywhere: bool,
+    /// A call ends thoughts, too: some models do not close them before.
+    pub ended_by_calls: bool,
 }
 
 /// How calls are written.

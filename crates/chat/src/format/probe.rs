@@ -93,12 +93,13 @@ impl Probe<'_> {
             let header = header.split_once(close.as_str()).map_or("", |(_, header)| header);
             dropped.extend(with_texts(header));
             let open = open.to_owned();
-            reasoning = (!close.is_empty()).then_some(Reasoning { open, close, anywhere: false });
+            reasoning =
+                (!close.is_empty()).then_some(Reasoning { open, close, ..Reasoning::default() });
         }
         let source = self.template.source();
         if reasoning.is_none() && source.contains("</think>") {
             let [open, close] = ["<think>", "</think>"].map(str::to_owned);
-            reasoning = Some(Reasoning { open, close, anywhere: false });
+            reasoning = Some(Reasoning { open, close, ..Reasoning::default() });
         }
         if source.contains("<response>") && source.contains("</response>") {
             dropped.extend(["<response>".to_owned(), "</response>".to_owned()]);

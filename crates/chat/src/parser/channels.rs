@@ -23,8 +23,9 @@ impl Parser {
             Ok(header) => {
                 let is_known = self.begin(channels.kind, header, &mut cursor)?;
                 if !is_known || self.thinking && !self.thoughts_apart {
-                    self.say(&text[..cursor.at()]);
+                    self.say(&text[self.prompted.min(cursor.at())..cursor.at()]);
                 }
+                self.prompted = 0;
                 Ok(cursor.at())
             }
             Err(Stop::More) => Err(Stop::More),
@@ -32,6 +33,7 @@ impl Parser {
             Err(Stop::Broken) => {
                 self.state = State::Text;
                 self.thinking = false;
+                self.prompted = 0;
                 let first = text.chars().next().map_or(0, char::len_utf8);
                 self.say(&text[..first]);
                 Ok(first)

@@ -15,7 +15,7 @@ use calls::{CallReader, Grammar, Out};
 use cursor::{Read, Stop};
 use serde_json::{Map, Value};
 
-use crate::format::Format;
+use crate::format::{Format, Reasoning};
 use crate::{FunctionCall, ToolCall};
 
 /// A part of an answer.
@@ -83,6 +83,8 @@ pub struct Parser {
     state: State,
     /// Whether text is thought rather than content.
     thinking: bool,
+    /// The prompt began these thoughts.
+    is_prompted: bool,
     /// White space after what has been taken; dropped if a marker follows.
     space: String,
     /// White space is dropped until other text comes.
@@ -90,6 +92,8 @@ pub struct Parser {
     /// Nothing has been said since the answer or its thoughts ended.
     is_front: bool,
     calls: usize,
+    /// So much of `text` is of the prompt.
+    prompted: usize,
     diagnostic: Option<Diagnostic>,
     deltas: Vec<Delta>,
 }
@@ -134,14 +138,20 @@ impl Parser {
             text: String::new(),
             state,
             thinking,
+            is_prompted: false,
             space: String::new(),
             trims: thinking,
             is_front: true,
             calls: 0,
+            prompted: 0,
             diagnostic: None,
             deltas: Vec::new(),
         };
-        parser.push(primed);
+        // Thoughts that stay in the content begin with their tag, even if the prompt ends with it.
+        parser.text.push_str(primed);
+        parser.run(false);
+        parser.prompted = parser.text.len();
+        parser.is_prompted = parser.thinking;
         parser
     }
 
@@ -244,8 +254,8 @@ impl Parser {
         marks.extend(format.dropped.iter().map(|marker| (marker.trim(), dropped)));
         if let Some(calls) = &format.calls
             && !self.functions.is_empty()
+            && self.may_call()
         {
-            // Some models call while they think.
             marks.extend(calls.openers().into_iter().map(|opener| (opener, Mark::Call)));
         }
         if let Some(channels) = &format.channels {
@@ -254,6 +264,13 @@ impl Parser {
         }
         marks.retain(|(marker, _)| !marker.is_empty());
         marks
+    }
+
+    /// Whether a call may come. Thoughts that the prompt began are often not closed before it; in
+    /// those that the model began itself, most models only talk of calls.
+    fn may_call(&self) -> bool {
+        let ends_thoughts = self.format.reasoning.as_ref().is_some_and(|r| r.ended_by_calls);
+        !self.thinking || !self.thoughts_apart || self.is_prompted || ends_thoughts
     }
 
     fn may_call_unmarked(&self) -> bool {
@@ -270,8 +287,14 @@ impl Parser {
                 self.show_marker(marker);
             }
             Mark::Answer => {
-                self.show_marker(marker);
+                let closes = |r: &Reasoning| r.close.trim() == marker;
+                if self.format.reasoning.as_ref().is_some_and(closes) || self.thoughts_apart {
+                    self.show_marker(marker);
+                } else {
+                    self.trims = true;
+                }
                 self.thinking = false;
+                self.is_prompted = false;
                 self.is_front = true;
             }
             Mark::Call => {
