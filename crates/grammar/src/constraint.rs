@@ -27,11 +27,22 @@ struct Waiting {
 }
 
 impl Constraint {
-    /// Holds the tokens that follow to `grammar`.
+    /// Holds the tokens that follow to `grammar`. Compiling it and finding what may come first takes
+    /// up to tens of milliseconds, but only once for a grammar and its clones.
     ///
     /// # Errors
     /// When the grammar can't be compiled, allows no text at all, or is too complex.
     pub fn new(grammar: &Grammar, vocabulary: &Vocabulary) -> Result<Self, Error> {
+        if let Some(made) = grammar.made().filter(|made| made.vocabulary.is(vocabulary)) {
+            return Ok(made.clone());
+        }
+        let mut made = Self::compile(grammar, vocabulary)?;
+        made.allowed()?;
+        grammar.keep(&made);
+        Ok(made)
+    }
+
+    fn compile(grammar: &Grammar, vocabulary: &Vocabulary) -> Result<Self, Error> {
         let compiled = grammar.compile(vocabulary)?;
         let parser = vocabulary.factory().create_parser(compiled);
         let parser = parser.map_err(|error| Error::Compile(first_line(&error.to_string())))?;
@@ -116,8 +127,8 @@ impl Constraint {
         // The spare token and those that end are none of the grammar's.
         allowed.set(self.vocabulary.n_tokens() as u32, false);
         let may_end = self.may_end();
-        for end in self.vocabulary.ends().iter() {
-            allowed.set(end, may_end);
+        for end in self.vocabulary.tokenizer().eog_tokens() {
+            allowed.set(*end, may_end);
         }
         Ok(allowed)
     }

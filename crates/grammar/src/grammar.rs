@@ -1,17 +1,29 @@
-use std::sync::Arc;
+use std::fmt;
+use std::sync::{Arc, OnceLock};
 
 use llguidance::api::TopLevelGrammar;
 use serde_json::{Value, json};
 
 use crate::gbnf::Gbnf;
 use crate::trigger::{Trigger, Triggers};
-use crate::{Error, Vocabulary, schema};
+use crate::{Constraint, Error, Vocabulary, schema};
 
 /// What a text is held to. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Grammar {
     source: Arc<Source>,
     triggers: Option<Arc<Triggers>>,
+    made: Arc<Made>,
+}
+
+/// The first constraint of a grammar, at its beginning.
+#[derive(Default)]
+struct Made(OnceLock<Constraint>);
+
+impl fmt::Debug for Made {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "Made({})", self.0.get().is_some())
+    }
 }
 
 #[derive(Debug)]
@@ -79,7 +91,18 @@ impl Grammar {
     /// [`Error::Trigger`] when a pattern is no regular expression.
     pub fn lazy(mut self, triggers: &[Trigger]) -> Result<Self, Error> {
         self.triggers = Some(Arc::new(Triggers::new(triggers)?));
+        self.made = Arc::default();
         Ok(self)
+    }
+
+    /// A constraint of this grammar at its beginning, of the vocabulary that the first was made for.
+    pub(crate) fn made(&self) -> Option<&Constraint> {
+        self.made.0.get()
+    }
+
+    /// Keeps the first constraint made.
+    pub(crate) fn keep(&self, made: &Constraint) {
+        self.made.0.get_or_init(|| made.clone());
     }
 
     pub(crate) fn triggers(&self) -> Option<&Arc<Triggers>> {
@@ -97,6 +120,6 @@ impl Grammar {
     }
 
     fn of(source: Source) -> Self {
-        Self { source: Arc::new(source), triggers: None }
+        Self { source: Arc::new(source), triggers: None, made: Arc::default() }
     }
 }

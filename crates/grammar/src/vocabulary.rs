@@ -51,6 +51,11 @@ impl Vocabulary {
         Ok(Self(Arc::new(Inner { tokenizer, factory, controls, ends })))
     }
 
+    /// Whether `other` is a clone of this vocabulary.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// The tokenizer that the tokens are of.
     pub fn tokenizer(&self) -> &Tokenizer {
         &self.0.tokenizer

@@ -15,6 +15,8 @@ mod regular;
 mod resolve;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod texts;
 
 use crate::{Error, Vocabulary};
 

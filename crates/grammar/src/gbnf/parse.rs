@@ -142,7 +142,10 @@ impl<'t> Parser<'t> {
                     weight = Some(rules * total);
                     let node = Box::new(items.pop().unwrap_or_else(Node::empty));
                     let (min, max) = (min as u32, max.map(|max| max as u32));
-                    items.push(Node::Repeat { node, min, max });
+                    items.push(match max {
+                        Some(0) => Node::empty(),
+                        _ => Node::Repeat { node, min, max },
+                    });
                 }
                 _ => break,
             }

@@ -83,6 +83,22 @@ fn what_grammars_say_is_allowed() {
 }
 
 #[test]
+fn constraints_of_one_grammar_are_independent_and_of_their_vocabulary() {
+    let (vocabulary, other) = (vocabulary(), vocabulary());
+    let grammar = Grammar::gbnf("root ::= \"ab\" | \"c\"").expect("well-formed");
+    let mut first = Constraint::new(&grammar, &vocabulary).expect("a simple grammar");
+    first.accept(u32::from(b'a')).expect("allowed");
+    let mut again = Constraint::new(&grammar.clone(), &vocabulary).expect("a simple grammar");
+    assert!(takes(&again, "c") && takes(&again, "ab") && !takes(&again, "b"));
+    assert!(takes(&first, "b") && !takes(&first, "c"));
+    assert!(!Constraint::new(&grammar, &other).expect("simple").vocabulary().is(&vocabulary));
+    let lazy = grammar.lazy(&[]).expect("no triggers");
+    let mut lazy = Constraint::new(&lazy, &vocabulary).expect("simple");
+    assert!(!lazy.is_active() && lazy.allowed().expect("simple").is_none());
+    assert!(again.allowed().expect("simple").is_some());
+}
+
+#[test]
 fn tokens_are_told_apart_from_their_text() {
     let vocabulary = vocabulary();
     let tool = vocabulary.tokenizer().find(TOOL).expect("a token");
