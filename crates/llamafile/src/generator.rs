@@ -60,8 +60,11 @@ pub fn options(settings: &Settings) -> Result<Options, CliError> {
         kv_types: KvTypes { k: settings.key_type, v: settings.value_type },
         parallel: match settings.command {
             Command::Serve => settings.serving.parallel.unwrap_or(PARALLEL),
+            Command::Embed => PARALLEL,
             _ => 1,
         },
+        pooling: settings.embed.pooling,
+        causal: settings.embed.causal,
         ..default
     })
 }
