@@ -5,6 +5,7 @@
 //! answered.
 #![forbid(unsafe_code)]
 
+mod address;
 mod anthropic;
 mod auth;
 mod body;
@@ -26,6 +27,7 @@ mod openapi;
 mod page;
 mod probabilities;
 mod prompt;
+
 mod routes;
 mod sampling;
 mod settings_json;

@@ -102,8 +102,11 @@ struct Shared {
     manner: MannerOf,
     finder: Option<Finder>,
     /// What was prepared for the models that are loaded.
-    prepared: Mutex<HashMap<String, (Weak<Worker>, Arc<Prepared>)>>,
+    prepared: Mutex<HashMap<String, Known>>,
 }
+
+/// What was prepared, for as long as its model stays.
+type Known = (Weak<Worker>, Arc<Prepared>);
 
 impl Models {
     /// The models of `fleet`, each with its manner.

@@ -1,12 +1,13 @@
 //! What the server is and does.
 
 use axum::Json;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use chat::Capabilities;
 use serde_json::{Value, json};
 
 use super::Named;
 use crate::App;
+use crate::address::Query;
 use crate::error::ApiError;
 use crate::settings_json::settings;
 

@@ -2,13 +2,14 @@
 
 use std::fmt::Write;
 
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use engine::Metrics;
 
 use super::Named;
 use crate::App;
+use crate::address::Query;
 use crate::error::{ApiError, Kind};
 
 /// `/metrics`, of the model asked for or of all in memory.

@@ -4,12 +4,13 @@ use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::{Path as Parameter, Query, State};
+use axum::extract::State;
 use engine::{SlotFile, SlotStatus};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::App;
+use crate::address::{Name, Query};
 use crate::body::Body;
 use crate::error::{ApiError, Kind};
 use crate::settings_json::settings;
@@ -83,7 +84,7 @@ struct File {
 /// Saves what a slot holds, restores or erases it.
 pub async fn act(
     State(app): State<App>,
-    Parameter(id): Parameter<String>,
+    Name(id): Name,
     Query(order): Query<Order>,
     body: Body,
 ) -> Result<Json<Value>, ApiError> {

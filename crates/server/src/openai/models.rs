@@ -3,12 +3,13 @@
 use std::time::UNIX_EPOCH;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use engine::fleet::{ModelState, ModelStatus};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::App;
+use crate::address::Name;
 use crate::body::Body;
 use crate::error::{ApiError, Kind};
 
@@ -19,10 +20,7 @@ pub async fn list(State(app): State<App>) -> Result<Json<Value>, ApiError> {
 }
 
 /// One model.
-pub async fn one(
-    State(app): State<App>,
-    Path(name): Path<String>,
-) -> Result<Json<Value>, ApiError> {
+pub async fn one(State(app): State<App>, Name(name): Name) -> Result<Json<Value>, ApiError> {
     let models = app.models().list().await?;
     let model = models.iter().find(|model| model.name == name);
     let unknown = || ApiError::new(Kind::NotFound, format!("there is no model '{name}'"));

@@ -50,6 +50,7 @@ fn slots_are_saved_and_restored() {
         (order("burn"), file.clone(), 400),
         ("/slots/99?action=erase".into(), json!({}), 404),
         ("/slots/x?action=erase".into(), json!({}), 400),
+        ("/slots/0?action=erase&action=save".into(), json!({}), 400),
     ] {
         server.post(&path, &body).refusal(status);
     }
