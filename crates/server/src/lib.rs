@@ -27,7 +27,6 @@ mod openapi;
 mod page;
 mod probabilities;
 mod prompt;
-
 mod routes;
 mod sampling;
 mod settings_json;

@@ -79,7 +79,7 @@ fn write(
     ] {
         writer.put(key, value as u32).expect("a new key");
     }
-    writer.put(&*key("attention.layer_norm_rms_epsilon"), 1e-5f32).expect("a new key");
+    writer.put(&key("attention.layer_norm_rms_epsilon"), 1e-5f32).expect("a new key");
     facts(&mut writer);
     let kinds = (0..n_vocab).map(|id| match id {
         0 => 2i32,
