@@ -43,6 +43,9 @@ const call = called.choices[0].message.tool_calls[0].function;
 assert.equal(call.name, "weather");
 assert.equal(typeof JSON.parse(call.arguments).city, "string");
 
+const vectors = await client.embeddings.create({ model: "smollm2", input: ["Hi", "Bye"] });
+assert.deepEqual(vectors.data.map((one) => one.embedding.length), [576, 576]);
+
 assert.ok((await client.models.list()).data.length > 0);
 const empty = client.chat.completions.create({ ...fields, messages: [] });
 await assert.rejects(empty, OpenAI.BadRequestError);

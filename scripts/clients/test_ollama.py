@@ -56,11 +56,17 @@ class Ollama(unittest.TestCase):
         self.assertEqual(client.show(name).modelinfo["general.architecture"], "llama")
         self.assertEqual(client.ps().models[0].model, name)
 
+    def test_embeddings(self):
+        vectors = client.embed("smollm2", ["The cat sleeps.", "Rates went up."]).embeddings
+        self.assertEqual([len(vector) for vector in vectors], [576, 576])
+        self.assertAlmostEqual(sum(value * value for value in vectors[0]), 1, places=3)
+        self.assertEqual(len(client.embeddings("smollm2", "Hi").embedding), 576)
+
     def test_errors(self):
         for call, status in [
             (lambda: client.chat("x", QUESTION, options={"num_ctx": 1 << 20}), 400),
             (lambda: client.chat("x", [{"role": "user", "images": [b"x"]}]), 400),
-            (lambda: client.embed("x", "hi"), 501),
+            (lambda: client.embed("x", "hi " * 9000, truncate=False), 400),
             (lambda: client.delete("x"), 404),
             (lambda: ollama.Client(host=URL).chat("x", QUESTION), 401),
         ]:

@@ -127,6 +127,21 @@ class Others(unittest.TestCase):
             client.with_options(api_key="wrong").chat.completions.create(
                 model="x", messages=QUESTION
             )
+        with self.assertRaises(openai.BadRequestError):
+            client.embeddings.create(model="x", input="x " * 9000)
         with self.assertRaises(openai.InternalServerError) as refused:
-            client.embeddings.create(model="x", input="x")
+            client.post("/rerank", body={"query": "x", "documents": ["x"]}, cast_to=object)
         self.assertEqual(refused.exception.status_code, 501)
+
+    def test_embeddings(self):
+        texts = ["The cat sleeps.", "A cat is sleeping.", "Interest rates went up."]
+        # The package asks for base64; the numbers must be the same.
+        vectors = [one.embedding for one in client.embeddings.create(model="x", input=texts).data]
+        floats = client.embeddings.create(model="x", input=texts, encoding_format="float").data
+        self.assertEqual([len(vector) for vector in vectors], [576] * 3)
+        for vector, one in zip(vectors, floats):
+            self.assertTrue(all(abs(a - b) < 1e-4 for a, b in zip(vector, one.embedding)))
+            self.assertAlmostEqual(sum(value * value for value in vector), 1, places=3)
+        alike = [sum(a * b for a, b in zip(vectors[0], other)) for other in vectors]
+        self.assertGreater(alike[1], alike[2])
+        self.assertEqual(len(client.embeddings.create(model="x", input="a", dimensions=64).data[0].embedding), 64)

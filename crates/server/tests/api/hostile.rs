@@ -131,3 +131,11 @@ fn unknown_routes_and_methods_are_refused() {
     }
     assert_eq!(SERVER.post("/health", &json!({})).status, 405);
 }
+
+#[test]
+fn addresses_that_are_no_text_are_refused() {
+    for path in ["/v1/models/%ff", "/slots?model=a&model=b"] {
+        let refusal = SERVER.get(path).refusal(400);
+        assert_eq!(refusal["error"]["type"], "invalid_request_error", "{path}");
+    }
+}
