@@ -54,6 +54,7 @@ pub use scheduler::{Load, Scheduler};
 pub use session::{Finish, Session, Stats};
 pub use slots::SlotFile;
 pub use speculation::{DraftModel, Drafter, NGrams, Speculation};
+pub use stop::StopTexts;
 pub use texts::Texts;
 use vocabulary::Words;
 pub use worker::Worker;

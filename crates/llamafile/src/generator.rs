@@ -6,7 +6,7 @@ use backend::KvTypes;
 use chat::{Chat, Message, Prompt, Request, Template};
 use engine::{
     DraftModel, Drafter, Engine, Error, Finish, Isa, NGrams, Options, PlacementError, Session,
-    Speculation,
+    Speculation, StopTexts,
 };
 use gguf::Location;
 use grammar::Constraint;
@@ -117,6 +117,8 @@ pub struct Generator<'e> {
     sampler: Sampler,
     speculation: Option<Speculation>,
     constraint: Option<Constraint>,
+    /// Texts that end answers: those of the settings, and those of the prompt.
+    stops: [Vec<String>; 2],
     limit: Option<usize>,
     verbose: bool,
 }
@@ -135,7 +137,8 @@ impl<'e> Generator<'e> {
         let constraint = settings.grammar.as_ref().map(|grammar| engine.constraint(grammar));
         let constraint = constraint.transpose().map_err(|error| explain(&error))?;
         let (limit, verbose) = (settings.predict, settings.verbose);
-        Ok(Self { engine, session, sampler, speculation, constraint, limit, verbose })
+        let stops = [settings.stops.clone(), Vec::new()];
+        Ok(Self { engine, session, sampler, speculation, constraint, stops, limit, verbose })
     }
 
     /// The model.
@@ -173,8 +176,9 @@ impl<'e> Generator<'e> {
         Ok((self.engine.chat_tokens(&prompt.text), prompt))
     }
 
-    /// Has answers show the special tokens that a prompt's parser needs.
-    pub fn show_marks_of(&mut self, prompt: &Prompt) {
+    /// Has answers show the special tokens that a prompt's parser needs, and end at its stop texts.
+    pub fn follow(&mut self, prompt: &Prompt) {
+        self.stops[1].clone_from(&prompt.stops);
         let ids = prompt.special.iter().filter_map(|text| self.engine.tokenizer().find(text));
         self.session.show(ids.collect());
     }
@@ -197,13 +201,32 @@ impl<'e> Generator<'e> {
         let (session, sampler) = (&mut self.session, &mut self.sampler);
         // Each answer follows the grammar from its beginning, and then nothing is guessed.
         let mut constraint = self.constraint.clone();
+        let mut stops = StopTexts::new(&self.stops.concat());
+        let mut stopped = false;
+        let mut until_stop = |text: &str| {
+            let (text, stop) = stops.push(text);
+            stopped = stop.is_some();
+            match on_text(&text) {
+                ControlFlow::Continue(()) if stopped => ControlFlow::Break(()),
+                flow => flow,
+            }
+        };
         let finish = match &mut self.speculation {
             Some(speculation) if constraint.is_none() => {
-                session.generate_drafted(sampler, speculation, self.limit, on_text)
+                session.generate_drafted(sampler, speculation, self.limit, &mut until_stop)
             }
-            _ => session.generate(sampler, constraint.as_mut(), self.limit, on_text),
+            _ => session.generate(sampler, constraint.as_mut(), self.limit, &mut until_stop),
         };
-        finish.map_err(|error| explain(&error))
+        let finish = finish.map_err(|error| explain(&error))?;
+        if stopped {
+            return Ok(Finish::StopText);
+        }
+        let held = stops.finish();
+        if !held.is_empty() {
+            // Nothing follows that could be broken off.
+            let _ = on_text(&held);
+        }
+        Ok(finish)
     }
 
     /// Evaluates what is new of `tokens`; returns whether it got to the end.

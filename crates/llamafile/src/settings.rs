@@ -94,6 +94,8 @@ pub struct Settings {
     pub system: Option<Text>,
     /// Whether `\n` and the like in typed text stand for the character they name.
     pub escape: Option<bool>,
+    /// Texts that end answers.
+    pub stops: Vec<String>,
     /// Whether a raw completion repeats its prompt.
     pub display_prompt: Option<bool>,
     /// How text is generated.

@@ -12,7 +12,7 @@ pub const NOT_YET: &[(&[&str], &str)] = &[
         "only known models can be fetched yet",
     ),
     (
-        &["-r", "--reverse-prompt", "--in-prefix", "--in-suffix"],
+        &["--in-prefix", "--in-suffix"],
         "the conversation's form comes from the chat template only, yet",
     ),
     (

@@ -159,6 +159,19 @@ pub const FLAGS: &[Flag] = &[
         help: "Most tokens to generate (default: -1, until the model ends its answer or the \
                context is full).",
     },
+    Flag {
+        names: &["-r", "--reverse-prompt"],
+        action: Action::Value {
+            name: "TEXT",
+            set: |s, v| {
+                s.stops.push(v.into());
+                Ok(())
+            },
+        },
+        env: None,
+        group: Group::Sampling,
+        help: "Text that ends an answer and is not part of it; there may be several.",
+    },
     // Speed and memory
     Flag {
         names: &["-c", "--ctx-size"],

@@ -109,7 +109,7 @@ impl<'e> Talk<'e> {
         let mut voice = Voice::new(self.style);
         let prompt = self.generator.prompt(&self.chat, self.transcript.messages());
         let finish = prompt.and_then(|(tokens, mut prompt)| {
-            self.generator.show_marks_of(&prompt);
+            self.generator.follow(&prompt);
             let finish = self.generator.run(&tokens, &interrupted, &mut |piece| {
                 if interrupted() {
                     return ControlFlow::Break(());

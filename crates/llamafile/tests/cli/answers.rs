@@ -48,6 +48,23 @@ fn equal_seeds_repeat_the_answer_and_others_do_not() {
 }
 
 #[test]
+fn a_stop_text_ends_the_answer() {
+    const STORY: &str = "Once upon a time";
+    for (mode, prompt) in [(&["-no-cnv"][..], STORY), (&[], SKY)] {
+        let arguments = [mode, &["-p", prompt, "--temp", "0", "-n", "40"]].concat();
+        let whole = stdout(&run(&arguments));
+        let answer = whole.strip_prefix(prompt).unwrap_or(&whole);
+        // A text within the answer that begins inside a token.
+        let words: Vec<&str> = answer.split_whitespace().collect();
+        let stop = &words[words.len() / 2][1..];
+        let stopped = stdout(&run(&[&arguments[..], &["-r", "no such text", "-r", stop]].concat()));
+        let expected = &answer[..answer.find(stop).expect("a text of the answer")];
+        let found = stopped.strip_prefix(prompt).unwrap_or(&stopped);
+        assert_eq!(found.trim_end(), expected.trim_end());
+    }
+}
+
+#[test]
 fn the_prompt_comes_from_a_pipe_or_a_file() {
     let typed = stdout(&run(&["-p", SKY, "--temp", "0", "-n", "12"]));
     let piped = run_with_input(&["--temp", "0", "-n", "12"], &format!("{SKY}\n"));
