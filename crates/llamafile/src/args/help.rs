@@ -88,7 +88,7 @@ pub fn quantize_help(style: Style) -> String {
          from a file of 16 or 32 bits. The output is OUT.gguf, or ggml-model-TARGET.gguf beside IN.gguf.\n",
     );
     section(&mut text, style, "Examples");
-    pairs(&mut text, style, QUANTIZE_EXAMPLES, 58);
+    pairs(&mut text, style, QUANTIZE_EXAMPLES, 66);
     section(&mut text, style, Group::Quantize.title());
     for flag in TABLES.into_iter().flatten().filter(|flag| flag.group == Group::Quantize) {
         entry(&mut text, style, flag);
