@@ -165,8 +165,7 @@ pub(crate) fn encode_q3_k(src: &[f32], importance: Option<&[f32]>, dst: &mut [u8
                 let fit = fit_symmetric(&lanes, &weights, 4);
                 (fit.scale, lanes.map(|value| fit.level(value)))
             } else {
-                let (scale, levels) = descend_symmetric(&lanes, 4);
-                (scale, levels.map(|level| level + Lanes::splat(4.0)))
+                descend_symmetric(&lanes, 4)
             };
             fitted[8 * half..][..8].copy_from_slice(&scale.to_array());
             put_levels(&found, &mut levels[128 * half..]);

@@ -80,6 +80,8 @@ pub(crate) struct Symmetric {
     pub(crate) scale: Lanes,
     inverse: Lanes,
     zero: i32,
+    /// The level of 0: `zero`, but 0 in groups of zeros.
+    origin: Lanes,
 }
 
 impl Symmetric {
@@ -91,10 +93,10 @@ impl Symmetric {
         (inverse * value).max(low).min(high).round()
     }
 
-    /// Levels `0..2 * zero`; level `zero` means 0.
+    /// Level of each group's next value.
     #[inline(always)]
     pub(crate) fn level(&self, value: Lanes) -> Lanes {
-        Self::signed(value, self.inverse, self.zero) + Lanes::splat(self.zero as f32)
+        Self::signed(value, self.inverse, self.zero) + self.origin
     }
 }
 
@@ -137,12 +139,13 @@ pub(crate) fn fit_symmetric<const N: usize>(
 #[inline(always)]
 fn symmetric(largest: Lanes, scale: Lanes, inverse: Lanes, zero: i32) -> Symmetric {
     let any = largest.abs().above(Lanes::splat(ZERO.next_down()));
-    let (scale, inverse) = (any.choose(scale, Lanes::ZERO), any.choose(inverse, Lanes::ZERO));
-    Symmetric { scale, inverse, zero }
+    let or_zero = |lanes: Lanes| any.choose(lanes, Lanes::ZERO);
+    let origin = or_zero(Lanes::splat(zero as f32));
+    Symmetric { scale: or_zero(scale), inverse: or_zero(inverse), zero, origin }
 }
 
 /// As [`fit_symmetric`] with squares as weights, but starts with the scale of the largest value and
-/// then moves one level at a time while that improves the fit. The levels are within `-zero..zero`.
+/// then moves one level at a time while that improves the fit. Scales and levels.
 #[inline(always)]
 pub(crate) fn descend_symmetric<const N: usize>(
     values: &[Lanes; N],
@@ -182,7 +185,8 @@ pub(crate) fn descend_symmetric<const N: usize>(
         }
     }
     let scale = ll.above(Lanes::ZERO).choose(xl / ll, Lanes::ZERO);
-    (symmetric(largest, scale, inverse, zero).scale, levels)
+    let fit = symmetric(largest, scale, inverse, zero);
+    (fit.scale, levels.map(|level| level + fit.origin))
 }
 
 /// As [`extreme`], of each group.
