@@ -23,7 +23,7 @@ use crate::block::{
     decode_blocks, encode_blocks, f16_at, pack_nibbles, pack_pairs, put_f16, unpack_pairs,
 };
 use crate::float::{f16_to_f32, f32_to_f16};
-use crate::lanes::{Lanes, put_levels, transpose};
+use crate::lanes::{Lanes, put_levels, sum, sum_of_squares, transpose, weigh};
 use crate::search::{
     FINE, Grid, ZERO, descend_symmetric, extreme, fit_affine, fit_positive, fit_symmetric,
     mean_square, nearest,
@@ -121,11 +121,11 @@ pub(crate) fn encode_q2_k(src: &[f32], importance: Option<&[f32]>, dst: &mut [u8
     encode_blocks(src, importance, dst, |values: &[f32; LEN], importance, block: &mut [u8; 84]| {
         let mut levels = [0; LEN];
         let (mut scales, mut mins, mut sums) = ([0f32; 16], [0f32; 16], [0f32; 16]);
-        let mean_square = if importance.is_some() { mean_square(values) } else { 0.0 };
+        let square = Lanes::splat(importance.map_or(0.0, |_| mean_square(values)));
         for half in 0..2 {
             let lanes = transpose::<16>(&values[128 * half..]);
             let fit = if let Some(importance) = importance {
-                let weights = weigh(&lanes, &importance[128 * half..], mean_square);
+                let weights = weigh(&lanes, Some(&transpose(&importance[128 * half..])), square);
                 sums[8 * half..][..8].copy_from_slice(&sum(&weights).to_array());
                 fit_affine(&lanes, &weights, 3, FINE, |difference| difference * difference)
             } else {
@@ -156,11 +156,11 @@ pub(crate) fn encode_q3_k(src: &[f32], importance: Option<&[f32]>, dst: &mut [u8
         block.fill(0);
         let mut levels = [0; LEN];
         let (mut fitted, mut sums) = ([0f32; 16], [0f32; 16]);
-        let mean_square = if importance.is_some() { mean_square(values) } else { 0.0 };
+        let square = Lanes::splat(importance.map_or(0.0, |_| 2.0 * mean_square(values)));
         for half in 0..2 {
             let lanes = transpose::<16>(&values[128 * half..]);
             let (scale, found) = if let Some(importance) = importance {
-                let weights = weigh(&lanes, &importance[128 * half..], 2.0 * mean_square);
+                let weights = weigh(&lanes, Some(&transpose(&importance[128 * half..])), square);
                 sums[8 * half..][..8].copy_from_slice(&sum(&weights).to_array());
                 let fit = fit_symmetric(&lanes, &weights, 4);
                 (fit.scale, lanes.map(|value| fit.level(value)))
@@ -326,7 +326,10 @@ fn affine(
 ) -> [u8; LEN] {
     let lanes = transpose::<GROUP>(values);
     let (weights, grid) = match importance {
-        Some(importance) => (weigh(&lanes, importance, 2.0 * mean_square(values)), FINE),
+        Some(importance) => (
+            weigh(&lanes, Some(&transpose(importance)), Lanes::splat(2.0 * mean_square(values))),
+            FINE,
+        ),
         None => (size_weights(&lanes), grid),
     };
     let fit = fit_affine(&lanes, &weights, most, grid, |difference| difference * difference);
@@ -377,25 +380,8 @@ fn requantise(values: &[f32], scale: f32, min: f32, most: u8, levels: &mut [u8])
 /// Weights that favour large values, of which fewer get lost in the noise of the others.
 #[inline(always)]
 fn size_weights(values: &[Lanes; GROUP]) -> [Lanes; GROUP] {
-    let squares = values.map(|value| value * value);
-    let average = (sum(&squares) / Lanes::splat(GROUP as f32)).sqrt();
+    let average = (sum_of_squares(values) / Lanes::splat(GROUP as f32)).sqrt();
     values.map(|value| average + value.abs())
-}
-
-/// Weights by importance and size, relative to `square`, that of the values around.
-#[inline(always)]
-fn weigh<const N: usize>(values: &[Lanes; N], importance: &[f32], square: f32) -> [Lanes; N] {
-    let (mut weights, square) = (transpose(importance), Lanes::splat(square));
-    for (weight, &value) in weights.iter_mut().zip(values) {
-        *weight = *weight * (square + value * value).sqrt();
-    }
-    weights
-}
-
-/// The sum of each group, in order.
-#[inline(always)]
-fn sum<const N: usize>(values: &[Lanes; N]) -> Lanes {
-    values.iter().fold(Lanes::ZERO, |sum, &value| sum + value)
 }
 
 /// `d` and scales `-reach..reach`, of which the largest by magnitude gets `-reach`.

@@ -75,8 +75,19 @@ impl Lanes {
     }
 
     #[inline(always)]
+    pub(crate) fn at_least(self, other: Self) -> Mask {
+        Mask(from_fn(|g| self.0[g] >= other.0[g]))
+    }
+
+    #[inline(always)]
     pub(crate) fn differs(self, other: Self) -> Mask {
         Mask(from_fn(|g| self.0[g] != other.0[g]))
+    }
+}
+
+impl From<[f32; LANES]> for Lanes {
+    fn from(lanes: [f32; LANES]) -> Self {
+        Self(lanes)
     }
 }
 
@@ -140,5 +151,45 @@ pub(crate) fn put_levels<const N: usize>(lanes: &[Lanes; N], levels: &mut [u8]) 
         for (level, lanes) in group.iter_mut().zip(lanes) {
             *level = lanes.0[g] as u8;
         }
+    }
+}
+
+/// The sum of each group, in order.
+#[inline(always)]
+pub(crate) fn sum<const N: usize>(values: &[Lanes; N]) -> Lanes {
+    values.iter().fold(Lanes::ZERO, |sum, &value| sum + value)
+}
+
+/// The sum of the squares of each group, in order.
+#[inline(always)]
+pub(crate) fn sum_of_squares<const N: usize>(values: &[Lanes; N]) -> Lanes {
+    sum(&values.map(|value| value * value))
+}
+
+/// Weights of values: their squares, or by importance and size, relative to `square`, that of the
+/// values around.
+#[inline(always)]
+pub(crate) fn weigh<const N: usize>(
+    values: &[Lanes; N],
+    importance: Option<&[Lanes; N]>,
+    square: Lanes,
+) -> [Lanes; N] {
+    let Some(importance) = importance else { return values.map(|value| value * value) };
+    from_fn(|i| importance[i] * (square + values[i] * values[i]).sqrt())
+}
+
+/// Encodes eight groups of `N` values at a time, with their importance; they become `bytes` bytes. Less
+/// than eight are left at the end of rows: of these there are as many bytes as there are groups.
+pub(crate) fn by_eights<const N: usize>(
+    src: &[f32],
+    importance: Option<&[f32]>,
+    dst: &mut [u8],
+    bytes: usize,
+    encode: impl Fn(&[f32], &[Lanes; N], Option<&[Lanes; N]>, &mut [u8]),
+) {
+    debug_assert_eq!(dst.len() * LANES * N, src.len() * bytes, "not whole blocks");
+    for (index, (src, dst)) in src.chunks(LANES * N).zip(dst.chunks_mut(bytes)).enumerate() {
+        let importance = importance.map(|all| transpose(&all[index * LANES * N..]));
+        encode(src, &transpose(src), importance.as_ref(), dst);
     }
 }

@@ -12,7 +12,7 @@
 //! bit `i` of the high bits (little-endian u32) belongs to value `i`.
 
 use crate::block::{decode_blocks, encode_blocks, f16_at, pack_nibbles, put_f16};
-use crate::lanes::{LANES, Lanes, put_levels, transpose};
+use crate::lanes::{LANES, Lanes, by_eights, put_levels, weigh};
 use crate::search::{FINE, fit_affine, fit_symmetric, inverse, largest_magnitude, mean_square};
 
 /// Values per block.
@@ -132,14 +132,23 @@ fn encode_symmetric<const BYTES: usize>(
             pack(d, &levels, block);
         });
     };
-    by_eights(src, importance, dst, |values, weights, levels, blocks| {
-        let fit = fit_symmetric(values, weights, i32::from(zero));
-        put_levels(&values.map(|value| fit.level(value)), levels);
-        let blocks = blocks.as_chunks_mut().0.iter_mut().zip(levels.as_chunks().0);
-        for ((block, levels), d) in blocks.zip(fit.scale.to_array()) {
-            pack(d, levels, block);
-        }
-    });
+    let square = Lanes::splat(mean_square(src));
+    by_eights(
+        src,
+        Some(importance),
+        dst,
+        LANES * BYTES,
+        |_, values: &[Lanes; LEN], importance, blocks| {
+            let weights = weigh(values, importance, square);
+            let fit = fit_symmetric(values, &weights, i32::from(zero));
+            let mut levels = [0; LANES * LEN];
+            put_levels(&values.map(|value| fit.level(value)), &mut levels);
+            let blocks = blocks.as_chunks_mut().0.iter_mut().zip(levels.as_chunks().0);
+            for ((block, levels), d) in blocks.zip(fit.scale.to_array()) {
+                pack(d, levels, block);
+            }
+        },
+    );
 }
 
 /// Encodes blocks of a scale, a smallest value and levels `0..=most`.
@@ -156,35 +165,25 @@ fn encode_affine<const BYTES: usize>(
             pack((d, min), &levels, block);
         });
     };
-    by_eights(src, importance, dst, |values, weights, levels, blocks| {
-        let fit = fit_affine(values, weights, most, FINE, |difference| difference * difference);
-        put_levels(&values.map(|value| fit.level(value)), levels);
-        let blocks = blocks.as_chunks_mut().0.iter_mut().zip(levels.as_chunks().0);
-        let factors = fit.scale.to_array().into_iter().zip(fit.min.to_array());
-        for ((block, levels), factors) in blocks.zip(factors) {
-            pack(factors, levels, block);
-        }
-    });
-}
-
-/// Takes a row eight blocks at a time, with weights of values by their importance and size.
-fn by_eights(
-    src: &[f32],
-    importance: &[f32],
-    dst: &mut [u8],
-    encode: impl Fn(&[Lanes; LEN], &[Lanes; LEN], &mut [u8; LANES * LEN], &mut [u8]),
-) {
     let square = Lanes::splat(mean_square(src));
-    let block_bytes = dst.len() / (src.len() / LEN).max(1);
-    let rows = src.chunks(LANES * LEN).zip(importance.chunks(LANES * LEN));
-    for ((src, importance), dst) in rows.zip(dst.chunks_mut(LANES * block_bytes)) {
-        let values = transpose::<LEN>(src);
-        let mut weights = transpose::<LEN>(importance);
-        for (weight, &value) in weights.iter_mut().zip(&values) {
-            *weight = *weight * (square + value * value).sqrt();
-        }
-        encode(&values, &weights, &mut [0; LANES * LEN], dst);
-    }
+    by_eights(
+        src,
+        Some(importance),
+        dst,
+        LANES * BYTES,
+        |_, values: &[Lanes; LEN], importance, blocks| {
+            let weights = weigh(values, importance, square);
+            let fit =
+                fit_affine(values, &weights, most, FINE, |difference| difference * difference);
+            let mut levels = [0; LANES * LEN];
+            put_levels(&values.map(|value| fit.level(value)), &mut levels);
+            let blocks = blocks.as_chunks_mut().0.iter_mut().zip(levels.as_chunks().0);
+            let factors = fit.scale.to_array().into_iter().zip(fit.min.to_array());
+            for ((block, levels), factors) in blocks.zip(factors) {
+                pack(factors, levels, block);
+            }
+        },
+    );
 }
 
 /// Scale and levels; the value of largest magnitude gets level 0, whose magnitude is the largest.

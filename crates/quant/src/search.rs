@@ -191,7 +191,7 @@ pub(crate) fn descend_symmetric<const N: usize>(
 
 /// As [`extreme`], of each group.
 #[inline(always)]
-fn extremes<const N: usize>(values: &[Lanes; N]) -> Lanes {
+pub(crate) fn extremes<const N: usize>(values: &[Lanes; N]) -> Lanes {
     let mut extreme = Lanes::ZERO;
     for &value in values {
         extreme = value.abs().above(extreme.abs()).choose(value, extreme);
