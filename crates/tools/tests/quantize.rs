@@ -4,10 +4,12 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 
 use gguf::{Gguf, Writer};
 use quant::TensorType;
+use sha2::{Digest, Sha256};
 use tools::imatrix_file::{Entry, ImatrixFile};
 use tools::quantize::{
     self, Error, Importance, Options, Override, Planned, Replacement, Selection, TARGETS, Target,
@@ -44,9 +46,18 @@ const MODELS: &[Model] = &[
     Model { name: "tied", kv_heads: 8, layers: 10, output: false, ..LLAMA },
     Model { name: "fallback", embd: 320, ff: 96, kv_heads: 8, layers: 9, ..LLAMA },
     Model { name: "odd", embd: 64, ff: 40, heads: 2, kv_heads: 2, layers: 3, ..LLAMA },
-    Model { name: "seventy", layers: 80, ..LLAMA },
-    Model { name: "eight", experts: 8, layers: 17, ..LLAMA },
-    Model { name: "sixteen", experts: 16, kv_heads: 8, layers: 9, output: false, ..LLAMA },
+    Model { name: "seventy", layers: 80, ff: 256, ..LLAMA },
+    Model { name: "eight", experts: 8, layers: 9, ff: 256, ..LLAMA },
+    Model {
+        name: "sixteen",
+        experts: 16,
+        kv_heads: 8,
+        layers: 8,
+        ff: 256,
+        embd: 128,
+        output: false,
+        ..LLAMA
+    },
     Model { name: "falcon", architecture: "falcon", kv_heads: 1, layers: 33, ..LLAMA },
     Model { name: "gpt2", architecture: "gpt2", kv_heads: 8, layers: 12, ..LLAMA },
 ];
@@ -121,8 +132,7 @@ impl Model {
         writer.put(&format!("{arch}.attention.{norm}"), 1e-5f32).unwrap();
         for (name, shape) in self.tensors() {
             let ty = if shape.len() == 1 { TensorType::F32 } else { TensorType::F16 };
-            let values: Vec<f32> =
-                (0..shape.iter().product()).map(|i| value(&name, i)).collect();
+            let values: Vec<f32> = (0..shape.iter().product()).map(|i| value(&name, i)).collect();
             let mut bytes = vec![0; ty.row_bytes(values.len()).unwrap()];
             ty.info().encode.unwrap()(&values, None, &mut bytes);
             writer.tensor(&name, ty, &shape, move |out| out.write_all(&bytes)).unwrap();
@@ -133,7 +143,8 @@ impl Model {
 
 /// Weights that differ by tensor and are spread as real ones are.
 fn weight(name: &str, i: usize) -> f32 {
-    let seed = name.bytes().fold(1u64, |seed, byte| seed.wrapping_mul(31).wrapping_add(byte.into()));
+    let seed =
+        name.bytes().fold(1u64, |seed, byte| seed.wrapping_mul(31).wrapping_add(byte.into()));
     let mut state = seed.wrapping_add(i as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     state = (state ^ (state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     state = (state ^ (state >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
@@ -237,6 +248,7 @@ fn types_are_those_of_llama_cpp_for_every_target() {
                 assert_eq!(Some(found.as_str()), lines.next());
             }
         }
+        fs::remove_file(path).unwrap();
     }
     assert_eq!(lines.next(), None);
 }
@@ -261,3 +273,241 @@ const FILLED: &[(&str, Model)] = &[
     ("dense", Model { layers: 2, ..LLAMA }),
     ("experts", Model { layers: 1, experts: 7, output: false, ff: 96, ..LLAMA }),
 ];
+
+/// What is written for these options, with the importance matrix of the model under the name that
+/// was recorded.
+fn quantised(folder: &Folder, options: &Options) -> Result<Vec<u8>, Error> {
+    let out = folder.file("out.gguf");
+    let mut last = (0, 1);
+    quantize::run(&folder.file("in.gguf"), &out, options, &mut |done, total| last = (done, total))?;
+    assert_eq!(last.0, last.1, "progress ends at the end");
+    Ok(fs::read(out).unwrap())
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// Targets of which a few blocks differ: their encoders search a lattice, and do so a bit otherwise.
+/// Fixtures of the crate `quant` bound the error.
+const DIFFERENT: [&str; 3] = ["IQ1_S", "IQ1_M", "IQ2_XXS"];
+
+#[test]
+fn files_are_those_of_llama_cpp_byte_for_byte() {
+    let folder = Folder::new("bytes");
+    let recorded = data("hashes.txt");
+    let mut lines = recorded.lines();
+    for (name, model) in FILLED {
+        model.write(&folder.file("in.gguf"), weight);
+        let imatrix = importance(model);
+        for target in TARGETS {
+            for with in ["without", "with"] {
+                let source = format!("{name}.imatrix");
+                let importance = Importance::new(&source, &imatrix, &Selection::All).unwrap();
+                let importance = (with == "with").then_some(importance);
+                let threads = NonZero::new(2);
+                let options = Options { importance, threads, ..Options::new(target) };
+                let found = match quantised(&folder, &options) {
+                    Ok(bytes) => sha256(&bytes),
+                    Err(Error::NeedsImportance { .. } | Error::Row { .. }) => "refused".into(),
+                    Err(error) => panic!("{name} {} {with} {error}", target.name),
+                };
+                let found = format!("{name} {} {with} {found}", target.name);
+                let line = lines.next();
+                if DIFFERENT.contains(&target.name) && with == "with" {
+                    continue;
+                }
+                assert_eq!(Some(found.as_str()), line);
+            }
+        }
+    }
+    assert_eq!(lines.next(), None);
+}
+
+/// Options by the names under which `record` has them.
+fn named_options(name: &str) -> Options {
+    let over = |text: &str| Override::parse(text).unwrap();
+    let selected = |selection: Selection| {
+        Importance::new("dense.imatrix", &importance(&FILLED[0].1), &selection).ok()
+    };
+    let plain = Options::new(target("Q4_K_M"));
+    match name {
+        "pure" => Options { pure: true, ..plain },
+        "leave" => Options { leave_output: true, ..plain },
+        "output" => Options {
+            output_type: Some(TensorType::Q8_0),
+            embedding_type: Some(TensorType::F16),
+            ..plain
+        },
+        "patterns" => {
+            let overrides = vec![over("attn_[qk]=q8_0"), over("BLK.1.ffn=Q5_1")];
+            Options { overrides, ..plain }
+        }
+        "prune" => Options { prune: [0].into(), ..plain },
+        "metadata" => {
+            let metadata = [
+                ("some.number", Replacement::Integer(5)),
+                ("general.architecture", Replacement::Text("llama".into())),
+                ("some.flag", Replacement::Bool(true)),
+            ];
+            let metadata = metadata.map(|(key, value)| (key.to_owned(), value)).to_vec();
+            Options { metadata, ..plain }
+        }
+        "include" => {
+            Options { importance: selected(Selection::Only(vec!["ffn_up".into()])), ..plain }
+        }
+        "exclude" => {
+            Options { importance: selected(Selection::AllBut(vec!["ffn_up".into()])), ..plain }
+        }
+        _ => panic!("{name} is not known"),
+    }
+}
+
+#[test]
+fn options_do_what_they_do_in_llama_cpp() {
+    let folder = Folder::new("options");
+    FILLED[0].1.write(&folder.file("in.gguf"), weight);
+    let recorded = data("options.txt");
+    for line in recorded.lines() {
+        let name = line.split(' ').next().unwrap();
+        let bytes = quantised(&folder, &named_options(name)).unwrap();
+        assert_eq!(format!("{name} {}", sha256(&bytes)), line);
+    }
+    assert_eq!(recorded.lines().count(), 8);
+}
+
+/// Cuts a model in two files.
+fn split(folder: &Folder) {
+    let whole = Gguf::open(&folder.file("in.gguf")).unwrap();
+    let all = whole.tensors();
+    for (no, part) in [&all[..7], &all[7..]].into_iter().enumerate() {
+        let mut writer = Writer::new();
+        if no == 0 {
+            whole.metadata().iter().for_each(|(key, value)| writer.put(key, value).unwrap());
+        }
+        writer.put("split.no", no as u16).unwrap();
+        writer.put("split.count", 2u16).unwrap();
+        writer.put("split.tensors.count", all.len() as i32).unwrap();
+        for tensor in part {
+            let data = whole.data(tensor);
+            writer
+                .tensor(&tensor.name, tensor.ty, &tensor.shape, move |out| out.write_all(&data))
+                .unwrap();
+        }
+        let path = folder.file(&format!("part-{:05}-of-00002.gguf", no + 1));
+        writer.finish(&mut fs::File::create(path).unwrap()).unwrap();
+    }
+}
+
+#[test]
+fn shards_are_joined_or_kept() {
+    let folder = Folder::new("shards");
+    FILLED[0].1.write(&folder.file("in.gguf"), weight);
+    split(&folder);
+    let whole = quantised(&folder, &Options::new(target("Q4_0"))).unwrap();
+    let part = folder.file("part-00001-of-00002.gguf");
+    let run = |out: &str, keep_split| {
+        let options = Options { keep_split, ..Options::new(target("Q4_0")) };
+        quantize::run(&part, &folder.file(out), &options, &mut |_, _| {})
+    };
+    run("joined.gguf", false).unwrap();
+    assert!(fs::read(folder.file("joined.gguf")).unwrap() == whole);
+    run("kept.gguf", true).unwrap();
+    let kept = Gguf::open(&folder.file("kept-00002-of-00002.gguf")).unwrap();
+    let joined = Gguf::open(&folder.file("joined.gguf")).unwrap();
+    assert_eq!(kept.paths().len(), 2);
+    for tensor in joined.tensors() {
+        let same = kept.tensor(&tensor.name).unwrap();
+        assert_eq!((same.ty, &same.shape), (tensor.ty, &tensor.shape));
+        assert!(kept.data(same) == joined.data(tensor), "{}", tensor.name);
+    }
+    let error = run("part.gguf", true).unwrap_err();
+    assert!(matches!(error, Error::SameFile { .. }), "{error}");
+}
+
+#[test]
+fn the_number_of_threads_does_not_matter() {
+    let folder = Folder::new("threads");
+    FILLED[1].1.write(&folder.file("in.gguf"), weight);
+    let with = |threads| {
+        let options = Options { threads: NonZero::new(threads), ..Options::new(target("Q5_K_M")) };
+        quantised(&folder, &options).unwrap()
+    };
+    assert!(with(1) == with(5));
+}
+
+#[test]
+fn what_can_not_be_quantised_is_refused_by_name() {
+    let folder = Folder::new("refused");
+    let path = folder.file("in.gguf");
+    let refused = |options: &Options| {
+        let error = quantised(&folder, options).unwrap_err();
+        assert!(!folder.file("out.gguf").exists() && !folder.file("out.gguf.part").exists());
+        error.to_string()
+    };
+    let model = &FILLED[0].1;
+    for (value, words) in [(f32::NAN, "NaN"), (f32::NEG_INFINITY, "-inf")] {
+        let spoilt = |name: &str, i| match (name, i) {
+            ("blk.1.ffn_up.weight", 70_000) => value,
+            _ => weight(name, i),
+        };
+        model.write(&path, spoilt);
+        for name in ["Q4_K_M", "COPY"] {
+            let error = refused(&Options::new(target(name)));
+            assert!(error.contains("blk.1.ffn_up.weight") && error.contains(words), "{error}");
+        }
+    }
+    let large = |name: &str, i| if name.contains("norm") { 1e6 } else { weight(name, i) };
+    model.write(&path, large);
+    assert!(quantised(&folder, &Options::new(target("Q8_0"))).is_ok(), "norms are kept");
+    fs::remove_file(folder.file("out.gguf")).unwrap();
+
+    model.write(&path, weight);
+    let error = refused(&Options::new(target("IQ2_XS")));
+    assert!(error.contains("blk.0.attn_k.weight") && error.contains("importance"), "{error}");
+    let mut imatrix = importance(model);
+    imatrix.entries.get_mut("blk.0.ffn_up.weight").unwrap().squares.push(1.0);
+    let error = {
+        let importance = Importance::new("i", &imatrix, &Selection::All).ok();
+        refused(&Options { importance, ..Options::new(target("Q4_K_M")) })
+    };
+    assert!(error.contains("257 values for tensor blk.0.ffn_up.weight"), "{error}");
+    imatrix.entries.get_mut("blk.0.ffn_up.weight").unwrap().squares[3] = f32::NAN;
+    let error = Importance::new("i", &imatrix, &Selection::All).unwrap_err().to_string();
+    assert!(error.contains("NaN for tensor blk.0.ffn_up.weight"), "{error}");
+
+    let small = quantised(&folder, &Options::new(target("Q4_0"))).unwrap();
+    fs::remove_file(folder.file("out.gguf")).unwrap();
+    fs::write(&path, &small).unwrap();
+    assert!(refused(&Options::new(target("Q8_0"))).contains("output.weight is q6_K already"));
+    let again = Options { allow_requantise: true, ..Options::new(target("Q8_0")) };
+    assert!(quantised(&folder, &again).is_ok());
+    let same = quantize::run(&path, &path, &again, &mut |_, _| {}).unwrap_err();
+    assert!(matches!(same, Error::SameFile { .. }), "{same}");
+    assert!(fs::read(&path).unwrap() == small);
+}
+
+#[test]
+fn weights_beyond_the_range_of_a_type_are_refused() {
+    let folder = Folder::new("range");
+    let mut writer = Writer::new();
+    writer.put("general.architecture", "llama").unwrap();
+    let values: Vec<u8> = [1f32, 1e6].repeat(128).iter().flat_map(|v| v.to_le_bytes()).collect();
+    let put = move |out: &mut dyn std::io::Write| out.write_all(&values);
+    writer.tensor("blk.0.attn_q.weight", TensorType::F32, &[128, 2], put).unwrap();
+    writer.finish(&mut fs::File::create(folder.file("in.gguf")).unwrap()).unwrap();
+    for name in ["F16", "Q8_0", "BF16"] {
+        let found = quantised(&folder, &Options::new(target(name)));
+        match name {
+            // 1e6 / 127 is within the range of its scale.
+            "Q8_0" | "BF16" => assert!(found.is_ok(), "{name}"),
+            _ => {
+                let error = found.unwrap_err().to_string();
+                assert!(error.contains("up to 1000000, too large for f16"), "{error}");
+            }
+        }
+    }
+}
