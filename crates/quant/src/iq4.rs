@@ -122,17 +122,30 @@ fn levels(values: &[Lanes; GROUP], scale: Lanes) -> [u8; LEN] {
 /// The nearest of the values that levels stand for, of two the upper.
 #[inline(always)]
 fn nearest_value(value: Lanes) -> Lanes {
-    let entry = |level: usize| f32::from(codebook::IQ4[level]);
-    steps(value, Lanes::splat(entry(0)), |level| Lanes::splat(entry(level + 1) - entry(level)))
+    steps(value, Lanes::splat(f32::from(codebook::IQ4[0])), |level| Lanes::splat(STEPS[level]))
 }
 
 /// `start`, and one `step` more for each level whose middle to the next is reached.
 #[inline(always)]
 fn steps(value: Lanes, start: Lanes, step: impl Fn(usize) -> Lanes) -> Lanes {
     let mut sum = start;
-    for (level, pair) in codebook::IQ4.windows(2).enumerate() {
-        let middle = 0.5 * (f32::from(pair[0]) + f32::from(pair[1]));
+    for (level, &middle) in MIDDLES.iter().enumerate() {
         sum = sum + value.at_least(Lanes::splat(middle)).choose(step(level), Lanes::ZERO);
     }
     sum
+}
+
+/// Between the values of a level and of the next: the middle, and the distance.
+const MIDDLES: [f32; 15] = between(0.5, 0.5);
+const STEPS: [f32; 15] = between(-1.0, 1.0);
+
+const fn between(below: f32, above: f32) -> [f32; 15] {
+    let mut between = [0.0; 15];
+    let mut level = 0;
+    while level < between.len() {
+        let (low, high) = (codebook::IQ4[level] as f32, codebook::IQ4[level + 1] as f32);
+        between[level] = below * low + above * high;
+        level += 1;
+    }
+    between
 }
