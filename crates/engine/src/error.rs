@@ -45,12 +45,6 @@ pub enum Error {
         /// The architecture.
         architecture: String,
     },
-    /// A model that continues text instead of embedding it.
-    #[error("'{architecture}' models generate text and can't embed it")]
-    NotEmbedding {
-        /// The architecture.
-        architecture: String,
-    },
     /// A model that generates token by token, or a file that doesn't say what a mask is.
     #[error("the model has no masks to fill in")]
     NoMasks,

@@ -6,12 +6,13 @@
 
 mod diffusion;
 mod disk_cache;
-mod embedder;
+mod embedding;
 mod encoder;
 mod error;
 pub mod fleet;
 mod job;
 mod metrics;
+mod normalization;
 mod plan;
 mod record;
 mod request;
@@ -20,6 +21,7 @@ mod session;
 mod slots;
 mod speculation;
 mod stop;
+mod texts;
 mod vocabulary;
 mod worker;
 
@@ -32,7 +34,7 @@ use cpu::host::Memory;
 use cpu::{Cpu, CpuOptions};
 use gguf::{Gguf, Location, Value};
 use grammar::{Constraint, Grammar};
-use model::{Model, OutputKind};
+use model::Model;
 use sample::{Params, Sampler, Vocabulary};
 use tokenizer::Tokenizer;
 
@@ -42,16 +44,17 @@ pub use cpu::isa::Isa;
 pub use cpu::topology::{Placement, PlacementError};
 pub use diffusion::{Algorithm, Diffusion, Draw, OnStep, Schedule};
 pub use disk_cache::{DiskCacheOptions, DiskCacheTotals};
-pub use embedder::{Embedder, Normalization};
 pub use error::Error;
 pub use metrics::{Metrics, RequestStatus, SlotStatus, Totals};
 pub use model::Pooling;
+pub use normalization::Normalization;
 pub use plan::{Bytes, Plan, Reason};
 pub use request::{Choice, Client, Event, Outcome, Progress, Request};
 pub use scheduler::{Load, Scheduler};
 pub use session::{Finish, Session, Stats};
 pub use slots::SlotFile;
 pub use speculation::{DraftModel, Drafter, NGrams, Speculation};
+pub use texts::Texts;
 use vocabulary::Words;
 pub use worker::Worker;
 
@@ -81,6 +84,10 @@ pub struct Options {
     pub batch_invariant: bool,
     /// Formats of stored keys and values.
     pub kv_types: KvTypes,
+    /// What becomes of the embeddings of a text's tokens; `None` for what the model's file says.
+    pub pooling: Option<Pooling>,
+    /// Whether tokens see only earlier ones, or the whole text; `None` for what the model says.
+    pub causal: Option<bool>,
     /// Where a [`Scheduler`] keeps what it has seen beyond its end.
     pub disk_cache: Option<DiskCacheOptions>,
 }
@@ -98,6 +105,8 @@ impl Default for Options {
             n_batch: 512,
             batch_invariant: false,
             kv_types: KvTypes::default(),
+            pooling: None,
+            causal: None,
             disk_cache: None,
         }
     }
@@ -142,6 +151,7 @@ pub struct Engine {
     sampling: Params,
     template: TemplateSource,
     masks: Option<Masks>,
+    facts: texts::Facts,
     info: ModelInfo,
     options: Options,
     plan: Plan,
@@ -149,7 +159,7 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Maps the model file and checks all that is needed to generate from it, memory too.
+    /// Maps the model file and checks all that is needed to run it, memory too.
     pub fn load(file: impl Into<Location>, options: &Options) -> Result<Self, Error> {
         let available = Memory::of_machine().and_then(|memory| memory.available);
         Self::load_within(file, options, available)
@@ -165,13 +175,10 @@ impl Engine {
         let start = Instant::now();
         let gguf = file.open()?;
         let model = model::load(&gguf)?;
-        if model.shape().output != OutputKind::Logits {
-            let architecture = gguf.metadata().str("general.architecture")?.to_owned();
-            return Err(Error::NotGenerative { architecture });
-        }
         let tokenizer = Arc::new(tokenizer_of(&gguf, &*model)?);
         let masks = Masks::of(&gguf, &*model, &tokenizer)?;
         let template = TemplateSource::new(&gguf, &tokenizer)?;
+        let facts = texts::Facts::read(&gguf)?;
         let info = model_info(file.path(), &gguf, &*model)?;
         let weights = gguf.tensors().iter().map(|tensor| tensor.size() as u64).sum();
         let plan = Plan::new(&*model, weights, options, available)?;
@@ -190,6 +197,7 @@ impl Engine {
             sampling,
             template,
             masks,
+            facts,
             info,
             options,
             plan,
@@ -266,7 +274,20 @@ impl Engine {
 
     /// Starts an empty session.
     pub fn session(&self) -> Result<Session<'_>, Error> {
+        self.check_generates()?;
         Session::new(self)
+    }
+
+    fn check_generates(&self) -> Result<(), Error> {
+        match self.is_generative() {
+            true => Ok(()),
+            false => Err(Error::NotGenerative { architecture: self.info.architecture.clone() }),
+        }
+    }
+
+    /// Whether tokens see only earlier ones.
+    fn is_causal(&self) -> bool {
+        self.options.causal.unwrap_or(self.model.is_causal())
     }
 }
 

@@ -51,6 +51,9 @@ pub enum Event {
     },
     /// The answer is complete.
     Done(Outcome),
+    /// What was asked for of [`crate::Texts`]: of each text one vector, or without pooling one for each
+    /// token; scores from a model that ranks.
+    Vectors(Vec<Vec<Vec<f32>>>),
     /// There will be no more of it.
     Failed(Error),
 }

@@ -11,14 +11,15 @@ use std::time::{Duration, Instant};
 
 use backend::{Backend, PAGE};
 use grammar::Constraint;
-use model::{Capacity, Context, Outputs, Part};
+use model::{Capacity, Context, Outputs, Part, Pooling};
 use sample::Sampler;
 
 use crate::disk_cache::DiskCache;
+use crate::embedding::{self, Embeddings};
 use crate::job::{End, Job};
 use crate::metrics::{BatchCounts, Metrics, SlotStatus, Totals};
 use crate::record::Key;
-use crate::{Client, Engine, Error, Event, Finish, Plan, Request};
+use crate::{Client, Engine, Error, Event, Finish, Plan, Request, Texts};
 
 /// How long a step may take while answers wait for their next token.
 const STEP: Duration = Duration::from_millis(200);
@@ -34,6 +35,7 @@ pub struct Scheduler {
     engine: Arc<Engine>,
     context: Context,
     waiting: VecDeque<Job>,
+    embeddings: Embeddings,
     running: Vec<Running>,
     free: Vec<usize>,
     /// What sequences held when they were given back.
@@ -61,6 +63,8 @@ pub struct Load {
     pub running: usize,
     /// Requests that wait.
     pub waiting: usize,
+    /// Requests for vectors.
+    pub embedding: usize,
     /// Positions in memory that running requests use.
     pub positions: usize,
 }
@@ -74,10 +78,14 @@ impl Scheduler {
         let capacity = Capacity { n_ctx, n_positions, n_sequences };
         let (model, mut backend) = (engine.model.clone(), Box::new(engine.backend()?));
         backend.reserve(batch_values);
-        let context = Context::with_capacity(model, backend, capacity, options.kv_types)?;
+        let mut context = Context::with_capacity(model, backend, capacity, options.kv_types)?;
+        if let Some(causal) = options.causal {
+            context.set_causal(causal)?;
+        }
         let mut scheduler = Self {
             context,
             waiting: VecDeque::new(),
+            embeddings: Embeddings::default(),
             running: Vec::new(),
             free: (0..n_sequences).rev().collect(),
             left: vec![Vec::new(); n_sequences],
@@ -115,19 +123,48 @@ impl Scheduler {
         self.next += 1;
     }
 
-    /// Whether there can be an answer; how its tokens are chosen, and what it is held to.
-    fn check(&self, request: &Request) -> Result<(Sampler, Option<Constraint>), Error> {
-        let (tokens, n_ctx) = (request.prompt.len(), self.context.n_ctx());
-        if tokens == 0 {
-            return Err(Error::EmptyPrompt);
+    /// Takes texts to embed; an event with all that came of them goes to `client`.
+    pub fn embed(&mut self, texts: Texts, mut client: Box<dyn Client>) {
+        let pooling = texts.pooling.unwrap_or(self.engine.pooling());
+        match self.check_texts(&texts, pooling) {
+            Ok(()) => self.embeddings.push(texts.texts, pooling, client),
+            Err(error) => {
+                self.totals.failed += 1;
+                client.send(Event::Failed(error));
+            }
         }
+    }
+
+    fn check_texts(&self, texts: &Texts, pooling: Pooling) -> Result<(), Error> {
+        self.context.reduction(pooling)?;
+        for text in &texts.texts {
+            if text.is_empty() {
+                return Err(model::Error::EmptyText.into());
+            }
+            self.check_tokens(text)?;
+        }
+        Ok(())
+    }
+
+    /// Whether a text fits, and its tokens are known.
+    fn check_tokens(&self, text: &[u32]) -> Result<(), Error> {
+        let (tokens, n_ctx, n_vocab) = (text.len(), self.context.n_ctx(), self.engine.info.n_vocab);
         if tokens > n_ctx {
             return Err(Error::PromptTooLong { tokens, n_ctx });
         }
-        let n_vocab = self.engine.info.n_vocab;
-        if let Some(id) = request.prompt.iter().copied().find(|&id| id as usize >= n_vocab) {
-            return Err(model::Error::Token { id, n_vocab }.into());
+        match text.iter().find(|&&id| id as usize >= n_vocab) {
+            Some(&id) => Err(model::Error::Token { id, n_vocab }.into()),
+            None => Ok(()),
         }
+    }
+
+    /// Whether there can be an answer; how its tokens are chosen, and what it is held to.
+    fn check(&self, request: &Request) -> Result<(Sampler, Option<Constraint>), Error> {
+        self.engine.check_generates()?;
+        if request.prompt.is_empty() {
+            return Err(Error::EmptyPrompt);
+        }
+        self.check_tokens(&request.prompt)?;
         let sampler = self.engine.sampler(&request.sampling)?;
         let constraint = request.grammar.as_ref().map(|grammar| self.engine.constraint(grammar));
         Ok((sampler, constraint.transpose()?))
@@ -146,7 +183,8 @@ impl Scheduler {
     /// What there is to do.
     pub fn load(&self) -> Load {
         let positions = self.running.iter().map(|run| self.context.len_of(run.sequence)).sum();
-        Load { running: self.running.len(), waiting: self.waiting.len(), positions }
+        let (running, waiting) = (self.running.len(), self.waiting.len());
+        Load { running, waiting, embedding: self.embeddings.len(), positions }
     }
 
     /// What was done so far, and what is there now.
@@ -170,8 +208,34 @@ impl Scheduler {
         SlotStatus { id: sequence, n_ctx: self.context.n_ctx(), tokens, request }
     }
 
-    /// Evaluates one batch; returns whether there was anything to do.
+    /// Evaluates a batch of answers and one of texts to embed; returns whether there was anything to
+    /// do.
     pub fn step(&mut self) -> bool {
+        let answered = self.answer_some();
+        self.embed_some() || answered
+    }
+
+    /// Evaluates a batch of texts to embed; returns whether there are any.
+    fn embed_some(&mut self) -> bool {
+        let start = Instant::now();
+        let is_cut = self.engine.is_causal() && !self.running.is_empty();
+        let budget = if is_cut { self.pace } else { self.engine.plan.n_batch };
+        let (context, free) = (&mut self.context, &mut self.free);
+        match self.embeddings.step(context, free, budget, !self.running.is_empty()) {
+            embedding::Step::Evaluated(prompt_tokens) => {
+                let counts = BatchCounts { prompt_tokens, requests: 1, answer_tokens: 0 };
+                self.totals.count(counts, start.elapsed());
+                true
+            }
+            embedding::Step::Failed => {
+                self.totals.failed += 1;
+                true
+            }
+            embedding::Step::Nothing => false,
+        }
+    }
+
+    fn answer_some(&mut self) -> bool {
         let waiting = self.waiting.len();
         self.waiting.retain(|job| !job.is_abandoned());
         self.totals.cancelled += (waiting - self.waiting.len()) as u64;
@@ -190,6 +254,8 @@ impl Scheduler {
                 self.totals.count(counts, time);
                 self.set_pace(&plan, time);
             }
+            Err(Error::Model(model::Error::MemoryFull { .. }))
+                if self.embeddings.release(&mut self.context, &mut self.free) => {}
             Err(Error::Model(model::Error::MemoryFull { .. })) if self.running.len() > 1 => {
                 self.preempt();
             }

@@ -6,7 +6,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, TryRecvError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::{Client, Engine, Error, Load, Metrics, Request, Scheduler};
+use crate::{Client, Engine, Error, Load, Metrics, Request, Scheduler, Texts};
 
 /// How often room is looked for to write to disk.
 const PAUSE: Duration = Duration::from_millis(5);
@@ -34,13 +34,14 @@ struct Waiting {
 
 impl Waiting {
     fn set(&self, load: Load) {
-        self.queued.store(load.waiting, Ordering::SeqCst);
+        self.queued.store(load.waiting + load.embedding, Ordering::SeqCst);
         self.running.store(load.running, Ordering::SeqCst);
     }
 }
 
 enum Order {
     Submit(Box<Request>, Box<dyn Client>),
+    Embed(Texts, Box<dyn Client>),
     Do(Box<dyn FnOnce(&mut Scheduler) + Send>),
 }
 
@@ -92,13 +93,25 @@ impl Worker {
     /// # Errors
     /// [`Error::Busy`] where too many wait, [`Error::Stopped`] where the thread has ended.
     pub fn submit(&self, request: Request, client: Box<dyn Client>) -> Result<(), Error> {
+        self.enqueue(Order::Submit(Box::new(request), client))
+    }
+
+    /// Asks for the vectors of texts, or scores; they go to `client`.
+    ///
+    /// # Errors
+    /// As [`Worker::submit`].
+    pub fn embed(&self, texts: Texts, client: Box<dyn Client>) -> Result<(), Error> {
+        self.enqueue(Order::Embed(texts, client))
+    }
+
+    fn enqueue(&self, order: Order) -> Result<(), Error> {
         let Waiting { sent, queued, .. } = &*self.waiting;
         let waiting = sent.load(Ordering::SeqCst) + queued.load(Ordering::SeqCst);
         if waiting >= self.most_waiting {
             return Err(Error::Busy { waiting });
         }
         sent.fetch_add(1, Ordering::SeqCst);
-        self.send(Order::Submit(Box::new(request), client))
+        self.send(order)
     }
 
     /// Whether it has no requests.
@@ -166,6 +179,11 @@ fn work(mut scheduler: Scheduler, inbox: &Receiver<Order>, waiting: &Waiting) {
             match order {
                 Ok(Order::Submit(request, client)) => {
                     scheduler.submit(*request, client);
+                    waiting.set(scheduler.load());
+                    waiting.sent.fetch_sub(1, Ordering::SeqCst);
+                }
+                Ok(Order::Embed(texts, client)) => {
+                    scheduler.embed(texts, client);
                     waiting.set(scheduler.load());
                     waiting.sent.fetch_sub(1, Ordering::SeqCst);
                 }

@@ -101,7 +101,7 @@ fn models_are_loaded_once_and_answer() {
     let status = fleet.list().into_iter().find(|model| model.name == "broken").expect("it");
     assert!(status.error.is_some() && status.state == ModelState::Unloaded);
     let status = fleet.list().into_iter().find(|model| model.name == "jamba").expect("it");
-    assert!(status.plan.is_some_and(|plan| plan.n_ctx == 448));
+    assert!(status.loaded.is_some_and(|(_, n_ctx)| n_ctx == 448));
     assert!(status.idle.is_some() && status.bytes.is_some_and(|n| n > 1000));
 }
 

@@ -39,6 +39,7 @@ impl Client for Recorder {
             }
             Event::Done(outcome) => record.end = Some(Ok(outcome)),
             Event::Failed(error) => record.end = Some(Err(error)),
+            Event::Vectors(_) => panic!("nobody asked for vectors"),
         }
     }
 

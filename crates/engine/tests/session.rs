@@ -146,9 +146,3 @@ fn the_context_fills_up() {
     let nothing = session.generate(&mut sampler, None, None, &mut |_| ControlFlow::Continue(()));
     assert!(matches!(nothing, Err(Error::EmptyPrompt)));
 }
-
-#[test]
-fn embedding_models_are_refused() {
-    let refused = load("embedding", "llama-embed").err().expect("an error");
-    assert_eq!(refused.to_string(), "'llama-embed' models make embeddings and can't generate text");
-}

@@ -26,25 +26,26 @@ const PARALLEL: usize = 32;
 /// Maps the model file with the options that the settings ask for.
 pub fn load(file: &Location, settings: &Settings) -> Result<Engine, CliError> {
     let options = options(settings)?;
-    let engine = Engine::load(file.clone(), &options).map_err(|error| match error {
-        // Errors of the file itself name it already.
-        Error::File(_) => explain(&error),
-        _ => explain(&error).within(file),
-    })?;
+    let engine = Engine::load(file.clone(), &options).map_err(|error| explain_of(&error, file))?;
     if settings.verbose {
-        let info = engine.info();
-        eprintln!("model: {file}");
-        eprintln!("{}", engine.plan());
-        eprintln!(
-            "loaded in {:.3} s: {}, architecture {}, {} parameters, {} tokens in the vocabulary",
-            engine.load_time().as_secs_f64(),
-            info.name,
-            info.architecture,
-            info.n_params,
-            info.n_vocab
-        );
+        describe(&engine, file);
     }
     Ok(engine)
+}
+
+/// Prints what was loaded.
+pub fn describe(engine: &Engine, file: &Location) {
+    let info = engine.info();
+    eprintln!("model: {file}");
+    eprintln!("{}", engine.plan());
+    eprintln!(
+        "loaded in {:.3} s: {}, architecture {}, {} parameters, {} tokens in the vocabulary",
+        engine.load_time().as_secs_f64(),
+        info.name,
+        info.architecture,
+        info.n_params,
+        info.n_vocab
+    );
 }
 
 /// What the settings ask of an engine.
@@ -60,8 +61,13 @@ pub fn options(settings: &Settings) -> Result<Options, CliError> {
         kv_types: KvTypes { k: settings.key_type, v: settings.value_type },
         parallel: match settings.command {
             Command::Serve => settings.serving.parallel.unwrap_or(PARALLEL),
+            Command::Embed => PARALLEL,
             _ => 1,
         },
+        overcommit: settings.overcommit,
+        disk_cache: settings.serving.disk_cache(),
+        pooling: settings.embed.pooling,
+        causal: settings.embed.causal,
         ..default
     })
 }
@@ -267,6 +273,15 @@ pub fn explain(error: &Error) -> CliError {
             Model::Value { .. } | Model::MissingTensor { .. } | Model::TensorShape { .. },
         ) => cause.hint("the file is damaged or was converted wrongly; fetch or convert it again"),
         _ => cause,
+    }
+}
+
+/// The same of a model file.
+pub fn explain_of(error: &Error, file: &Location) -> CliError {
+    match error {
+        // Errors of the file itself name it already.
+        Error::File(_) => explain(error),
+        _ => explain(error).within(file),
     }
 }
 

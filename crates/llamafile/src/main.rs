@@ -45,7 +45,7 @@ fn run() -> Result<(), CliError> {
     }
     match &settings.command {
         Command::Generate => generate(&settings),
-        Command::Serve => serving::serve(&settings),
+        Command::Serve => serving::serve(settings),
         Command::Pull(name) => pull::pull(name).map(|path| println!("{}", path.display())),
         Command::Embed => embedding::embed(&settings),
         Command::Convert => converting::convert(&settings.convert),

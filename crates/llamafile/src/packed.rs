@@ -156,7 +156,7 @@ impl Own {
 }
 
 /// A model file, or the model that is packed in a file.
-fn stored_or_plain(path: &Path) -> Result<Location, CliError> {
+pub fn stored_or_plain(path: &Path) -> Result<Location, CliError> {
     let is_model = path.extension().is_some_and(|extension| extension == "gguf");
     if is_model || !path.is_file() {
         return Ok(path.into());

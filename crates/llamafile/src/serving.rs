@@ -1,38 +1,98 @@
 //! `llamafile serve`.
 
-use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::io::{self, IsTerminal};
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 
-use server::{Address, Config, Loaded, Models, Server, ServerError};
+use engine::fleet::{Fleet, FleetOptions, models_in};
+use gguf::Location;
+use server::{Address, Config, Manner, Models, Server, ServerError};
 use tokio::runtime::Builder;
 
 use crate::error::CliError;
 use crate::settings::{Serving, Settings};
-use crate::{generator, models};
+use crate::{generator, models, packed};
 
-/// Loads the model and serves it until Ctrl-C.
-pub fn serve(settings: &Settings) -> Result<(), CliError> {
+/// Serves models until Ctrl-C.
+pub fn serve(settings: Settings) -> Result<(), CliError> {
+    let settings = Arc::new(settings);
     let serving = &settings.serving;
     let mut config = serving.config.clone();
     config.tls = tls(serving)?;
     config.limit = settings.predict;
-    let model = models::resolve(settings.model.as_deref(), settings.offline)?;
-    let engine = generator::load(&model, settings)?;
-    config.sampling = Some(settings.sampling.over(engine.sampling()));
-    let name = config.alias.clone().unwrap_or_else(|| file_name(&engine));
-    // One of the model's own that is broken still leaves what needs none.
-    let template = match generator::template(&engine, settings) {
-        Ok((template, _)) => Ok(template),
-        Err(error) if settings.template.is_some() => return Err(error),
-        Err(error) => Err(error.to_string()),
-    };
-    let loaded = Loaded::start(name, engine, template, config.max_waiting);
-    let loaded = loaded.map_err(|error| generator::explain(&error))?;
+    check_folder(config.slot_save_path.as_deref())?;
+    let models = models(&settings)?;
     let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime =
         runtime.map_err(|error| CliError::new(format!("can't start threads: {error}")))?;
-    runtime.block_on(run(config, Models::one(loaded), serving.browser))
+    runtime.block_on(run(config, models, serving.browser))
+}
+
+/// The model of `-m`, or the default one, loaded; those of a folder wait until they are asked for.
+fn models(settings: &Arc<Settings>) -> Result<Models, CliError> {
+    let serving = &settings.serving;
+    let mut models = BTreeMap::new();
+    if let Some(folder) = &serving.models_dir {
+        models = in_folder(folder).map_err(|error| {
+            CliError::new(format!("can't read the folder {}: {error}", folder.display()))
+                .hint("give a folder of GGUF files with --models-dir")
+        })?;
+    }
+    let wants_one = serving.models_dir.is_none() || settings.model.is_some();
+    let mut first = None;
+    if wants_one {
+        let file = models::resolve(settings.model.as_deref(), settings.offline)?;
+        let name = serving.alias.clone().unwrap_or_else(|| file_name(&file));
+        models.insert(name.clone(), file.clone());
+        first = Some((name, file));
+    } else if models.is_empty() {
+        eprintln!("the folder has no models yet; those that are added will be found");
+    }
+    let options = FleetOptions {
+        engine: generator::options(settings)?,
+        most_waiting: serving.config.max_waiting,
+        most_loaded: serving.models_max,
+        autoload: serving.autoload,
+        idle_time: serving.idle_time,
+        default_model: first.as_ref().map(|(name, _)| name.clone()),
+        memory: None,
+    };
+    let fleet = Fleet::new(models, options).map_err(|error| generator::explain(&error))?;
+    if let Some((name, file)) = &first {
+        let worker = fleet.load(name).map_err(|error| generator::explain_of(&error, file))?;
+        if settings.verbose {
+            generator::describe(worker.engine(), file);
+        }
+        // One of the model's own that is broken still leaves what needs none.
+        if settings.template.is_some() {
+            generator::template(worker.engine(), settings)?;
+        }
+    }
+    let of_models = settings.clone();
+    let models = Models::new(fleet, move |engine| Manner {
+        template: generator::template(engine, &of_models)
+            .map(|(template, _)| template)
+            .map_err(|error| error.to_string()),
+        sampling: of_models.sampling.over(engine.sampling()),
+    });
+    Ok(match serving.models_dir.clone() {
+        Some(folder) => models.with_finder(move || in_folder(&folder)),
+        None => models,
+    })
+}
+
+fn in_folder(folder: &Path) -> io::Result<BTreeMap<String, Location>> {
+    models_in(folder, &|path| packed::stored_or_plain(path).ok())
+}
+
+fn check_folder(folder: Option<&Path>) -> Result<(), CliError> {
+    match folder.filter(|folder| !folder.is_dir()) {
+        None => Ok(()),
+        Some(folder) => Err(CliError::new(format!("{} is no folder", folder.display()))
+            .hint("make it, or give another with --slot-save-path")),
+    }
 }
 
 async fn run(config: Config, models: Models, browser: bool) -> Result<(), CliError> {
@@ -113,7 +173,7 @@ fn tls(serving: &Serving) -> Result<Option<(PathBuf, PathBuf)>, CliError> {
     }
 }
 
-fn file_name(engine: &engine::Engine) -> String {
-    let name = engine.info().path.file_name().unwrap_or_default();
+fn file_name(file: &Location) -> String {
+    let name = file.path().file_name().unwrap_or_default();
     name.to_string_lossy().into_owned()
 }

@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::num::NonZero;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use backend::KvType;
-use engine::{Algorithm, Normalization, Placement, Pooling, Schedule};
+use engine::{Algorithm, DiskCacheOptions, Normalization, Placement, Pooling, Schedule};
 use grammar::Grammar;
 use pack::{About, Form};
 use sample::Params;
@@ -118,6 +119,8 @@ pub struct Settings {
     pub batch: Option<usize>,
     /// Whether results must not depend on it.
     pub batch_invariant: bool,
+    /// Whether more memory may be asked for than there is.
+    pub overcommit: bool,
     /// Precision of keys in memory.
     pub key_type: KvType,
     /// Precision of values in memory.
@@ -175,6 +178,28 @@ pub struct Serving {
     pub private_key: Option<PathBuf>,
     /// Whether the web page is opened.
     pub browser: bool,
+    /// What the model is called in answers; its file's name where `None`.
+    pub alias: Option<String>,
+    /// A folder of models.
+    pub models_dir: Option<PathBuf>,
+    /// Models in memory at once; 0 for as many as there is room for.
+    pub models_max: usize,
+    /// Whether requests load models.
+    pub autoload: bool,
+    /// When a model is unloaded that nobody uses.
+    pub idle_time: Option<Duration>,
+    /// Where prompts' memory is kept beyond the end of the program.
+    pub cache_dir: Option<PathBuf>,
+    /// Bytes that it may hold.
+    pub cache_bytes: u64,
+}
+
+impl Serving {
+    /// The disk cache of servers.
+    pub fn disk_cache(&self) -> Option<DiskCacheOptions> {
+        let dir = self.cache_dir.clone()?;
+        Some(DiskCacheOptions { dir, max_bytes: self.cache_bytes })
+    }
 }
 
 impl Default for Serving {
@@ -186,6 +211,13 @@ impl Default for Serving {
             certificate: None,
             private_key: None,
             browser: true,
+            alias: None,
+            models_dir: None,
+            models_max: 4,
+            autoload: true,
+            idle_time: None,
+            cache_dir: None,
+            cache_bytes: 8 << 30,
         }
     }
 }
@@ -397,7 +429,7 @@ pub struct Synth {
     pub seed: u64,
 }
 
-type Change = dyn Fn(&mut Params);
+type Change = dyn Fn(&mut Params) + Send + Sync;
 
 /// How tokens are chosen: changes to what the model recommends.
 #[derive(Default)]
@@ -407,7 +439,7 @@ pub struct Sampling {
 
 impl Sampling {
     /// Asks for a change.
-    pub fn change(&mut self, change: impl Fn(&mut Params) + 'static) {
+    pub fn change(&mut self, change: impl Fn(&mut Params) + Send + Sync + 'static) {
         self.changes.push(Box::new(change));
     }
 

@@ -1,5 +1,7 @@
 //! Running a model over sequences.
 
+mod embedding;
+
 use std::sync::Arc;
 
 use backend::{Backend, KvTypes, PAGE, Span, Tensor};
@@ -7,7 +9,7 @@ use backend::{Backend, KvTypes, PAGE, Span, Tensor};
 use crate::error::Error;
 use crate::forward::Forward;
 use crate::memory::{Capacity, Memory, Sequence};
-use crate::{Embedding, Model, OutputKind, Pooling, Shape, TargetLayer};
+use crate::{Embedding, Model, Shape, TargetLayer};
 
 /// Which rows of a batch to compute outputs for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,6 +110,11 @@ impl Context {
         }
         self.causal = Some(causal);
         Ok(())
+    }
+
+    /// Whether positions see only earlier ones.
+    pub fn is_causal(&self) -> bool {
+        self.causal.unwrap_or(self.model.is_causal())
     }
 
     /// Positions in memory.
@@ -304,7 +311,7 @@ impl Context {
     ) -> Result<&mut [f32], Error> {
         check_width(features.len(), tokens.len(), self.model.feature_width())?;
         let part = Part { sequence: 0, tokens, outputs };
-        check_finite(self.evaluate(&[part], features, |_, _, outputs| Ok(outputs))?)
+        check_finite(self.evaluate(&[part], features, Yield::Outputs)?)
     }
 
     /// What a draft model makes of its target's features, row after row; `None` for others.
@@ -384,7 +391,7 @@ impl Context {
     /// # Panics
     /// Where a sequence has several parts, or doesn't exist.
     pub fn decode_batch(&mut self, parts: &[Part<'_>]) -> Result<&mut [f32], Error> {
-        self.evaluate(parts, &[], |_, _, outputs| Ok(outputs))
+        self.evaluate(parts, &[], Yield::Outputs)
     }
 
     /// Has the model's encoder read a text, which the sequence then answers to from its beginning.
@@ -415,21 +422,22 @@ impl Context {
         Ok(())
     }
 
-    /// Evaluates the batch with features of each row, if any, and `then` something of its outputs.
+    /// Evaluates the batch with features of each row, if any.
     fn evaluate(
         &mut self,
         parts: &[Part<'_>],
         features: &[f32],
-        then: impl FnOnce(&dyn Model, &mut Forward<'_>, Tensor) -> Result<Tensor, Error>,
+        yields: Yield,
     ) -> Result<&mut [f32], Error> {
         let tokens: Vec<u32> = parts.iter().flat_map(|part| part.tokens).copied().collect();
         let shape = self.model.shape();
         check_tokens(&tokens, shape.n_vocab)?;
+        let is_causal = self.is_causal();
         for (i, part) in parts.iter().enumerate() {
             let before = &parts[..i];
             assert!(before.iter().all(|p| p.sequence != part.sequence), "parts of one sequence");
             let sequence = &mut self.sequences[part.sequence];
-            if !sequence.is_empty() && !self.causal.unwrap_or(self.model.is_causal()) {
+            if !sequence.is_empty() && !is_causal {
                 return Err(Error::NotCausal { len: sequence.len() });
             }
             if sequence.encoded().is_some_and(Sequence::is_empty) {
@@ -468,87 +476,27 @@ impl Context {
         let mut cx = Forward::new(&mut *self.backend, &self.memory, &tokens, &spans, &wanted)
             .with_features(features)
             .with_encoded(&encoded)
-            .with_causal(self.causal);
+            .with_causal(self.causal)
+            .without_logits(yields == Yield::Embeddings);
         let result = self.model.forward(&mut cx);
-        let result = then(&*self.model, &mut cx, result);
-        if let Ok(result) = result {
-            self.output.resize(result.rows() * result.cols(), 0.0);
-            self.backend.download(result, &mut self.output);
-        }
+        self.output.resize(result.rows() * result.cols(), 0.0);
+        self.backend.download(result, &mut self.output);
         self.backend.release(mark);
         for part in parts {
             let sequence = &mut self.sequences[part.sequence];
             self.memory.advance(&mut *self.backend, sequence, part.tokens);
         }
-        result?;
         Ok(&mut self.output)
-    }
-
-    /// Embeds a whole text at once and pools the embeddings of its tokens as the file says, or
-    /// otherwise, see [`Pooling`]: one vector, or without pooling one for each token; scores from a
-    /// model that ranks. Memory is empty before and after. `None` for models that don't embed.
-    ///
-    /// # Errors
-    /// A text without tokens, ranking without a classifier, and what [`Context::decode`] refuses.
-    pub fn embed(
-        &mut self,
-        tokens: &[u32],
-        pooling: Option<Pooling>,
-    ) -> Result<Option<Vec<f32>>, Error> {
-        self.embed_texts(&[tokens], pooling)
-    }
-
-    /// As [`Context::embed`], several texts as one batch, each in a sequence of its own: their vectors
-    /// one after another.
-    ///
-    /// # Panics
-    /// Where there are fewer sequences.
-    pub fn embed_texts(
-        &mut self,
-        texts: &[&[u32]],
-        pooling: Option<Pooling>,
-    ) -> Result<Option<Vec<f32>>, Error> {
-        if self.model.shape().output == OutputKind::Logits {
-            return Ok(None);
-        }
-        if texts.iter().any(|text| text.is_empty()) {
-            return Err(Error::EmptyText);
-        }
-        self.clear();
-        let parts = texts.iter().enumerate();
-        let parts =
-            parts.map(|(sequence, &tokens)| Part { sequence, tokens, outputs: Outputs::All });
-        let parts: Vec<Part<'_>> = parts.collect();
-        let pooled = self.evaluate(&parts, &[], |model, cx, rows| {
-            let mut end = 0;
-            let pooled = parts.iter().map(|part| {
-                let start = end;
-                end += part.tokens.len();
-                model.pool(cx, rows.row_range(start..end), pooling)
-            });
-            let pooled = pooled.collect::<Result<Vec<_>, _>>()?;
-            Ok(stacked(cx, &pooled))
-        });
-        let pooled = pooled.and_then(check_finite).map(|pooled| pooled.to_vec());
-        self.clear();
-        pooled.map(Some)
     }
 }
 
-/// Tensors of equal width, one above another.
-fn stacked(cx: &mut Forward<'_>, parts: &[Tensor]) -> Tensor {
-    if let &[part] = parts {
-        return part;
-    }
-    let cols = parts.first().map_or(0, |part| part.cols());
-    let all = cx.alloc(parts.iter().map(|part| part.rows()).sum(), cols);
-    let mut end = 0;
-    for part in parts {
-        let start = end;
-        end += part.rows();
-        cx.assign(all.row_range(start..end), *part);
-    }
-    all
+/// What a batch is evaluated for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Yield {
+    /// What the model yields.
+    Outputs,
+    /// Embeddings, of a model of logits too.
+    Embeddings,
 }
 
 /// Whether `draft` reads what `target` has; the embedding that they share.

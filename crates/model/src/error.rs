@@ -109,6 +109,9 @@ pub enum Error {
     /// Scores asked of a model that only embeds.
     #[error("the model has no classifier to rank with")]
     NoClassifier,
+    /// Embeddings asked of a model whose logits are made from something else.
+    #[error("the model has no embeddings of texts")]
+    NoEmbeddings,
     /// Nothing to embed.
     #[error("a text without tokens has no embedding")]
     EmptyText,

@@ -23,6 +23,7 @@ pub struct Forward<'a> {
     ropes: Vec<(Arc<Rope>, RopeTable)>,
     features: Option<Tensor>,
     causal: Option<bool>,
+    without_logits: bool,
     /// A tensor that one layer leaves for later ones.
     pub shared: Option<Tensor>,
     /// What a draft model makes of each row for the token after it.
@@ -50,6 +51,7 @@ impl<'a> Forward<'a> {
             ropes: Vec::new(),
             features: None,
             causal: None,
+            without_logits: false,
             shared: None,
             next_features: None,
         }
@@ -69,6 +71,16 @@ impl<'a> Forward<'a> {
     /// The same with positions that see only earlier ones, or all, whatever layers say.
     pub fn with_causal(self, causal: Option<bool>) -> Self {
         Self { causal, ..self }
+    }
+
+    /// The same for the embeddings that logits would be made from.
+    pub fn without_logits(self, without_logits: bool) -> Self {
+        Self { without_logits, ..self }
+    }
+
+    /// Whether embeddings are wanted instead of logits.
+    pub fn wants_embeddings(&self) -> bool {
+        self.without_logits
     }
 
     /// What a layer sees, of which that may be changed.

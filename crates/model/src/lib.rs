@@ -18,7 +18,7 @@ mod weights;
 pub use arch::{load, supported};
 pub use blocks::draft::Fusion;
 pub use blocks::head::Embedding;
-pub use blocks::pooling::Pooling;
+pub use blocks::pooling::{Pooler, Pooling, Reduction};
 pub use context::{Context, Drafted, Outputs, Part};
 pub use error::Error;
 pub use forward::Forward;
@@ -120,17 +120,9 @@ pub trait Model: Send + Sync {
         None
     }
 
-    /// What stands for a text, of the embeddings of all its tokens, which are at least one row:
-    /// pooled as the file says, or otherwise. Models of logits leave them.
-    ///
-    /// # Errors
-    /// [`Pooling::Rank`] without a classifier.
-    fn pool(
-        &self,
-        _cx: &mut Forward<'_>,
-        embeddings: Tensor,
-        _pooling: Option<Pooling>,
-    ) -> Result<Tensor, Error> {
-        Ok(embeddings)
+    /// How the embeddings of a text's tokens become what stands for it, where more is to be done than
+    /// to choose some or take their mean.
+    fn pooler(&self) -> Option<&Pooler> {
+        None
     }
 }

@@ -4,7 +4,7 @@ use backend::{KvType, TensorType};
 use cpu::{Cpu, CpuOptions};
 use fixtures::{Fixture, nmse};
 use gguf::Gguf;
-use model::{Context, Outputs, Pooling};
+use model::{Context, OutputKind, Outputs, Pooling};
 
 /// Greatest errors. Random weights amplify rounding more than trained ones do, deep models and those
 /// with experts most, whose choice may change; what is wrong differs by about 1.
@@ -44,9 +44,11 @@ fn check_all(ty: TensorType, limits: &Limits) {
         if model.encoder().is_some() {
             context.encode(0, &tokens).expect("a valid text");
         }
-        let outputs = match context.embed(&tokens, Some(Pooling::None)).expect("a valid text") {
-            Some(embeddings) => embeddings,
-            None => context.decode(&tokens, Outputs::All).expect("a valid batch").to_vec(),
+        let outputs = match model.shape().output {
+            OutputKind::Embeddings(_) => {
+                context.embed(&tokens, Some(Pooling::None)).expect("a valid text")
+            }
+            OutputKind::Logits => context.decode(&tokens, Outputs::All).expect("a batch").to_vec(),
         };
         let (error, limit) = (nmse(&fixture.outputs(), &outputs), limits.of(&fixture.name, &gguf));
         println!("{:24} {n_quantized:3} tensors {error:9.2e} (limit {limit:.1e})", fixture.name);

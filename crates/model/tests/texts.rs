@@ -25,7 +25,7 @@ fn contexts(name: &str, n_ctx: usize) -> [Context; 2] {
 fn texts_are_pooled_as_asked() {
     let tokens = &Fixture::named("bert").tokens()[..20];
     for mut context in contexts("bert", 64) {
-        let mut embed = |pooling| context.embed(tokens, pooling).expect("a text").expect("vectors");
+        let mut embed = |pooling| context.embed(tokens, pooling).expect("a text");
         let all = embed(Some(Pooling::None));
         let width = all.len() / tokens.len();
         assert_eq!(embed(Some(Pooling::First)), all[..width]);
@@ -45,17 +45,34 @@ fn texts_are_pooled_as_asked() {
 fn models_that_rank_also_embed() {
     let tokens = Fixture::named("bert-rank").tokens();
     for mut context in contexts("bert-rank", 64) {
-        let scores = context.embed(&tokens, None).expect("a text").expect("scores");
+        let scores = context.embed(&tokens, None).expect("a text");
         assert_eq!(scores.len(), 1);
-        let mean = context.embed(&tokens, Some(Pooling::Mean)).expect("a text").expect("a vector");
+        let mean = context.embed(&tokens, Some(Pooling::Mean)).expect("a text");
         assert_eq!(mean.len(), 256);
     }
 }
 
+/// The output matrix makes of the embeddings the logits.
 #[test]
-fn models_of_logits_do_not_embed() {
-    for mut context in contexts("llama", 64) {
-        assert!(context.embed(&[5], None).expect("no error").is_none());
+fn models_of_logits_embed_what_logits_are_made_of() {
+    for (name, output) in [("llama", "output.weight"), ("llama-linear-tied", "token_embd.weight")] {
+        let fixture = Fixture::named(name);
+        let (tokens, file) = (fixture.tokens(), fixture.model());
+        let output = file.tensor(output).expect("the output matrix");
+        let (data, n_embd) = (file.data(output), output.shape[0]);
+        let floats = data.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
+        let matrix: Vec<f32> = floats.collect();
+        for mut context in contexts(name, 256) {
+            let rows = context.embed(&tokens, Some(Pooling::None)).expect("a text");
+            assert_eq!(rows.len(), tokens.len() * n_embd);
+            let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
+            let logits_of = |row| matrix.chunks_exact(n_embd).map(move |column| dot(row, column));
+            let logits: Vec<f32> = rows.chunks_exact(n_embd).flat_map(logits_of).collect();
+            assert!(nmse(&fixture.outputs(), &logits) < 1e-5, "{name}");
+            let mean = context.embed(&tokens, None).expect("a text");
+            assert_eq!(mean, context.embed(&tokens, Some(Pooling::Mean)).expect("a text"));
+            assert!(context.is_empty());
+        }
     }
 }
 

@@ -28,6 +28,11 @@ impl<S: Send + Sync> FromRequest<S> for Body {
 }
 
 impl Body {
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Reads JSON. Several types may be read from the same body, each its own fields.
     ///
     /// # Errors

@@ -25,14 +25,14 @@ pub struct Config {
     pub max_connections: usize,
     /// Requests that may wait for their turn; more are refused.
     pub max_waiting: usize,
-    /// How requests choose tokens that don't say otherwise; what the model recommends where `None`.
-    pub sampling: Option<sample::Params>,
     /// Tokens of an answer where the request doesn't say; `None` for what the context has room for.
     pub limit: Option<usize>,
     /// Before the routes of everything, such as `/llm`.
     pub prefix: String,
     /// Whether `/slots` tells what requests are about.
     pub slots: bool,
+    /// The folder for slots that clients have saved to files; none are without it.
+    pub slot_save_path: Option<PathBuf>,
     /// Whether `/metrics` is served.
     pub metrics: bool,
     /// Whether the web pages are served.
@@ -41,8 +41,6 @@ pub struct Config {
     pub log_text: bool,
     /// Whether requests are logged at all.
     pub log: bool,
-    /// The model's name in answers; its file's name where `None`.
-    pub alias: Option<String>,
 }
 
 /// Where to listen.
@@ -80,15 +78,14 @@ impl Default for Config {
             max_body: 256 << 20,
             max_connections: 1024,
             max_waiting: 512,
-            sampling: None,
             limit: None,
             prefix: String::new(),
             slots: true,
+            slot_save_path: None,
             metrics: false,
             web_ui: true,
             log_text: false,
             log: true,
-            alias: None,
         }
     }
 }

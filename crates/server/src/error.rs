@@ -185,12 +185,26 @@ impl From<engine::Error> for ApiError {
             Error::PromptTooLong { tokens, n_ctx } => Self::new(Kind::TooLong, message)
                 .with("n_prompt_tokens", tokens)
                 .with("n_ctx", n_ctx),
-            Error::EmptyPrompt | Error::Template(_) | Error::Model(model::Error::Token { .. }) => {
+            Error::EmptyPrompt
+            | Error::Template(_)
+            | Error::NotLoaded { .. }
+            | Error::NoSlotFile { .. }
+            | Error::Model(model::Error::Token { .. } | model::Error::EmptyText) => {
                 Self::invalid(message)
             }
+            Error::NoModel { .. } | Error::NoSlot { .. } => Self::new(Kind::NotFound, message),
+            Error::SlotFile { error, .. } if error.kind() == std::io::ErrorKind::NotFound => {
+                Self::new(Kind::NotFound, message)
+            }
             Error::Grammar(error) => error.into(),
-            Error::Busy { .. } => Self::new(Kind::Busy, message),
-            Error::NotGenerative { .. } => Self::new(Kind::Unsupported, message),
+            Error::Busy { .. }
+            | Error::FleetBusy { .. }
+            | Error::SlotBusy { .. }
+            | Error::SlotLost { .. } => Self::new(Kind::Busy, message),
+            Error::NotGenerative { .. }
+            | Error::Model(model::Error::NoClassifier | model::Error::NoEmbeddings) => {
+                Self::new(Kind::Unsupported, message)
+            }
             _ => Self::new(Kind::Internal, message),
         }
     }

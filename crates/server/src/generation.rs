@@ -1,6 +1,6 @@
 //! From the engine's thread to tasks that answer clients.
 
-use engine::{Client, Event, Request};
+use engine::{Client, Event, Request, Texts};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::error::ApiError;
@@ -38,6 +38,32 @@ impl Generation {
         let (sender, events) = unbounded_channel();
         model.worker().submit(request, Box::new(Sender(sender)))?;
         Ok(Self { events })
+    }
+
+    /// Asks for the vectors of texts.
+    ///
+    /// # Errors
+    /// Texts that don't fit the context, and more requests than may wait.
+    pub fn embed(model: &Loaded, texts: Texts) -> Result<Self, ApiError> {
+        let n_ctx = model.n_ctx();
+        if let Some(tokens) = texts.texts.iter().map(Vec::len).find(|&tokens| tokens > n_ctx) {
+            return Err(engine::Error::PromptTooLong { tokens, n_ctx }.into());
+        }
+        let (sender, events) = unbounded_channel();
+        model.worker().embed(texts, Box::new(Sender(sender)))?;
+        Ok(Self { events })
+    }
+
+    /// The vectors that were asked for.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub async fn vectors(mut self) -> Result<Vec<Vec<Vec<f32>>>, ApiError> {
+        loop {
+            if let Event::Vectors(vectors) = self.next().await? {
+                return Ok(vectors);
+            }
+        }
     }
 
     /// The next event; the last one is [`Event::Done`].

@@ -31,6 +31,7 @@ mod sampling;
 mod settings_json;
 mod sse;
 mod turn;
+mod vectors;
 
 use std::sync::Arc;
 
@@ -39,14 +40,12 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderMap, Method, Uri};
 use axum::response::Redirect;
 use axum::routing::get;
-use engine::Load;
-use sample::Params;
 use tower_http::cors::CorsLayer;
 use tower_http::timeout::RequestBodyTimeoutLayer;
 
 pub use config::{Address, Config};
 pub use listen::{Server, ServerError};
-pub use models::{Loaded, Models};
+pub use models::{Manner, Models};
 
 use error::{ApiError, Kind};
 use routes::Routes;
@@ -69,22 +68,9 @@ impl App {
         &self.0.models
     }
 
-    /// How tokens are chosen where requests don't say.
-    fn sampling<'a>(&'a self, model: &'a Loaded) -> &'a Params {
-        self.config().sampling.as_ref().unwrap_or(model.engine().sampling())
-    }
-
     /// Whether a path is a file of the web page.
     fn is_page(&self, path: &str) -> bool {
         self.config().web_ui && page::has(path)
-    }
-
-    /// What a model has to do.
-    async fn load(&self, model: &Arc<Loaded>) -> Result<Load, ApiError> {
-        let model = model.clone();
-        let load = tokio::task::spawn_blocking(move || model.worker().load()).await;
-        let failed = |_| ApiError::new(Kind::Internal, "the engine doesn't answer");
-        Ok(load.map_err(failed)??)
     }
 }
 

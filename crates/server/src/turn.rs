@@ -106,6 +106,8 @@ impl Turn {
                 Ok(Step::Done { deltas, outcome, calls: self.n_calls > 0 })
             }
             Event::Failed(error) => Err(error.into()),
+            // Nobody asked for them.
+            Event::Vectors(_) => Err(engine::Error::Stopped.into()),
         }
     }
 

@@ -6,11 +6,11 @@ mod folder;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use gguf::Location;
 
-use crate::{Engine, Error, Options, Plan, Worker};
+use crate::{Engine, Error, ModelInfo, Options, Worker};
 pub use folder::models_in;
 
 /// Settings of a fleet.
@@ -118,10 +118,12 @@ pub struct ModelStatus {
     pub location: Location,
     /// Bytes of its first file, if that is there.
     pub bytes: Option<u64>,
+    /// When that was last changed.
+    pub modified: Option<SystemTime>,
     /// What it does.
     pub state: ModelState,
-    /// Memory that it takes, if it is loaded.
-    pub plan: Option<Plan>,
+    /// What it is, if it is loaded, and positions that a text may have.
+    pub loaded: Option<(ModelInfo, usize)>,
     /// Time since it was used, if it was.
     pub idle: Option<Duration>,
     /// Why it could not be loaded last time.
@@ -203,8 +205,9 @@ impl Fleet {
             name: name.clone(),
             location: entry.location.clone(),
             bytes: None,
+            modified: None,
             state: entry.state(),
-            plan: entry.worker().map(|worker| worker.engine().plan().clone()),
+            loaded: entry.worker().map(|worker| (worker.engine().info().clone(), worker.n_ctx())),
             idle: entry.last_used.map(|used| used.elapsed()),
             error: entry.error.clone(),
         };
@@ -212,9 +215,32 @@ impl Fleet {
         drop(state);
         // Disks may take their time.
         for model in &mut all {
-            model.bytes = std::fs::metadata(model.location.path()).ok().map(|file| file.len());
+            if let Ok(file) = std::fs::metadata(model.location.path()) {
+                model.bytes = Some(file.len());
+                model.modified = file.modified().ok();
+            }
         }
         all
+    }
+
+    /// The name of the only model, if there is but one.
+    pub fn sole(&self) -> Option<String> {
+        let state = self.shared.lock();
+        let mut names = state.models.keys();
+        names.next().filter(|_| names.next().is_none()).cloned()
+    }
+
+    /// The model of those who name none.
+    pub fn default_model(&self) -> Option<String> {
+        self.shared.options.default_model.clone()
+    }
+
+    /// The models that are loaded, by name.
+    pub fn loaded(&self) -> Vec<(String, Arc<Worker>)> {
+        let state = self.shared.lock();
+        let loaded =
+            |(name, entry): (&String, &Entry)| Some((name.clone(), entry.worker()?.clone()));
+        state.models.iter().filter_map(loaded).collect()
     }
 }
 

@@ -33,6 +33,8 @@ pub struct Plan {
     pub n_positions: usize,
     /// Texts at once.
     pub n_sequences: usize,
+    /// Tokens that are evaluated at once: where they see later ones, a whole text.
+    pub n_batch: usize,
     /// The tensors of the mapped file.
     pub weights: u64,
     /// Keys and values and other rows of the positions.
@@ -185,7 +187,10 @@ impl Planner<'_> {
 
     fn plan(&self, n_ctx: usize, reason: Reason) -> Result<Plan, Error> {
         let capacity = self.capacity(n_ctx);
-        let Options { kv_types, n_batch, threads, .. } = *self.options;
+        let Options { kv_types, threads, causal, .. } = *self.options;
+        let is_causal = causal.unwrap_or(self.model.is_causal());
+        let n_batch =
+            if is_causal { self.options.n_batch } else { self.options.n_batch.max(n_ctx) };
         let mut ruler = Ruler::default();
         run(&mut ruler, self.model, capacity, kv_types, n_batch)?;
         let threads = threads.unwrap_or_else(cpu::topology::default_threads);
@@ -196,6 +201,7 @@ impl Planner<'_> {
             reason,
             n_positions: capacity.n_positions,
             n_sequences: capacity.n_sequences,
+            n_batch,
             weights: self.weights,
             positions: ruler.page_bytes().map_err(model::Error::from)?,
             states: ruler.state_bytes().map_err(model::Error::from)?,

@@ -46,7 +46,8 @@ pub fn request(prompt: &[u32], limit: usize) -> Request {
     Request { prompt: prompt.to_vec(), sampling, limit, use_cache: true, ..<_>::default() }
 }
 
-struct Channel(Sender<Event>);
+/// Where events go.
+pub struct Channel(pub Sender<Event>);
 
 impl Client for Channel {
     fn send(&mut self, event: Event) {
@@ -70,7 +71,7 @@ impl Answer {
                 Event::Text { tokens, .. } => answer.extend(tokens.iter().map(|token| token.id)),
                 Event::Done(outcome) => return (answer, outcome),
                 Event::Failed(error) => panic!("{error}"),
-                Event::Prompt(_) => {}
+                Event::Prompt(_) | Event::Vectors(_) => {}
             }
         }
         panic!("an answer without an end");

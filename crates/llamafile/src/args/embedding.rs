@@ -8,6 +8,49 @@ use super::values::{file, threads, whole};
 use crate::error::CliError;
 use crate::settings::{Command, Settings, Text, VectorFormat};
 
+/// What becomes of the vectors of a text's tokens.
+pub const POOLING: Flag = Flag {
+    names: &["--pooling"],
+    action: Action::Value {
+        name: "KIND",
+        set: |s, v| {
+            s.embed.pooling = Some(match v {
+                "none" => Pooling::None,
+                "mean" => Pooling::Mean,
+                "cls" => Pooling::First,
+                "last" => Pooling::Last,
+                "rank" => Pooling::Rank,
+                _ => return Err(Invalid::expected("none, mean, cls, last or rank", v)),
+            });
+            Ok(())
+        },
+    },
+    env: Some("LLAMA_ARG_POOLING"),
+    group: Group::Embed,
+    help: "What the vectors of a text's tokens become: none, mean, cls, last or rank \
+           (default: as the model says).",
+};
+
+/// What tokens see.
+pub const ATTENTION: Flag = Flag {
+    names: &["--attention"],
+    action: Action::Value {
+        name: "KIND",
+        set: |s, v| {
+            s.embed.causal = Some(match v {
+                "causal" => true,
+                "non-causal" => false,
+                _ => return Err(Invalid::expected("causal or non-causal", v)),
+            });
+            Ok(())
+        },
+    },
+    env: None,
+    group: Group::Embed,
+    help: "Whether tokens see only earlier ones: causal or non-causal (default: as the model \
+           says).",
+};
+
 /// Flags of `llamafile embed`.
 pub const EMBED: &[Flag] = &[
     Flag {
@@ -63,45 +106,8 @@ pub const EMBED: &[Flag] = &[
         group: Group::Embed,
         help: "Let \\n, \\t and the like in -p stand for the character they name (default: on).",
     },
-    Flag {
-        names: &["--pooling"],
-        action: Action::Value {
-            name: "KIND",
-            set: |s, v| {
-                s.embed.pooling = Some(match v {
-                    "none" => Pooling::None,
-                    "mean" => Pooling::Mean,
-                    "cls" => Pooling::First,
-                    "last" => Pooling::Last,
-                    "rank" => Pooling::Rank,
-                    _ => return Err(Invalid::expected("none, mean, cls, last or rank", v)),
-                });
-                Ok(())
-            },
-        },
-        env: Some("LLAMA_ARG_POOLING"),
-        group: Group::Embed,
-        help: "What the vectors of a text's tokens become: none, mean, cls, last or rank \
-               (default: as the model says).",
-    },
-    Flag {
-        names: &["--attention"],
-        action: Action::Value {
-            name: "KIND",
-            set: |s, v| {
-                s.embed.causal = Some(match v {
-                    "causal" => true,
-                    "non-causal" => false,
-                    _ => return Err(Invalid::expected("causal or non-causal", v)),
-                });
-                Ok(())
-            },
-        },
-        env: None,
-        group: Group::Embed,
-        help: "Whether tokens see only earlier ones: causal or non-causal (default: as the model \
-               says).",
-    },
+    POOLING,
+    ATTENTION,
     Flag {
         names: &["--embd-normalize", "--embd-normalise"],
         action: Action::Value {

@@ -36,5 +36,4 @@ pub const NOT_YET: &[(&[&str], &str)] = &[
         "threads keep the priority of the process, and spin for a moment before they sleep",
     ),
     (&["--numa"], "memory is left where the system puts it"),
-    (&["--embedding", "--embeddings"], "'llamafile embed' makes embeddings"),
 ];

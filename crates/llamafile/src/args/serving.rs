@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use engine::Pooling;
 use server::Address;
 
+use super::embedding::{ATTENTION, POOLING};
 use super::flag::{Action, Flag, Group, Invalid};
 use super::values::{file, whole};
 use crate::settings::{Settings, Text};
@@ -152,7 +154,7 @@ pub const SERVING: &[Flag] = &[
         action: Action::Value {
             name: "NAME",
             set: |s, v| {
-                s.serving.config.alias = Some(v.into());
+                s.serving.alias = Some(v.into());
                 Ok(())
             },
         },
@@ -175,6 +177,133 @@ pub const SERVING: &[Flag] = &[
         env: Some("LLAMA_ARG_API_PREFIX"),
         group: Group::Server,
         help: "Path before those of all routes.",
+    },
+    Flag {
+        names: &["--models-dir"],
+        action: Action::Value {
+            name: "DIR",
+            set: |s, v| {
+                s.serving.models_dir = Some(v.into());
+                Ok(())
+            },
+        },
+        env: Some("LLAMA_ARG_MODELS_DIR"),
+        group: Group::Server,
+        help: "Folder of models to serve, each when a request names it: files NAME.gguf or \
+               NAME.llamafile, and folders NAME with the parts of one.",
+    },
+    Flag {
+        names: &["--models-max"],
+        action: Action::Value {
+            name: "N",
+            set: |s, v| {
+                s.serving.models_max = whole(v, 0)?;
+                Ok(())
+            },
+        },
+        env: Some("LLAMA_ARG_MODELS_MAX"),
+        group: Group::Server,
+        help: "Models in memory at once; the one not used for the longest time makes room (default: \
+               4; 0 for as many as there is memory for).",
+    },
+    Flag {
+        names: &["--models-autoload"],
+        action: Action::Switch {
+            off: &["--no-models-autoload"],
+            set: |s, on| s.serving.autoload = on,
+        },
+        env: Some("LLAMA_ARG_MODELS_AUTOLOAD"),
+        group: Group::Server,
+        help: "Whether requests load models, or only POST /models/load (default: on).",
+    },
+    Flag {
+        names: &["--sleep-idle-seconds"],
+        action: Action::Value {
+            name: "SECONDS",
+            set: |s, v| {
+                s.serving.idle_time = match v {
+                    "-1" => None,
+                    v => Some(Duration::from_secs(whole(v, 1)? as u64)),
+                };
+                Ok(())
+            },
+        },
+        env: None,
+        group: Group::Server,
+        help: "Unload models of --models-dir that nobody has used for so long (default: -1, never).",
+    },
+    Flag {
+        names: &["--disk-cache"],
+        action: Action::Value {
+            name: "DIR",
+            set: |s, v| {
+                s.serving.cache_dir = Some(v.into());
+                Ok(())
+            },
+        },
+        env: Some("LLAMAFILE_DISK_CACHE"),
+        group: Group::Server,
+        help: "Keep what was computed of prompts in this folder, so that they go on at once also after \
+               a restart. Whoever can read it can read the prompts.",
+    },
+    Flag {
+        names: &["--disk-cache-size"],
+        action: Action::Value {
+            name: "MIB",
+            set: |s, v| {
+                s.serving.cache_bytes = (whole(v, 1)? as u64).saturating_mul(1 << 20);
+                Ok(())
+            },
+        },
+        env: Some("LLAMAFILE_DISK_CACHE_SIZE"),
+        group: Group::Server,
+        help: "Size of that folder (default: 8192); the oldest goes first.",
+    },
+    Flag {
+        names: &["--slot-save-path"],
+        action: Action::Value {
+            name: "DIR",
+            set: |s, v| {
+                s.serving.config.slot_save_path = Some(v.into());
+                Ok(())
+            },
+        },
+        env: None,
+        group: Group::Server,
+        help: "Folder in which clients may save slots to files (POST /slots/0?action=save).",
+    },
+    Flag { group: Group::Server, ..POOLING },
+    Flag { group: Group::Server, ..ATTENTION },
+    Flag {
+        names: &["--rerank", "--reranking"],
+        action: Action::Plain(|s| s.embed.pooling = Some(Pooling::Rank)),
+        env: Some("LLAMA_ARG_RERANKING"),
+        group: Group::Server,
+        help: "As --pooling rank; models whose files say that they rank need no flag.",
+    },
+    Flag {
+        names: &["--embedding", "--embeddings"],
+        action: Action::Plain(|_| {}),
+        env: None,
+        group: Group::Compatibility,
+        help: "Every server makes embeddings.",
+    },
+    Flag {
+        names: &["-fit", "--fit"],
+        action: Action::Value {
+            name: "on|off",
+            set: |s, v| {
+                s.overcommit = match v {
+                    "on" => false,
+                    "off" => true,
+                    _ => return Err(Invalid::expected("on or off", v)),
+                };
+                Ok(())
+            },
+        },
+        env: Some("LLAMA_ARG_FIT"),
+        group: Group::Engine,
+        help: "Whether the context is made to fit memory and too large a one refused (default: on).",
     },
     Flag {
         names: &["--slots"],

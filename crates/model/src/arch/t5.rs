@@ -177,13 +177,8 @@ impl Model for Encoder {
         false
     }
 
-    fn pool(
-        &self,
-        cx: &mut Forward<'_>,
-        x: Tensor,
-        pooling: Option<Pooling>,
-    ) -> Result<Tensor, Error> {
-        self.pooler.as_ref().map_or(Ok(x), |pooler| pooler.forward(cx, x, pooling))
+    fn pooler(&self) -> Option<&Pooler> {
+        self.pooler.as_ref()
     }
 
     fn forward(&self, cx: &mut Forward<'_>) -> Tensor {

@@ -7,7 +7,7 @@ use backend::Tensor;
 use crate::blocks::head::{Embedding, Head};
 use crate::blocks::layer::Block;
 use crate::blocks::norm::{Norm, NormKind};
-use crate::blocks::pooling::{Pooler, Pooling};
+use crate::blocks::pooling::Pooler;
 use crate::blocks::stack::Stack;
 use crate::error::Error;
 use crate::forward::Forward;
@@ -82,13 +82,8 @@ impl Model for Decoder {
         self.layers.is_causal()
     }
 
-    fn pool(
-        &self,
-        cx: &mut Forward<'_>,
-        x: Tensor,
-        pooling: Option<Pooling>,
-    ) -> Result<Tensor, Error> {
-        self.pooler.as_ref().map_or(Ok(x), |pooler| pooler.forward(cx, x, pooling))
+    fn pooler(&self) -> Option<&Pooler> {
+        self.pooler.as_ref()
     }
 
     fn forward(&self, cx: &mut Forward<'_>) -> Tensor {

@@ -84,10 +84,12 @@ impl Head {
         Ok(Self { norm: norm.into(), output: Some(output), scale: 1.0, softcap: 0.0 })
     }
 
-    /// `[rows][n_embd]` to `[rows][Shape::output_width]`.
+    /// `[rows][n_embd]` to `[rows][Shape::output_width]`, or where embeddings are wanted as wide.
     pub fn forward(&self, cx: &mut Forward<'_>, x: Tensor) -> Tensor {
         let x = normed(&self.norm, cx, x);
-        let Some(output) = &self.output else { return x };
+        let Some(output) = self.output.as_ref().filter(|_| !cx.wants_embeddings()) else {
+            return x;
+        };
         let logits = cx.linear1(x, output);
         if self.scale != 1.0 {
             cx.scale(logits, self.scale);

@@ -411,6 +411,6 @@ impl Model for HyperDecoder {
         let streams = self.layers.forward(cx, streams);
         let x = self.collapse.forward(cx, streams, self.shape.n_embd);
         let x = normed(&self.last, cx, x);
-        cx.linear1(x, &self.output)
+        if cx.wants_embeddings() { x } else { cx.linear1(x, &self.output) }
     }
 }

@@ -119,32 +119,26 @@ impl Pooler {
         self
     }
 
-    /// `[rows][n_embd]`, at least one row, to one row or as many: as the file says, or otherwise.
+    /// Which rows to have for a pooling: for scores those that the classifier takes.
     ///
     /// # Errors
     /// No classifier for ranking.
-    pub fn forward(
-        &self,
-        cx: &mut Forward<'_>,
-        x: Tensor,
-        pooling: Option<Pooling>,
-    ) -> Result<Tensor, Error> {
-        let pooling = pooling.unwrap_or(self.kind);
-        let mut x = match if pooling == Pooling::Rank { self.scored } else { pooling } {
-            Pooling::None | Pooling::Rank => x,
-            Pooling::First => x.row_range(0..1),
-            Pooling::Last => x.row_range(x.rows() - 1..x.rows()),
-            Pooling::Mean => {
-                let (rows, width) = (x.rows(), x.cols());
-                let shares = cx.upload(&vec![1.0 / rows as f32; rows], rows);
-                let flat = cx.concat(&[x]).reshape(1, rows * width);
-                cx.mix_streams(flat, shares, width)
-            }
-        };
+    pub(crate) fn rows(&self, pooling: Pooling) -> Result<Pooling, Error> {
+        match pooling {
+            Pooling::Rank if self.classifier.is_empty() => Err(Error::NoClassifier),
+            Pooling::Rank => Ok(self.scored),
+            rows => Ok(rows),
+        }
+    }
+
+    /// Whether [`Pooler::forward`] leaves the rows of this pooling as they are.
+    pub(crate) fn is_identity(&self, pooling: Pooling) -> bool {
+        pooling != Pooling::Rank && self.products.is_empty()
+    }
+
+    /// From pooled rows, `[rows][n_embd]`, to vectors or scores.
+    pub(crate) fn forward(&self, cx: &mut Forward<'_>, mut x: Tensor, pooling: Pooling) -> Tensor {
         if pooling == Pooling::Rank {
-            if self.classifier.is_empty() {
-                return Err(Error::NoClassifier);
-            }
             for step in &self.classifier {
                 match step {
                     Step::Linear(linear) => x = cx.linear1(x, linear),
@@ -157,6 +151,76 @@ impl Pooler {
         for product in &self.products {
             x = cx.linear1(x, product);
         }
-        Ok(x)
+        x
+    }
+}
+
+/// What is left of the rows of a text, which may come part by part.
+#[derive(Debug, Clone)]
+pub struct Reduction {
+    pooling: Pooling,
+    width: usize,
+    n_rows: usize,
+    rows: Vec<f32>,
+    /// Of each column, for the mean.
+    sums: Vec<f64>,
+}
+
+impl Reduction {
+    /// Of rows of `width` values, of which [`Pooling::Rank`] keeps all.
+    pub fn new(pooling: Pooling, width: usize) -> Self {
+        let sums = if pooling == Pooling::Mean { vec![0.0; width] } else { Vec::new() };
+        Self { pooling, width, n_rows: 0, rows: Vec::new(), sums }
+    }
+
+    /// Takes the next rows, `[rows][width]`.
+    pub fn push(&mut self, rows: &[f32]) {
+        let n_rows = rows.len() / self.width.max(1);
+        match self.pooling {
+            Pooling::None | Pooling::Rank => self.rows.extend_from_slice(rows),
+            Pooling::First if self.n_rows > 0 || n_rows == 0 => {}
+            Pooling::First => self.rows = rows[..self.width].to_vec(),
+            Pooling::Last if n_rows == 0 => {}
+            Pooling::Last => self.rows = rows[rows.len() - self.width..].to_vec(),
+            Pooling::Mean => {
+                for row in rows.chunks_exact(self.width.max(1)) {
+                    self.sums.iter_mut().zip(row).for_each(|(sum, &v)| *sum += f64::from(v));
+                }
+            }
+        }
+        self.n_rows += n_rows;
+    }
+
+    /// The rows that are left: one, or as many as there were.
+    pub fn finish(self) -> Vec<f32> {
+        let n_rows = self.n_rows.max(1) as f64;
+        match self.pooling {
+            Pooling::Mean => self.sums.iter().map(|sum| (sum / n_rows) as f32).collect(),
+            _ => self.rows,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_of_a_text_are_pooled_as_the_whole() {
+        let rows: Vec<f32> = (0..12).map(|i| (i * i) as f32).collect();
+        for (pooling, expected) in [
+            (Pooling::None, rows.clone()),
+            (Pooling::Rank, rows.clone()),
+            (Pooling::First, vec![0.0, 1.0, 4.0]),
+            (Pooling::Last, vec![81.0, 100.0, 121.0]),
+            (Pooling::Mean, vec![31.5, 41.5, 53.5]),
+        ] {
+            for cut in [0, 3, 6, 12] {
+                let mut reduction = Reduction::new(pooling, 3);
+                reduction.push(&rows[..cut]);
+                reduction.push(&rows[cut..]);
+                assert_eq!(reduction.finish(), expected, "{pooling:?}, cut at {cut}");
+            }
+        }
     }
 }

@@ -31,7 +31,7 @@ pub async fn create(
     let (conversation, generate) = (fields.conversation()?, fields.generate()?);
     let form = fields.form()?;
     let model = app.models().get(fields.model.as_deref()).await?;
-    let sampling = fields.sampling().params(app.sampling(&model), model.engine().tokenizer())?;
+    let sampling = fields.sampling().params(model.sampling(), model.engine().tokenizer())?;
     let ready = prepare(&model, conversation, form).await?;
     let tokens = ready.tokens.clone();
     let request = generate.request(&model, tokens, sampling, client, None)?;

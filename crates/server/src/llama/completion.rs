@@ -70,7 +70,7 @@ async fn answer(
 ) -> Result<Response, ApiError> {
     let (generate, sampling): (Generate, Sampling) = (body.parse()?, body.parse()?);
     let grammar = body.parse::<FormFields>()?.form()?.of_text(model).await?;
-    let params = sampling.params(app.sampling(model), model.engine().tokenizer())?;
+    let params = sampling.params(model.sampling(), model.engine().tokenizer())?;
     let mut texts = Vec::new();
     for (index, tokens) in prompts.into_iter().enumerate() {
         let mut request =
@@ -116,7 +116,7 @@ impl Text {
                     all.extend(tokens);
                 }
                 Event::Done(outcome) => return Ok(self.last(content, &all, &outcome)),
-                Event::Prompt(_) => {}
+                Event::Prompt(_) | Event::Vectors(_) => {}
                 Event::Failed(error) => return Err(error.into()),
             }
         }
@@ -139,7 +139,7 @@ impl Text {
                     piece["prompt_progress"] = prompt_progress(progress);
                     piece
                 }
-                Event::Prompt(_) => continue,
+                Event::Prompt(_) | Event::Vectors(_) => continue,
                 Event::Done(outcome) => {
                     let last = self.last(String::new(), &[], &outcome);
                     return pieces.send(&last).await.map_err(gone);

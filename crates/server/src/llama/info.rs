@@ -1,12 +1,13 @@
 //! What the server is and does.
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{Query, State};
 use chat::Capabilities;
 use serde_json::{Value, json};
 
+use super::Named;
 use crate::App;
-use crate::error::{ApiError, Kind};
+use crate::error::ApiError;
 use crate::settings_json::settings;
 
 /// `/health`.
@@ -15,8 +16,11 @@ pub async fn health() -> Json<Value> {
 }
 
 /// `/props`.
-pub async fn props(State(app): State<App>) -> Result<Json<Value>, ApiError> {
-    let model = app.models().get(None).await?;
+pub async fn props(
+    State(app): State<App>,
+    Query(asked): Query<Named>,
+) -> Result<Json<Value>, ApiError> {
+    let model = app.models().get(asked.model.as_deref()).await?;
     let engine = model.engine();
     let tokenizer = engine.tokenizer();
     let special = |id: Option<u32>| id.and_then(|id| tokenizer.token_text(id)).unwrap_or_default();
@@ -24,7 +28,7 @@ pub async fn props(State(app): State<App>) -> Result<Json<Value>, ApiError> {
         "default_generation_settings": {
             "id": 0,
             "n_ctx": model.n_ctx(),
-            "params": settings(app.sampling(&model)),
+            "params": settings(model.sampling()),
         },
         "total_slots": model.worker().parallel(),
         "model_alias": model.name(),
@@ -36,19 +40,6 @@ pub async fn props(State(app): State<App>) -> Result<Json<Value>, ApiError> {
         "eos_token": special(tokenizer.eos()),
         "build_info": concat!("llamafile ", env!("CARGO_PKG_VERSION")),
     })))
-}
-
-/// `/slots`.
-pub async fn slots(State(app): State<App>) -> Result<Json<Value>, ApiError> {
-    if !app.config().slots {
-        return Err(ApiError::new(Kind::Unsupported, "/slots is turned off; start with --slots"));
-    }
-    let model = app.models().get(None).await?;
-    let load = app.load(&model).await?;
-    let slots: Value = (0..model.worker().parallel())
-        .map(|id| json!({ "id": id, "n_ctx": model.n_ctx(), "is_processing": id < load.running }))
-        .collect();
-    Ok(Json(slots))
 }
 
 fn capabilities(found: &Capabilities) -> Value {

@@ -50,7 +50,7 @@ pub async fn chat(
     let start = Instant::now();
     let (common, fields): (Common, Fields) = (body.parse()?, body.parse()?);
     let model = app.models().get(common.model.as_deref()).await?;
-    let settings = common.settings(&app, &model, &body)?;
+    let settings = common.settings(&model, &body)?;
     if fields.messages.is_empty() {
         let nothing = json!({ "role": "assistant", "content": "" });
         return Ok(loaded(&model, "message", nothing));

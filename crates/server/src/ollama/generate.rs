@@ -45,7 +45,7 @@ pub async fn generate(
     let start = Instant::now();
     let (common, fields): (Common, Fields) = (body.parse()?, body.parse()?);
     let model = app.models().get(common.model.as_deref()).await?;
-    let settings = common.settings(&app, &model, &body)?;
+    let settings = common.settings(&model, &body)?;
     if fields.images.as_ref().is_some_and(|images| !images.is_empty()) {
         return Err(unreadable("image"));
     }

@@ -2,13 +2,13 @@
 
 mod answer;
 mod chat;
+mod embed;
 mod generate;
 mod info;
 mod options;
 mod template;
 mod time;
 
-use crate::openai::vectors::embed;
 use crate::routes::Routes;
 
 /// Its routes.
@@ -16,8 +16,8 @@ pub fn routes() -> Routes {
     Routes::default()
         .post("/api/chat", chat::chat)
         .post("/api/generate", generate::generate)
-        .post("/api/embed", embed)
-        .post("/api/embeddings", embed)
+        .post("/api/embed", embed::embed)
+        .post("/api/embeddings", embed::embed_one)
         .post("/api/show", info::show)
         .get("/api/tags", info::tags)
         .get("/api/ps", info::running)

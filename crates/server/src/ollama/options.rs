@@ -5,7 +5,6 @@ use sample::Params;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::App;
 use crate::body::Body;
 use crate::error::ApiError;
 use crate::form::Form;
@@ -67,7 +66,7 @@ impl Common {
     ///
     /// # Errors
     /// Values that make no sense, forms that can't be kept, and contexts larger than the server's.
-    pub fn settings(&self, app: &App, model: &Loaded, body: &Body) -> Result<Settings, ApiError> {
+    pub fn settings(&self, model: &Loaded, body: &Body) -> Result<Settings, ApiError> {
         let sampling = body.parse::<Choosing>()?.options.unwrap_or_default();
         let nothing = Options::default();
         let options = self.options.as_ref().unwrap_or(&nothing);
@@ -86,7 +85,7 @@ impl Common {
                 stop: options.stop.clone(),
                 ..Generate::default()
             },
-            params: sampling.params(app.sampling(model), model.engine().tokenizer())?,
+            params: sampling.params(model.sampling(), model.engine().tokenizer())?,
             thinking: self.thinking()?,
             form: self.form()?,
         })

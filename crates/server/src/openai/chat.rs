@@ -145,7 +145,7 @@ pub async fn complete(
         let message = format!("'n' must be from 1 to {MOST_ANSWERS}");
         return Err(ApiError::invalid(message).with("param", "n"));
     }
-    let mut params = sampling.params(app.sampling(&model), model.engine().tokenizer())?;
+    let mut params = sampling.params(model.sampling(), model.engine().tokenizer())?;
     if chat.logprobs == Some(true) {
         params.n_probs = chat.top_logprobs.unwrap_or(0).clamp(1, 20);
     }

@@ -50,7 +50,7 @@ pub async fn complete(
         let message = "'suffix' is not taken here; use /infill";
         return Err(ApiError::invalid(message).with("param", "suffix"));
     }
-    let mut params = sampling.params(app.sampling(&model), tokenizer)?;
+    let mut params = sampling.params(model.sampling(), tokenizer)?;
     if let Some(n) = fields.logprobs {
         params.n_probs = n.clamp(1, 20);
     }
@@ -107,7 +107,7 @@ impl Text {
                     all.extend(tokens);
                 }
                 Event::Done(outcome) => return Ok((answer, all, outcome)),
-                Event::Prompt(_) => {}
+                Event::Prompt(_) | Event::Vectors(_) => {}
                 Event::Failed(error) => return Err(error.into()),
             }
         }
@@ -200,7 +200,7 @@ async fn stream_one(
                 pieces.send(&last).await.map_err(gone)?;
                 return Ok(outcome);
             }
-            Event::Prompt(_) => {}
+            Event::Prompt(_) | Event::Vectors(_) => {}
             Event::Failed(error) => return Err(Some(error.into())),
         }
     }

@@ -5,7 +5,7 @@ mod completions;
 mod logprobs;
 mod models;
 mod responses;
-pub mod vectors;
+mod vectors;
 
 use crate::routes::Routes;
 
@@ -15,15 +15,17 @@ pub fn routes() -> Routes {
         .get("/v1/models", models::list)
         .get("/models", models::list)
         .get("/v1/models/{*name}", models::one)
+        .post("/models/load", models::load)
+        .post("/models/unload", models::unload)
         .post("/v1/chat/completions", chat::complete)
         .post("/chat/completions", chat::complete)
         .post("/v1/completions", completions::complete)
         .post("/v1/responses", responses::respond)
         .post("/v1/embeddings", vectors::embed)
-        .post("/embeddings", vectors::embed)
-        .post("/embedding", vectors::embed)
         .post("/v1/rerank", vectors::rerank)
+        .post("/v1/reranking", vectors::rerank)
         .post("/rerank", vectors::rerank)
+        .post("/reranking", vectors::rerank)
 }
 
 /// Seconds since 1970.

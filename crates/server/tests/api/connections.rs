@@ -58,8 +58,7 @@ fn requests_have_ids() {
 #[test]
 fn those_who_leave_are_forgotten() {
     let sampling = Params { temperature: 0.0, ignore_eos: true, ..Params::default() };
-    let config = Config { sampling: Some(sampling), ..config() };
-    let server = Running::start("leave", LONG, config);
+    let server = Running::sampled("leave", LONG, config(), sampling);
     for (path, stream) in [
         ("/v1/chat/completions", true),
         ("/v1/chat/completions", false),

@@ -2,6 +2,7 @@
 
 mod anthropic;
 mod connections;
+mod fleet;
 mod forms;
 mod hostile;
 mod llama;
@@ -9,4 +10,6 @@ mod model;
 mod ollama;
 mod openai;
 mod responses;
+mod slots;
 mod support;
+mod vectors;

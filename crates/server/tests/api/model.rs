@@ -31,24 +31,45 @@ pub const END: u32 = 4;
 
 /// Writes the file, once for each `name`.
 pub fn file(name: &str) -> PathBuf {
+    write(name, "llama", |_| {}, &[])
+}
+
+/// Writes a model that ranks.
+pub fn ranker(name: &str) -> PathBuf {
+    let ranks = |writer: &mut Writer| writer.put("qwen3.pooling_type", 4u32).expect("a new key");
+    let more = [
+        ("blk.0.attn_q_norm.weight", vec![WIDTH / 2]),
+        ("blk.0.attn_k_norm.weight", vec![WIDTH / 2]),
+        ("cls.output.weight", vec![WIDTH, 2]),
+    ];
+    write(name, "qwen3", ranks, &more)
+}
+
+fn write(
+    name: &str,
+    architecture: &str,
+    facts: impl FnOnce(&mut Writer),
+    more: &[(&str, Vec<usize>)],
+) -> PathBuf {
     let mut vocabulary: Vec<String> = SPECIAL.map(str::to_owned).to_vec();
     vocabulary.extend((33..127u8).map(|c| char::from(c).to_string()));
     vocabulary.extend(["\n".to_owned(), "▁".to_owned()]);
     let n_vocab = vocabulary.len();
     let mut writer = Writer::new();
     let mut text = |key: &str, value: &str| writer.put(key, value).expect("a new key");
-    text("general.architecture", "llama");
+    text("general.architecture", architecture);
     text("general.name", "tiny");
     text("tokenizer.ggml.model", "llama");
+    let key = |name: &str| format!("{architecture}.{name}");
     for (key, value) in [
-        ("llama.vocab_size", n_vocab),
-        ("llama.context_length", 1 << 16),
-        ("llama.embedding_length", WIDTH),
-        ("llama.block_count", 1),
-        ("llama.feed_forward_length", FFN),
-        ("llama.attention.head_count", 2),
-        ("llama.attention.head_count_kv", 2),
-        ("llama.rope.dimension_count", WIDTH / 2),
+        (&*key("vocab_size"), n_vocab),
+        (&*key("context_length"), 1 << 16),
+        (&*key("embedding_length"), WIDTH),
+        (&*key("block_count"), 1),
+        (&*key("feed_forward_length"), FFN),
+        (&*key("attention.head_count"), 2),
+        (&*key("attention.head_count_kv"), 2),
+        (&*key("rope.dimension_count"), WIDTH / 2),
         ("tokenizer.ggml.unknown_token_id", 0),
         ("tokenizer.ggml.bos_token_id", 1),
         ("tokenizer.ggml.eos_token_id", END as usize),
@@ -58,7 +79,8 @@ pub fn file(name: &str) -> PathBuf {
     ] {
         writer.put(key, value as u32).expect("a new key");
     }
-    writer.put("llama.attention.layer_norm_rms_epsilon", 1e-5f32).expect("a new key");
+    writer.put(&*key("attention.layer_norm_rms_epsilon"), 1e-5f32).expect("a new key");
+    facts(&mut writer);
     let kinds = (0..n_vocab).map(|id| match id {
         0 => 2i32,
         id if id < SPECIAL.len() => 3,
@@ -69,7 +91,7 @@ pub fn file(name: &str) -> PathBuf {
     writer.put_array("tokenizer.ggml.tokens", ValueType::String, tokens).expect("texts");
     writer.put_array("tokenizer.ggml.scores", ValueType::F32, scores).expect("numbers");
     writer.put_array("tokenizer.ggml.token_type", ValueType::I32, kinds).expect("numbers");
-    for (name, shape) in [
+    let usual = [
         ("token_embd.weight", vec![WIDTH, n_vocab]),
         ("output_norm.weight", vec![WIDTH]),
         ("output.weight", vec![WIDTH, n_vocab]),
@@ -82,12 +104,13 @@ pub fn file(name: &str) -> PathBuf {
         ("blk.0.ffn_gate.weight", vec![WIDTH, FFN]),
         ("blk.0.ffn_up.weight", vec![WIDTH, FFN]),
         ("blk.0.ffn_down.weight", vec![FFN, WIDTH]),
-    ] {
+    ];
+    for (name, shape) in usual.iter().chain(more) {
         let n: usize = shape.iter().product();
         let mut state = name.len() as u64 + n as u64;
         let values: Vec<u8> = (0..n).flat_map(|_| random(&mut state).to_le_bytes()).collect();
         let data = move |out: &mut dyn Write| out.write_all(&values);
-        writer.tensor(name, TensorType::F32, &shape, data).expect("a new tensor");
+        writer.tensor(name, TensorType::F32, shape, data).expect("a new tensor");
     }
     let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.gguf"));
     let mut file = std::fs::File::create(&path).expect("a writable folder");

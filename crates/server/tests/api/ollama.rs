@@ -92,8 +92,9 @@ fn refusals_are_in_its_form() {
         ("/api/chat", json!({ "messages": [{ "role": "user", "images": ["x"] }] }), 400, "image"),
         ("/api/generate", json!({ "images": ["x"] }), 400, "image"),
         ("/api/generate", json!({ "template": "{{ range . }}" }), 400, "template"),
-        ("/api/embed", json!({ "input": "x" }), 501, "embeddings"),
-        ("/api/embeddings", json!({ "prompt": "x" }), 501, "embeddings"),
+        ("/api/embed", json!({ "input": 7 }), 400, "input"),
+        ("/api/embed", json!({ "input": "x", "dimensions": 1000 }), 400, "dimensions"),
+        ("/api/embed", json!({ "input": "x".repeat(5000), "truncate": false }), 400, "context"),
         ("/api/pull", json!({ "model": "x" }), 404, "/api/pull"),
     ] {
         let mut body = json!({ "model": "m", "prompt": "hi", "messages": user("hi") });

@@ -129,11 +129,3 @@ fn refusals_say_what_is_wrong() {
     assert_eq!(long["error"]["type"], "exceed_context_size_error");
     assert_eq!(long["error"]["n_ctx"], N_CTX);
 }
-
-#[test]
-fn vectors_need_another_model() {
-    for path in ["/v1/embeddings", "/embeddings", "/embedding", "/v1/rerank", "/rerank"] {
-        let refusal = SERVER.post(path, &json!({ "input": "x" })).refusal(501);
-        assert_eq!(refusal["error"]["type"], "not_supported_error", "{path}");
-    }
-}

@@ -1,14 +1,18 @@
 //! A server on a port of its own, and a client that hides nothing.
 
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::{LazyLock, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use engine::fleet::{Fleet, FleetOptions};
 use engine::{Engine, Options};
+use gguf::Location;
+use sample::Params;
 use serde_json::{Value, json};
-use server::{Address, Config, Loaded, Models, Server};
+use server::{Address, Config, Manner, Models, Server};
 use tokio::sync::oneshot;
 
 use crate::model;
@@ -24,13 +28,12 @@ pub static SERVER: LazyLock<Running> = LazyLock::new(|| {
 
 /// Settings for tests.
 pub fn config() -> Config {
-    let sampling = sample::Params { temperature: 0.0, ..<_>::default() };
-    Config {
-        address: Address::Tcp("127.0.0.1".into(), 0),
-        sampling: Some(sampling),
-        log: false,
-        ..Config::default()
-    }
+    Config { address: Address::Tcp("127.0.0.1".into(), 0), log: false, ..Config::default() }
+}
+
+/// The likeliest token, always.
+pub fn greedy() -> Params {
+    Params { temperature: 0.0, ..<_>::default() }
 }
 
 /// A server that runs.
@@ -41,22 +44,44 @@ pub struct Running {
 }
 
 impl Running {
-    /// Starts one.
+    /// Starts one with a model.
     pub fn start(name: &str, n_ctx: usize, config: Config) -> Self {
-        let options = Options {
+        Self::sampled(name, n_ctx, config, greedy())
+    }
+
+    /// Starts one with a model that chooses tokens so.
+    pub fn sampled(name: &str, n_ctx: usize, config: Config, sampling: Params) -> Self {
+        let models = [("tiny".into(), model::file(name).into())].into();
+        let default_model = Some("tiny".into());
+        let fleet = FleetOptions { default_model, most_waiting: 64, ..<_>::default() };
+        Self::with(models, n_ctx, fleet, config, sampling)
+    }
+
+    /// Starts one with several models.
+    pub fn with(
+        models: BTreeMap<String, Location>,
+        n_ctx: usize,
+        options: FleetOptions,
+        config: Config,
+        sampling: Params,
+    ) -> Self {
+        let engine = Options {
             n_ctx: Some(n_ctx),
             n_positions: Some(4 * n_ctx),
             parallel: 4,
             threads: Some(1),
             ..Options::default()
         };
-        let engine = Engine::load(model::file(name), &options).expect("a model");
-        let template = engine.template().map_err(|error| error.to_string());
-        let loaded = Loaded::start("tiny".into(), engine, template, 64).expect("memory");
+        let fleet = Fleet::new(models, FleetOptions { engine, ..options }).expect("a fleet");
+        let manner = move |engine: &Engine| Manner {
+            template: engine.template().map_err(|error| error.to_string()),
+            sampling: sampling.clone(),
+        };
+        let models = Models::new(fleet, manner);
         let (stop, stopped) = oneshot::channel();
         let (sender, address) = mpsc::channel();
         let run = async move {
-            let server = Server::bind(config, Models::one(loaded)).await.expect("a port");
+            let server = Server::bind(config, models).await.expect("a port");
             let address = server.address().trim_start_matches("http://").parse().expect("a port");
             sender.send(address).expect("somebody who waits");
             server.run(async { _ = stopped.await }).await;

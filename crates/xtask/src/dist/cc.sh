@@ -12,6 +12,8 @@ for arg do
         */self-contained/*crt*.o) ;;
         # Zig has Windows's newer C library, and functions in it that LLVM calls.
         -lmsvcrt | -nolibc) ;;
+        # The list of what a library exports, which Zig knows as a file only.
+        -Wl,*.def) set -- "$@" "${arg#-Wl,}" ;;
         # Libraries that crates ask for, but nothing in them is used.
         -lkvm | -lmemstat | -lprocstat | -ldevstat | -lobjc | -liconv | -framework | Foundation) ;;
         *) set -- "$@" "$arg" ;;

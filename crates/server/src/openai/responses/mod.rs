@@ -33,7 +33,7 @@ pub async fn respond(
     let conversation = fields.conversation()?;
     let form = fields.form()?;
     let model = app.models().get(fields.model.as_deref()).await?;
-    let params = fields.sampling().params(app.sampling(&model), model.engine().tokenizer())?;
+    let params = fields.sampling().params(model.sampling(), model.engine().tokenizer())?;
     let ready = prepare(&model, conversation, form).await?;
     let tokens = ready.tokens.clone();
     let limit = app.config().limit;
