@@ -4,7 +4,6 @@
 //! candidates of nearly equal error, the result. Eight groups at once make that fast: compilers turn
 //! the loops over lanes into vector instructions, whichever the processor has.
 
-use std::array::from_fn;
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
 /// How many there are.
@@ -32,12 +31,29 @@ impl Lanes {
 
     #[inline(always)]
     fn map(self, f: impl Fn(f32) -> f32) -> Self {
-        Self(from_fn(|g| f(self.0[g])))
+        let mut lanes = self.0;
+        for lane in &mut lanes {
+            *lane = f(*lane);
+        }
+        Self(lanes)
     }
 
     #[inline(always)]
     fn zip(self, other: Self, f: impl Fn(f32, f32) -> f32) -> Self {
-        Self(from_fn(|g| f(self.0[g], other.0[g])))
+        let mut lanes = self.0;
+        for (lane, other) in lanes.iter_mut().zip(other.0) {
+            *lane = f(*lane, other);
+        }
+        Self(lanes)
+    }
+
+    #[inline(always)]
+    fn compare(self, other: Self, f: impl Fn(f32, f32) -> bool) -> Mask {
+        let mut mask = [false; LANES];
+        for (g, holds) in mask.iter_mut().enumerate() {
+            *holds = f(self.0[g], other.0[g]);
+        }
+        Mask(mask)
     }
 
     #[inline(always)]
@@ -71,17 +87,17 @@ impl Lanes {
 
     #[inline(always)]
     pub(crate) fn above(self, other: Self) -> Mask {
-        Mask(from_fn(|g| self.0[g] > other.0[g]))
+        self.compare(other, |a, b| a > b)
     }
 
     #[inline(always)]
     pub(crate) fn at_least(self, other: Self) -> Mask {
-        Mask(from_fn(|g| self.0[g] >= other.0[g]))
+        self.compare(other, |a, b| a >= b)
     }
 
     #[inline(always)]
     pub(crate) fn differs(self, other: Self) -> Mask {
-        Mask(from_fn(|g| self.0[g] != other.0[g]))
+        self.compare(other, |a, b| a != b)
     }
 }
 
@@ -118,7 +134,11 @@ impl Neg for Lanes {
 impl Mask {
     #[inline(always)]
     pub(crate) fn and(self, other: Self) -> Self {
-        Self(from_fn(|g| self.0[g] & other.0[g]))
+        let mut mask = self.0;
+        for (holds, other) in mask.iter_mut().zip(other.0) {
+            *holds &= other;
+        }
+        Self(mask)
     }
 
     pub(crate) fn any(self) -> bool {
@@ -128,7 +148,11 @@ impl Mask {
     /// One or the other.
     #[inline(always)]
     pub(crate) fn choose(self, yes: Lanes, no: Lanes) -> Lanes {
-        Lanes(from_fn(|g| if self.0[g] { yes.0[g] } else { no.0[g] }))
+        let mut lanes = no.0;
+        for (g, lane) in lanes.iter_mut().enumerate() {
+            *lane = if self.0[g] { yes.0[g] } else { *lane };
+        }
+        Lanes(lanes)
     }
 }
 
@@ -175,7 +199,11 @@ pub(crate) fn weigh<const N: usize>(
     square: Lanes,
 ) -> [Lanes; N] {
     let Some(importance) = importance else { return values.map(|value| value * value) };
-    from_fn(|i| importance[i] * (square + values[i] * values[i]).sqrt())
+    let mut weights = *importance;
+    for (weight, &value) in weights.iter_mut().zip(values) {
+        *weight = *weight * (square + value * value).sqrt();
+    }
+    weights
 }
 
 /// Encodes eight groups of `N` values at a time, with their importance; they become `bytes` bytes. Less
