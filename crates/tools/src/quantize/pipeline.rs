@@ -32,10 +32,13 @@ struct Part<'a> {
     rows: Range<usize>,
 }
 
+/// What comes of a part: its bytes.
+type Encoded = Result<Vec<u8>, Error>;
+
 /// A part to encode, and where its bytes go.
 struct Job<'a> {
     part: Part<'a>,
-    result: Sender<Result<Vec<u8>, Error>>,
+    result: Sender<Encoded>,
 }
 
 /// Encodes the tensors in order.
@@ -45,8 +48,8 @@ struct State<'a> {
     /// Parts that no thread was given yet.
     parts: Box<dyn Iterator<Item = Part<'a>> + 'a>,
     jobs: Sender<Job<'a>>,
-    /// What comes of the parts under way, in order, and the rows after each in its tensor.
-    under_way: VecDeque<(Receiver<Result<Vec<u8>, Error>>, bool)>,
+    /// What comes of the parts under way, in order, and whether each is the last of its tensor.
+    under_way: VecDeque<(Receiver<Encoded>, bool)>,
     failure: Option<Error>,
     written: u64,
     total: u64,
