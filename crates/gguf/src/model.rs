@@ -14,7 +14,14 @@ pub struct Gguf {
     metadata: Metadata,
     tensors: Vec<TensorInfo>,
     by_name: HashMap<String, usize>,
-    shards: Vec<Bytes>,
+    shards: Vec<Shard>,
+}
+
+/// One file.
+#[derive(Debug, Clone)]
+struct Shard {
+    path: PathBuf,
+    bytes: Bytes,
 }
 
 impl Gguf {
@@ -31,7 +38,7 @@ impl Gguf {
         let bytes = location.map(path)?;
         let header = Header::parse(&bytes).map_err(|error| error.in_file(path))?;
         let model = match Split::read(header.metadata()) {
-            Ok(None) => Self::join(vec![(bytes, header)]),
+            Ok(None) => Self::join(vec![(Shard { path: path.to_owned(), bytes }, header)]),
             Ok(Some(split)) => split.open_all(location).and_then(Self::join),
             Err(error) => Err(error),
         };
@@ -47,7 +54,7 @@ impl Gguf {
         if let Some(split) = Split::read(header.metadata())? {
             return Err(Error::SplitInMemory { count: split.count });
         }
-        Self::join(vec![(bytes, header)])
+        Self::join(vec![(Shard { path: PathBuf::new(), bytes }, header)])
     }
 
     /// The key-value pairs; of a split model, those of its first shard.
@@ -70,7 +77,12 @@ impl Gguf {
     /// # Panics
     /// Where the tensor is of another model.
     pub fn data(&self, tensor: &TensorInfo) -> Bytes {
-        self.shards[tensor.shard].slice(tensor.range.clone())
+        self.shards[tensor.shard].bytes.slice(tensor.range.clone())
+    }
+
+    /// The path of each file; empty for a model that was read in memory.
+    pub fn paths(&self) -> impl ExactSizeIterator<Item = &Path> {
+        self.shards.iter().map(|shard| shard.path.as_path())
     }
 
     /// Version of the format, 1 to 3.
@@ -80,21 +92,21 @@ impl Gguf {
 
     /// Bytes of all files.
     pub fn size(&self) -> u64 {
-        self.shards.iter().map(|shard| shard.len() as u64).sum()
+        self.shards.iter().map(|shard| shard.bytes.len() as u64).sum()
     }
 
     /// Proves that every tensor's data is present, and indexes the names.
-    fn join(files: Vec<(Bytes, Header)>) -> Result<Self, Error> {
+    fn join(files: Vec<(Shard, Header)>) -> Result<Self, Error> {
         let mut shards = Vec::with_capacity(files.len());
         let mut tensors = Vec::new();
         let mut first = None;
-        for (shard, (bytes, header)) in files.into_iter().enumerate() {
-            check_data(&bytes, &header)?;
+        for (shard, (file, header)) in files.into_iter().enumerate() {
+            check_data(&file.bytes, &header)?;
             let version = header.version();
             let (metadata, infos) = header.into_parts();
             first.get_or_insert((version, metadata));
             tensors.extend(infos.into_iter().map(|info| TensorInfo { shard, ..info }));
-            shards.push(bytes);
+            shards.push(file);
         }
         let (version, metadata) = first.ok_or(Error::Empty)?;
         let mut by_name = HashMap::with_capacity(tensors.len());
@@ -147,7 +159,7 @@ impl Split {
     }
 
     /// All shards in order, of which the location is one.
-    fn open_all(&self, location: &Location) -> Result<Vec<(Bytes, Header)>, Error> {
+    fn open_all(&self, location: &Location) -> Result<Vec<(Shard, Header)>, Error> {
         let mut files = Vec::new();
         for no in 0..self.count {
             let shard = self.path(location.path(), no)?;
@@ -169,7 +181,7 @@ impl Split {
         location: &Location,
         path: &Path,
         no: u32,
-    ) -> Result<(Bytes, Header), Error> {
+    ) -> Result<(Shard, Header), Error> {
         let bytes = location.map(path).map_err(|error| match error {
             Error::Io { path, error } => {
                 Error::ShardMissing { path, no: no + 1, count: self.count, error }
@@ -185,7 +197,7 @@ impl Split {
                 return Err(Error::Shard { key, expected, found });
             }
         }
-        Ok((bytes, header))
+        Ok((Shard { path: path.to_owned(), bytes }, header))
     }
 
     /// Path of shard `no`, by the name of this one.

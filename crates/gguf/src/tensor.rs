@@ -34,6 +34,16 @@ impl TensorInfo {
         self.range.len()
     }
 
+    /// Which file of the model it is in, counted from 0; see [`Gguf::paths`](crate::Gguf::paths).
+    pub fn file(&self) -> usize {
+        self.shard
+    }
+
+    /// Where its data begins in that file.
+    pub fn offset(&self) -> u64 {
+        self.range.start as u64
+    }
+
     /// Number of values.
     pub fn values(&self) -> usize {
         self.shape.iter().product()

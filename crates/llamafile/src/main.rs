@@ -15,6 +15,7 @@ mod models;
 mod packed;
 mod packing;
 mod pull;
+mod quantizing;
 mod serving;
 mod settings;
 mod terminal;
@@ -38,7 +39,7 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<(), CliError> {
-    let settings = args::parse(packed::start(arguments()?)?, |name| env::var(name).ok())?;
+    let mut settings = args::parse(packed::start(arguments()?)?, |name| env::var(name).ok())?;
     for note in &settings.notes {
         eprintln!("note: {note}");
     }
@@ -48,6 +49,7 @@ fn run() -> Result<(), CliError> {
         Command::Pull(name) => pull::pull(name).map(|path| println!("{}", path.display())),
         Command::Embed => embedding::embed(&settings),
         Command::Convert => converting::convert(&settings.convert),
+        Command::Quantize => quantizing::quantize(&mut settings.quantize),
         Command::Bench => measuring::bench(&settings.bench),
         Command::Synth => measuring::synth(&settings.synth),
         Command::Doctor => doctor::doctor(&settings),
@@ -61,6 +63,10 @@ fn run() -> Result<(), CliError> {
         Command::Help => {
             let style = Style::new(settings.color, io::stdout().is_terminal());
             print(&args::help(style))
+        }
+        Command::QuantizeHelp => {
+            let style = Style::new(settings.color, io::stdout().is_terminal());
+            print(&args::quantize_help(style))
         }
         Command::Version => print(concat!("llamafile ", env!("CARGO_PKG_VERSION"), "\n")),
     }

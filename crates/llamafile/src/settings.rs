@@ -1,6 +1,8 @@
 //! What the command line and the environment ask for.
 
+use std::collections::BTreeSet;
 use std::fmt;
+use std::num::NonZero;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -11,6 +13,7 @@ use pack::{About, Form};
 use sample::Params;
 use tools::bench::{Format, Plan};
 use tools::convert::Precision;
+use tools::quantize::{Override, Replacement, Target, TensorType};
 use tools::synth::{Recipe, Shape};
 
 /// What `llamafile` shall do.
@@ -27,6 +30,10 @@ pub enum Command {
     Embed,
     /// Make a model file of a folder.
     Convert,
+    /// Write a model in fewer bits.
+    Quantize,
+    /// Print the help of that.
+    QuantizeHelp,
     /// Measure models.
     Bench,
     /// Write a model of random weights.
@@ -146,6 +153,8 @@ pub struct Settings {
     pub embed: Embed,
     /// What `llamafile convert` does.
     pub convert: Convert,
+    /// What `llamafile quantize` does.
+    pub quantize: Quantize,
     /// What `llamafile bench` does.
     pub bench: Bench,
     /// What `llamafile synth` does.
@@ -357,6 +366,45 @@ pub struct Convert {
     pub output: Option<PathBuf>,
     /// What matrices become.
     pub precision: Precision,
+}
+
+/// What `llamafile quantize` does.
+#[derive(Debug, Default)]
+pub struct Quantize {
+    /// The model.
+    pub input: PathBuf,
+    /// File to write.
+    pub output: PathBuf,
+    /// What it becomes.
+    pub target: Option<&'static Target>,
+    /// Importance matrix.
+    pub imatrix: Option<PathBuf>,
+    /// Tensors that it is used for, by parts of names; none means all.
+    pub include: Vec<String>,
+    /// Tensors that it is not used for.
+    pub exclude: Vec<String>,
+    /// Type of the output matrix.
+    pub output_type: Option<TensorType>,
+    /// Type of the token embedding.
+    pub embedding_type: Option<TensorType>,
+    /// Types by pattern.
+    pub overrides: Vec<Override>,
+    /// One type for all.
+    pub pure: bool,
+    /// Keep the output matrix.
+    pub leave_output: bool,
+    /// Write shards.
+    pub keep_split: bool,
+    /// Take quantised weights.
+    pub allow_requantise: bool,
+    /// Metadata to replace.
+    pub metadata: Vec<(String, Replacement)>,
+    /// Layers to leave out.
+    pub prune: BTreeSet<usize>,
+    /// Write nothing.
+    pub dry_run: bool,
+    /// Threads; `None` is one for each fast core.
+    pub threads: Option<NonZero<usize>>,
 }
 
 /// What `llamafile bench` does.

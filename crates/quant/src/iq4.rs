@@ -7,9 +7,10 @@
 //! 4 bytes, each for two groups; then the nibbles of each group as above; value =
 //! `d · (scale - 32) · v`.
 
-use crate::block::{decode_blocks, encode_blocks, f16_at, pack_nibbles, put_f16};
+use crate::block::{decode_blocks, f16_at, pack_nibbles, put_f16};
 use crate::codebook;
-use crate::search::{ZERO, extreme, importance_weights, inverse, mean_square, nearest, square};
+use crate::lanes::{LANES, Lanes, by_eights, put_levels, sum_of_squares, weigh};
+use crate::search::{ZERO, extreme, extremes, inverse, mean_square, nearest};
 
 /// Values per group.
 const GROUP: usize = 32;
@@ -37,38 +38,39 @@ pub(crate) fn decode_iq4_xs(src: &[u8], dst: &mut [f32]) {
 }
 
 pub(crate) fn encode_iq4_nl(src: &[f32], importance: Option<&[f32]>, dst: &mut [u8]) {
-    encode_blocks(src, importance, dst, |values, importance, block: &mut [u8; 18]| {
-        let scale = fit(values, &weights(values, importance));
-        put_f16(block, 0, scale);
-        pack(values, scale, &mut block[2..]);
+    by_eights(src, importance, dst, LANES * 18, |_, values, importance, blocks| {
+        let square = Lanes::splat(2.0 / GROUP as f32) * sum_of_squares(values);
+        let scale = fit(values, &weigh(values, importance, square));
+        let levels = levels(values, scale);
+        let blocks = blocks.as_chunks_mut::<18>().0.iter_mut().zip(levels.as_chunks().0);
+        for ((block, levels), scale) in blocks.zip(scale.to_array()) {
+            put_f16(block, 0, scale);
+            pack_nibbles(levels as &[u8; GROUP], &mut block[2..]);
+        }
     });
 }
 
 pub(crate) fn encode_iq4_xs(src: &[f32], importance: Option<&[f32]>, dst: &mut [u8]) {
-    encode_blocks(
-        src,
-        importance,
-        dst,
-        |values: &[f32; LEN], importance, block: &mut [u8; 136]| {
-            let groups = values.as_chunks::<GROUP>().0;
-            let weights = weights(values, importance);
-            let mut fitted = [0f32; LEN / GROUP];
-            for (g, values) in groups.iter().enumerate() {
-                fitted[g] = fit(values, &weights[GROUP * g..][..GROUP]);
-            }
-            let d = -extreme(&fitted) / 32.0;
-            let inverse = inverse(d);
-            block.fill(0);
-            put_f16(block, 0, d);
-            for (g, values) in groups.iter().enumerate() {
-                let scale = nearest(inverse * fitted[g]).clamp(-32, 31);
-                pack(values, d * scale as f32, &mut block[8 + GROUP / 2 * g..][..GROUP / 2]);
-                let stored = (scale + 32) as u8;
-                block[4 + g / 2] |= (stored & 15) << (4 * (g % 2));
-                block[2 + g / 4] |= (stored >> 4) << (2 * (g % 4));
-            }
-        },
-    );
+    by_eights(src, importance, dst, 136, |source, values, importance, block| {
+        let square = Lanes::splat(2.0 * mean_square(source));
+        let weights = weigh(values, importance, square);
+        let fitted = fit(values, &weights).to_array();
+        let d = -extreme(&fitted) / 32.0;
+        let inverse = inverse(d);
+        let scales = fitted.map(|scale| nearest(inverse * scale).clamp(-32, 31));
+        let levels = levels(values, Lanes::from(scales.map(|scale| d * scale as f32)));
+        block.fill(0);
+        put_f16(block, 0, d);
+        for (g, scale) in scales.into_iter().enumerate() {
+            let stored = (scale + 32) as u8;
+            block[4 + g / 2] |= (stored & 15) << (4 * (g % 2));
+            block[2 + g / 4] |= (stored >> 4) << (2 * (g % 4));
+        }
+        let nibbles = block[8..].chunks_exact_mut(GROUP / 2);
+        for (nibbles, levels) in nibbles.zip(levels.chunks_exact(GROUP)) {
+            pack_nibbles(levels, nibbles);
+        }
+    });
 }
 
 fn unpack(nibbles: &[u8], scale: f32, out: &mut [f32; GROUP]) {
@@ -79,58 +81,71 @@ fn unpack(nibbles: &[u8], scale: f32, out: &mut [f32; GROUP]) {
     }
 }
 
-fn pack(values: &[f32; GROUP], scale: f32, nibbles: &mut [u8]) {
-    let inverse = inverse(scale);
-    pack_nibbles(&values.map(|value| nearest_level(inverse * value)), nibbles);
-}
-
-/// Weights of a block's values.
-fn weights<const N: usize>(values: &[f32; N], importance: Option<&[f32; N]>) -> [f32; N] {
-    let mut weights = values.map(square);
-    if let Some(importance) = importance {
-        importance_weights(values, importance, 2.0 * mean_square(values), &mut weights);
-    }
-    weights
-}
-
-/// The scale that keeps the weighted squared error of a group small.
-fn fit(values: &[f32; GROUP], weights: &[f32]) -> f32 {
-    let largest = extreme(values);
-    if largest.abs() < ZERO {
-        return 0.0;
-    }
+/// The scales that keep the weighted squared errors of groups small.
+#[inline(always)]
+fn fit(values: &[Lanes; GROUP], weights: &[Lanes; GROUP]) -> Lanes {
+    let largest = extremes(values);
     // Least squares of the scale for given levels: numerator and denominator.
-    let sums = |inverse: f32| {
-        let (mut xv, mut vv) = (0f32, 0f32);
+    let sums = |inverse: Lanes| {
+        let (mut xv, mut vv) = (Lanes::ZERO, Lanes::ZERO);
         for (&x, &w) in values.iter().zip(weights) {
-            let v = f32::from(codebook::IQ4[usize::from(nearest_level(inverse * x))]);
-            xv += w * v * x;
-            vv += w * v * v;
+            let v = nearest_value(inverse * x);
+            xv = xv + w * v * x;
+            vv = vv + w * v * v;
         }
         (xv, vv)
     };
     // The level of largest magnitude is the first, for the largest value or one of its sign.
     let first = f32::from(codebook::IQ4[0]);
-    let (xv, vv) = sums(1.0 / (-largest / first));
-    let mut scale = if vv > 0.0 { xv / vv } else { 0.0 };
+    let (xv, vv) = sums(Lanes::splat(1.0) / (-largest / Lanes::splat(first)));
+    let mut scale = vv.above(Lanes::ZERO).choose(xv / vv, Lanes::ZERO);
     let mut best = scale * xv;
     for step in -7..=7 {
-        let (xv, vv) = sums((step as f32 + first) / largest);
-        if vv > 0.0 && xv * xv > best * vv {
-            scale = xv / vv;
-            best = scale * xv;
-        }
+        let (xv, vv) = sums(Lanes::splat(step as f32 + first) / largest);
+        let better = vv.above(Lanes::ZERO).and((xv * xv).above(best * vv));
+        scale = better.choose(xv / vv, scale);
+        best = better.choose(scale * xv, best);
     }
-    scale
+    largest.abs().at_least(Lanes::splat(ZERO)).choose(scale, Lanes::ZERO)
 }
 
-/// Level with the value nearest to this one, of two the upper.
-fn nearest_level(value: f32) -> u8 {
-    let values = &codebook::IQ4;
-    let upper = values.partition_point(|&entry| f32::from(entry) <= value);
-    if upper == 0 || upper == values.len() {
-        return upper.saturating_sub(1) as u8;
+/// Levels of eight groups, one group after the other.
+fn levels(values: &[Lanes; GROUP], scale: Lanes) -> [u8; LEN] {
+    let inverse = scale.differs(Lanes::ZERO).choose(Lanes::splat(1.0) / scale, Lanes::ZERO);
+    let mut levels = [0; LEN];
+    let one = Lanes::splat(1.0);
+    let level = |value: Lanes| steps(inverse * value, Lanes::ZERO, |_| one);
+    put_levels(&values.map(level), &mut levels);
+    levels
+}
+
+/// The nearest of the values that levels stand for, of two the upper.
+#[inline(always)]
+fn nearest_value(value: Lanes) -> Lanes {
+    steps(value, Lanes::splat(f32::from(codebook::IQ4[0])), |level| Lanes::splat(STEPS[level]))
+}
+
+/// `start`, and one `step` more for each level whose middle to the next is reached.
+#[inline(always)]
+fn steps(value: Lanes, start: Lanes, step: impl Fn(usize) -> Lanes) -> Lanes {
+    let mut sum = start;
+    for (level, &middle) in MIDDLES.iter().enumerate() {
+        sum = sum + value.at_least(Lanes::splat(middle)).choose(step(level), Lanes::ZERO);
     }
-    let (below, above) = (f32::from(values[upper - 1]), f32::from(values[upper]));
-    if value - below < above - value { upper as u8 - 1 } else { upper as u8 }
+    sum
+}
+
+/// Between the values of a level and of the next: the middle, and the distance.
+const MIDDLES: [f32; 15] = between(0.5, 0.5);
+const STEPS: [f32; 15] = between(-1.0, 1.0);
+
+const fn between(below: f32, above: f32) -> [f32; 15] {
+    let mut between = [0.0; 15];
+    let mut level = 0;
+    while level < between.len() {
+        let (low, high) = (codebook::IQ4[level] as f32, codebook::IQ4[level + 1] as f32);
+        between[level] = below * low + above * high;
+        level += 1;
+    }
+    between
 }

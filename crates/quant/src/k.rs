@@ -23,10 +23,14 @@ use crate::block::{
     decode_blocks, encode_blocks, f16_at, pack_nibbles, pack_pairs, put_f16, unpack_pairs,
 };
 use crate::float::{f16_to_f32, f32_to_f16};
+use crate::lanes::{Lanes, put_levels, sum, sum_of_squares, transpose, weigh};
 use crate::search::{
-    Grid, ZERO, descend_symmetric, extreme, fit_affine, fit_positive, fit_symmetric,
-    importance_weights, mean_square, nearest, square,
+    FINE, Grid, ZERO, descend_symmetric, extreme, fit_affine, fit_positive, fit_symmetric,
+    mean_square, nearest,
 };
+
+/// Scales tried for Q2_K and Q5_K without importance.
+const HALF: Grid = Grid { start: -0.5, step: 0.1, steps: 15 };
 
 /// Values per super-block.
 const LEN: usize = 256;
@@ -115,31 +119,23 @@ pub(crate) fn decode_q6_k(src: &[u8], dst: &mut [f32]) {
 
 pub(crate) fn encode_q2_k(src: &[f32], importance: Option<&[f32]>, dst: &mut [u8]) {
     encode_blocks(src, importance, dst, |values: &[f32; LEN], importance, block: &mut [u8; 84]| {
-        let mut weights = values.map(f32::abs);
-        if let Some(importance) = importance {
-            importance_weights(values, importance, mean_square(values), &mut weights);
-        }
-        let weights = weights.as_chunks::<16>().0;
         let mut levels = [0; LEN];
-        let (mut scales, mut mins) = ([0f32; 16], [0f32; 16]);
-        let groups = values.as_chunks::<16>().0.iter().zip(levels.as_chunks_mut::<16>().0);
-        for (g, (values, levels)) in groups.enumerate() {
-            let (scale, min) = if importance.is_some() {
-                const GRID: Grid = Grid { start: -0.9, step: 0.05, steps: 36 };
-                fit_affine(values, &weights[g], 3, GRID, square, levels)
+        let (mut scales, mut mins, mut sums) = ([0f32; 16], [0f32; 16], [0f32; 16]);
+        let square = Lanes::splat(importance.map_or(0.0, |_| mean_square(values)));
+        for half in 0..2 {
+            let lanes = transpose::<16>(&values[128 * half..]);
+            let fit = if let Some(importance) = importance {
+                let weights = weigh(&lanes, Some(&transpose(&importance[128 * half..])), square);
+                sums[8 * half..][..8].copy_from_slice(&sum(&weights).to_array());
+                fit_affine(&lanes, &weights, 3, FINE, |difference| difference * difference)
             } else {
-                const GRID: Grid = Grid { start: -0.5, step: 0.1, steps: 15 };
-                fit_affine(values, &weights[g], 3, GRID, f32::abs, levels)
+                fit_affine(&lanes, &lanes.map(Lanes::abs), 3, HALF, Lanes::abs)
             };
-            (scales[g], mins[g]) = (scale, -min);
+            scales[8 * half..][..8].copy_from_slice(&fit.scale.to_array());
+            mins[8 * half..][..8].copy_from_slice(&(-fit.min).to_array());
+            put_levels(&lanes.map(|value| fit.level(value)), &mut levels[128 * half..]);
         }
-        let quantise = |values: [f32; 16]| {
-            if importance.is_none() {
-                return quantise_positive(values, 15);
-            }
-            let mut levels = [0; 16];
-            (fit_positive(&values, &sums(weights), 15, &mut levels), levels)
-        };
+        let quantise = |values: [f32; 16]| quantise_positive(values, importance.map(|_| &sums), 15);
         let ((d, scales), (dmin, mins)) = (quantise(scales), quantise(mins));
         for (byte, (scale, min)) in block.iter_mut().zip(scales.into_iter().zip(mins)) {
             *byte = scale | min << 4;
@@ -158,27 +154,31 @@ pub(crate) fn encode_q2_k(src: &[f32], importance: Option<&[f32]>, dst: &mut [u8
 pub(crate) fn encode_q3_k(src: &[f32], importance: Option<&[f32]>, dst: &mut [u8]) {
     encode_blocks(src, importance, dst, |values, importance, block: &mut [u8; 110]| {
         block.fill(0);
-        let mut weights = values.map(square);
-        if let Some(importance) = importance {
-            importance_weights(values, importance, 2.0 * mean_square(values), &mut weights);
-        }
-        let weights = weights.as_chunks::<16>().0;
         let mut levels = [0; LEN];
-        let mut fitted = [0f32; 16];
-        let groups = values.as_chunks::<16>().0.iter().zip(levels.as_chunks_mut::<16>().0);
-        for (g, (values, levels)) in groups.enumerate() {
-            fitted[g] = match importance {
-                Some(_) => fit_symmetric(values, &weights[g], 4, levels),
-                None => descend_symmetric(values, &weights[g], 4, levels),
+        let (mut fitted, mut sums) = ([0f32; 16], [0f32; 16]);
+        let square = Lanes::splat(importance.map_or(0.0, |_| 2.0 * mean_square(values)));
+        for half in 0..2 {
+            let lanes = transpose::<16>(&values[128 * half..]);
+            let (scale, found) = if let Some(importance) = importance {
+                let weights = weigh(&lanes, Some(&transpose(&importance[128 * half..])), square);
+                sums[8 * half..][..8].copy_from_slice(&sum(&weights).to_array());
+                let fit = fit_symmetric(&lanes, &weights, 4);
+                (fit.scale, lanes.map(|value| fit.level(value)))
+            } else {
+                descend_symmetric(&lanes, 4)
             };
+            fitted[8 * half..][..8].copy_from_slice(&scale.to_array());
+            put_levels(&found, &mut levels[128 * half..]);
         }
         if extreme(&fitted).abs() < ZERO {
             return;
         }
         let (d, scales) = if importance.is_some() {
+            let scales = transpose::<16>(&fitted);
+            let fit = fit_symmetric(&scales, &transpose(&sums), 32);
             let mut levels = [0; 16];
-            let d = fit_symmetric(&fitted, &sums(weights), 32, &mut levels);
-            (d, levels.map(|level| level as i8 - 32))
+            put_levels(&scales.map(|scale| fit.level(scale)), &mut levels);
+            (fit.scale.to_array()[0], levels.map(|level| level as i8 - 32))
         } else {
             quantise_symmetric(fitted, 32)
         };
@@ -201,9 +201,8 @@ pub(crate) fn encode_q4_k(src: &[f32], importance: Option<&[f32]>, dst: &mut [u8
 }
 
 pub(crate) fn encode_q5_k(src: &[f32], importance: Option<&[f32]>, dst: &mut [u8]) {
-    const GRID: Grid = Grid { start: -0.5, step: 0.1, steps: 15 };
     encode_blocks(src, importance, dst, |values, importance, block: &mut [u8; 176]| {
-        let levels = affine(values, importance, 31, GRID, &mut block[..16]);
+        let levels = affine(values, importance, 31, HALF, &mut block[..16]);
         let (high, nibbles) = block[16..].split_at_mut(GROUP);
         high.fill(0);
         for (g, levels) in levels.as_chunks::<GROUP>().0.iter().enumerate() {
@@ -218,13 +217,17 @@ pub(crate) fn encode_q5_k(src: &[f32], importance: Option<&[f32]>, dst: &mut [u8
 pub(crate) fn encode_q6_k(src: &[f32], importance: Option<&[f32]>, dst: &mut [u8]) {
     encode_blocks(src, importance, dst, |values, importance, block: &mut [u8; 210]| {
         block.fill(0);
-        let squares = values.map(square);
-        let weights = importance.unwrap_or(&squares).as_chunks::<16>().0;
         let mut levels = [0; LEN];
         let mut fitted = [0f32; 16];
-        let groups = values.as_chunks::<16>().0.iter().zip(levels.as_chunks_mut::<16>().0);
-        for (g, (values, levels)) in groups.enumerate() {
-            fitted[g] = fit_symmetric(values, &weights[g], 32, levels);
+        for half in 0..2 {
+            let lanes = transpose::<16>(&values[128 * half..]);
+            let weights = match importance {
+                Some(importance) => transpose(&importance[128 * half..]),
+                None => lanes.map(|value| value * value),
+            };
+            let fit = fit_symmetric(&lanes, &weights, 32);
+            fitted[8 * half..][..8].copy_from_slice(&fit.scale.to_array());
+            put_levels(&lanes.map(|value| fit.level(value)), &mut levels[128 * half..]);
         }
         if extreme(&fitted).abs() < ZERO {
             return;
@@ -321,24 +324,21 @@ fn affine(
     grid: Grid,
     head: &mut [u8],
 ) -> [u8; LEN] {
+    let lanes = transpose::<GROUP>(values);
+    let (weights, grid) = match importance {
+        Some(importance) => (
+            weigh(&lanes, Some(&transpose(importance)), Lanes::splat(2.0 * mean_square(values))),
+            FINE,
+        ),
+        None => (size_weights(&lanes), grid),
+    };
+    let fit = fit_affine(&lanes, &weights, most, grid, |difference| difference * difference);
     let mut levels = [0; LEN];
-    let (mut scales, mut mins) = ([0f32; 8], [0f32; 8]);
-    for (g, values) in values.as_chunks::<GROUP>().0.iter().enumerate() {
-        let mut weights = [0.0; GROUP];
-        match importance {
-            Some(importance) => {
-                let importance = &importance[g * GROUP..][..GROUP];
-                importance_weights(values, importance, mean_square(values), &mut weights);
-            }
-            None => size_weights(values, &mut weights),
-        }
-        let levels = &mut levels[g * GROUP..][..GROUP];
-        let (scale, min) = fit_affine(values, &weights, most, grid, square, levels);
-        (scales[g], mins[g]) = (scale, -min);
-    }
+    put_levels(&lanes.map(|value| fit.level(value)), &mut levels);
 
-    let (d, scales) = quantise_positive(scales, 63);
-    let (dmin, mins) = quantise_positive(mins, 63);
+    let sums = importance.map(|_| sum(&weights).to_array());
+    let (d, scales) = quantise_positive(fit.scale.to_array(), sums.as_ref(), 63);
+    let (dmin, mins) = quantise_positive((-fit.min).to_array(), sums.as_ref(), 63);
     put_f16(head, 0, d);
     put_f16(head, 2, dmin);
     pack_scales(scales, mins, &mut head[4..]);
@@ -351,8 +351,17 @@ fn affine(
     levels
 }
 
-/// Step and levels `0..=most` of values of which the largest gets the highest level.
-fn quantise_positive<const N: usize>(values: [f32; N], most: u8) -> (f32, [u8; N]) {
+/// Step and levels `0..=most` of values of which none counts if negative. Without weights the largest
+/// gets the highest level.
+fn quantise_positive<const N: usize>(
+    values: [f32; N],
+    weights: Option<&[f32; N]>,
+    most: u8,
+) -> (f32, [u8; N]) {
+    if let Some(weights) = weights {
+        let mut levels = [0; N];
+        return (fit_positive(&values, weights, most, &mut levels), levels);
+    }
     let largest = values.into_iter().fold(0.0, f32::max);
     let inverse = if largest > 0.0 { f32::from(most) / largest } else { 0.0 };
     let levels = values.map(|value| nearest(inverse * value).clamp(0, i32::from(most)) as u8);
@@ -369,15 +378,10 @@ fn requantise(values: &[f32], scale: f32, min: f32, most: u8, levels: &mut [u8])
 }
 
 /// Weights that favour large values, of which fewer get lost in the noise of the others.
-fn size_weights(values: &[f32; GROUP], weights: &mut [f32; GROUP]) {
-    let mut square = 0f32;
-    for value in values {
-        square += value * value;
-    }
-    let average = (square / GROUP as f32).sqrt();
-    for (weight, value) in weights.iter_mut().zip(values) {
-        *weight = average + value.abs();
-    }
+#[inline(always)]
+fn size_weights(values: &[Lanes; GROUP]) -> [Lanes; GROUP] {
+    let average = (sum_of_squares(values) / Lanes::splat(GROUP as f32)).sqrt();
+    values.map(|value| average + value.abs())
 }
 
 /// `d` and scales `-reach..reach`, of which the largest by magnitude gets `-reach`.
@@ -403,11 +407,6 @@ fn requantise_symmetric(
             *level = (nearest(value / step).clamp(-zero, zero - 1) + zero) as u8;
         }
     }
-}
-
-/// Sums of groups of 16.
-fn sums(weights: &[[f32; 16]]) -> [f32; 16] {
-    std::array::from_fn(|g| weights[g].iter().sum())
 }
 
 /// Scales of Q3_K.

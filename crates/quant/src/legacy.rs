@@ -12,16 +12,11 @@
 //! bit `i` of the high bits (little-endian u32) belongs to value `i`.
 
 use crate::block::{decode_blocks, encode_blocks, f16_at, pack_nibbles, put_f16};
-use crate::search::{
-    Grid, fit_affine, fit_symmetric, importance_weights, inverse, largest_magnitude, mean_square,
-    square,
-};
+use crate::lanes::{LANES, Lanes, by_eights, put_levels, weigh};
+use crate::search::{FINE, fit_affine, fit_symmetric, inverse, largest_magnitude, mean_square};
 
 /// Values per block.
 const LEN: usize = 32;
-
-/// Grid of scales tried for the affine types where importance is given.
-const GRID: Grid = Grid { start: -0.9, step: 0.05, steps: 36 };
 
 pub(crate) fn decode_q4_0(src: &[u8], dst: &mut [f32]) {
     decode_blocks(src, dst, |block: &[u8; 18], out: &mut [f32; LEN]| {
@@ -73,36 +68,32 @@ pub(crate) fn decode_q8_0(src: &[u8], dst: &mut [f32]) {
 }
 
 pub(crate) fn encode_q4_0(src: &[f32], importance: Option<&[f32]>, dst: &mut [u8]) {
-    encode_blocks(src, importance, dst, |values, importance, block: &mut [u8; 18]| {
-        let (d, levels) = symmetric(values, importance, 8);
+    encode_symmetric(src, importance, dst, 8, |d, levels, block: &mut [u8; 18]| {
         put_f16(block, 0, d);
-        pack_nibbles(&levels, &mut block[2..]);
+        pack_nibbles(levels, &mut block[2..]);
     });
 }
 
 pub(crate) fn encode_q4_1(src: &[f32], importance: Option<&[f32]>, dst: &mut [u8]) {
-    encode_blocks(src, importance, dst, |values, importance, block: &mut [u8; 20]| {
-        let (d, m, levels) = affine(values, importance, 15);
+    encode_affine(src, importance, dst, 15, |(d, m), levels, block: &mut [u8; 20]| {
         put_f16(block, 0, d);
         put_f16(block, 2, m);
-        pack_nibbles(&levels, &mut block[4..]);
+        pack_nibbles(levels, &mut block[4..]);
     });
 }
 
 pub(crate) fn encode_q5_0(src: &[f32], importance: Option<&[f32]>, dst: &mut [u8]) {
-    encode_blocks(src, importance, dst, |values, importance, block: &mut [u8; 22]| {
-        let (d, levels) = symmetric(values, importance, 16);
+    encode_symmetric(src, importance, dst, 16, |d, levels, block: &mut [u8; 22]| {
         put_f16(block, 0, d);
-        pack5(&levels, &mut block[2..]);
+        pack5(levels, &mut block[2..]);
     });
 }
 
 pub(crate) fn encode_q5_1(src: &[f32], importance: Option<&[f32]>, dst: &mut [u8]) {
-    encode_blocks(src, importance, dst, |values, importance, block: &mut [u8; 24]| {
-        let (d, m, levels) = affine(values, importance, 31);
+    encode_affine(src, importance, dst, 31, |(d, m), levels, block: &mut [u8; 24]| {
         put_f16(block, 0, d);
         put_f16(block, 2, m);
-        pack5(&levels, &mut block[4..]);
+        pack5(levels, &mut block[4..]);
     });
 }
 
@@ -126,16 +117,77 @@ fn round(value: f32) -> i8 {
     whole.saturating_add(away).clamp(i8::MIN.into(), i8::MAX.into()) as i8
 }
 
-/// Scale and levels `0..2 * zero`, where level `zero` means 0. Without importance the value of
-/// largest magnitude gets level 0, whose magnitude is the largest.
-fn symmetric(values: &[f32; LEN], importance: Option<&[f32; LEN]>, zero: u8) -> (f32, [u8; LEN]) {
-    if let Some(importance) = importance {
-        let mut weights = [0.0; LEN];
-        importance_weights(values, importance, mean_square(values), &mut weights);
-        let mut levels = [0; LEN];
-        let d = fit_symmetric(values, &weights, i32::from(zero), &mut levels);
-        return (d, levels);
-    }
+/// Encodes blocks of a scale and levels `0..2 * zero`, where level `zero` means 0, which `pack` puts
+/// into a block.
+fn encode_symmetric<const BYTES: usize>(
+    src: &[f32],
+    importance: Option<&[f32]>,
+    dst: &mut [u8],
+    zero: u8,
+    pack: impl Fn(f32, &[u8; LEN], &mut [u8; BYTES]),
+) {
+    let Some(importance) = importance else {
+        return encode_blocks(src, None, dst, |values, _, block| {
+            let (d, levels) = symmetric(values, zero);
+            pack(d, &levels, block);
+        });
+    };
+    let square = Lanes::splat(mean_square(src));
+    by_eights(
+        src,
+        Some(importance),
+        dst,
+        LANES * BYTES,
+        |_, values: &[Lanes; LEN], importance, blocks| {
+            let weights = weigh(values, importance, square);
+            let fit = fit_symmetric(values, &weights, i32::from(zero));
+            let mut levels = [0; LANES * LEN];
+            put_levels(&values.map(|value| fit.level(value)), &mut levels);
+            let blocks = blocks.as_chunks_mut().0.iter_mut().zip(levels.as_chunks().0);
+            for ((block, levels), d) in blocks.zip(fit.scale.to_array()) {
+                pack(d, levels, block);
+            }
+        },
+    );
+}
+
+/// Encodes blocks of a scale, a smallest value and levels `0..=most`.
+fn encode_affine<const BYTES: usize>(
+    src: &[f32],
+    importance: Option<&[f32]>,
+    dst: &mut [u8],
+    most: u8,
+    pack: impl Fn((f32, f32), &[u8; LEN], &mut [u8; BYTES]),
+) {
+    let Some(importance) = importance else {
+        return encode_blocks(src, None, dst, |values, _, block| {
+            let (d, min, levels) = affine(values, most);
+            pack((d, min), &levels, block);
+        });
+    };
+    let square = Lanes::splat(mean_square(src));
+    by_eights(
+        src,
+        Some(importance),
+        dst,
+        LANES * BYTES,
+        |_, values: &[Lanes; LEN], importance, blocks| {
+            let weights = weigh(values, importance, square);
+            let fit =
+                fit_affine(values, &weights, most, FINE, |difference| difference * difference);
+            let mut levels = [0; LANES * LEN];
+            put_levels(&values.map(|value| fit.level(value)), &mut levels);
+            let blocks = blocks.as_chunks_mut().0.iter_mut().zip(levels.as_chunks().0);
+            let factors = fit.scale.to_array().into_iter().zip(fit.min.to_array());
+            for ((block, levels), factors) in blocks.zip(factors) {
+                pack(factors, levels, block);
+            }
+        },
+    );
+}
+
+/// Scale and levels; the value of largest magnitude gets level 0, whose magnitude is the largest.
+fn symmetric(values: &[f32; LEN], zero: u8) -> (f32, [u8; LEN]) {
     let mut largest = 0f32;
     for &value in values {
         if value.abs() > largest.abs() {
@@ -148,15 +200,8 @@ fn symmetric(values: &[f32; LEN], importance: Option<&[f32; LEN]>, zero: u8) -> 
     (d, values.map(|value| ((value * inverse + rounding) as u8).min(2 * zero - 1)))
 }
 
-/// Scale, smallest value and levels `0..=most`.
-fn affine(values: &[f32; LEN], importance: Option<&[f32; LEN]>, most: u8) -> (f32, f32, [u8; LEN]) {
-    if let Some(importance) = importance {
-        let mut weights = [0.0; LEN];
-        importance_weights(values, importance, mean_square(values), &mut weights);
-        let mut levels = [0; LEN];
-        let (d, min) = fit_affine(values, &weights, most, GRID, square, &mut levels);
-        return (d, min, levels);
-    }
+/// Scale, smallest value and levels.
+fn affine(values: &[f32; LEN], most: u8) -> (f32, f32, [u8; LEN]) {
     let min = values.iter().copied().fold(f32::MAX, f32::min);
     let max = values.iter().copied().fold(f32::MIN, f32::max);
     let d = (max - min) / f32::from(most);

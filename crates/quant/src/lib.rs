@@ -15,6 +15,7 @@ mod iq;
 mod iq1;
 mod iq4;
 mod k;
+mod lanes;
 mod lattice;
 mod legacy;
 mod search;

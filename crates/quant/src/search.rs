@@ -3,6 +3,8 @@
 //! The order of operations is part of the result: it decides between candidates of nearly equal
 //! error, and is the one that makes the encoders reproduce files of llama.cpp.
 
+use crate::lanes::Lanes;
+
 /// Magnitude below which a block counts as zero.
 pub(crate) const ZERO: f32 = 1e-15;
 
@@ -18,6 +20,9 @@ pub(crate) struct Grid {
     pub steps: u8,
 }
 
+/// The candidates where importance is given.
+pub(crate) const FINE: Grid = Grid { start: -0.9, step: 0.05, steps: 36 };
+
 /// Nearest integer, ties to even, for magnitudes below 2^22.
 pub(crate) fn nearest(value: f32) -> i32 {
     // Pushes the fraction out of the mantissa; unlike `round_ties_even` this is fast on every CPU.
@@ -30,7 +35,7 @@ pub(crate) fn inverse(value: f32) -> f32 {
     if value == 0.0 { 0.0 } else { 1.0 / value }
 }
 
-/// The square of a difference, a penalty for [`fit_affine`].
+/// The square of a number.
 pub(crate) fn square(difference: f32) -> f32 {
     difference * difference
 }
@@ -69,69 +74,129 @@ pub(crate) fn importance_weights(
     }
 }
 
-/// Finds `scale` and levels such that `scale * (level - zero)` is near the values; levels are
-/// within `0..2 * zero`.
-pub(crate) fn fit_symmetric(values: &[f32], weights: &[f32], zero: i32, levels: &mut [u8]) -> f32 {
-    let largest = extreme(values);
-    if largest.abs() < ZERO {
-        levels.fill(0);
-        return 0.0;
+/// A scale for each of eight groups, and what their levels are found with.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Symmetric {
+    pub(crate) scale: Lanes,
+    inverse: Lanes,
+    zero: i32,
+    /// The level of 0: `zero`, but 0 in groups of zeros.
+    origin: Lanes,
+}
+
+impl Symmetric {
+    /// Level, around 0, of each group's next value.
+    #[inline(always)]
+    fn signed(value: Lanes, inverse: Lanes, zero: i32) -> Lanes {
+        // Clamped before, as it can't be infinite then.
+        let (low, high) = (Lanes::splat(-zero as f32), Lanes::splat((zero - 1) as f32));
+        (inverse * value).max(low).min(high).round()
     }
-    let level = |value: f32, inverse: f32| nearest(inverse * value).clamp(-zero, zero - 1);
+
+    /// Level of each group's next value.
+    #[inline(always)]
+    pub(crate) fn level(&self, value: Lanes) -> Lanes {
+        Self::signed(value, self.inverse, self.zero) + self.origin
+    }
+}
+
+/// Finds scales such that `scale * (level - zero)` is near the values; levels are within
+/// `0..2 * zero`.
+#[inline(always)]
+pub(crate) fn fit_symmetric<const N: usize>(
+    values: &[Lanes; N],
+    weights: &[Lanes; N],
+    zero: i32,
+) -> Symmetric {
+    let largest = extremes(values);
     // Least squares of the scale for given levels: numerator and denominator.
-    let sums = |inverse: f32| {
-        let (mut xl, mut ll) = (0f32, 0f32);
+    let sums = |inverse: Lanes| {
+        let (mut xl, mut ll) = (Lanes::ZERO, Lanes::ZERO);
         for (&x, &w) in values.iter().zip(weights) {
-            let l = level(x, inverse) as f32;
-            xl += w * x * l;
-            ll += w * l * l;
+            let l = Symmetric::signed(x, inverse, zero);
+            xl = xl + w * x * l;
+            ll = ll + w * l * l;
         }
         (xl, ll)
     };
 
-    let mut chosen = -(zero as f32) / largest;
+    let mut chosen = Lanes::splat(-(zero as f32)) / largest;
     let (xl, ll) = sums(chosen);
-    let mut scale = if ll == 0.0 { 0.0 } else { xl / ll };
+    let mut scale = ll.differs(Lanes::ZERO).choose(xl / ll, Lanes::ZERO);
     let mut best = scale * xl;
     for step in (-9..=9).filter(|&step| step != 0) {
-        let inverse = -(zero as f32 + 0.1 * step as f32) / largest;
+        let inverse = Lanes::splat(-(zero as f32 + 0.1 * step as f32)) / largest;
         let (xl, ll) = sums(inverse);
-        if ll > 0.0 && xl * xl > best * ll {
-            chosen = inverse;
-            scale = xl / ll;
-            best = scale * xl;
-        }
+        let better = ll.above(Lanes::ZERO).and((xl * xl).above(best * ll));
+        chosen = better.choose(inverse, chosen);
+        scale = better.choose(xl / ll, scale);
+        best = better.choose(scale * xl, best);
     }
-    for (out, &value) in levels.iter_mut().zip(values) {
-        *out = (level(value, chosen) + zero) as u8;
-    }
-    scale
+    symmetric(largest, scale, chosen, zero)
 }
 
-/// As [`fit_symmetric`], but starts with the scale of the largest value and then moves levels.
-pub(crate) fn descend_symmetric(
-    values: &[f32],
-    weights: &[f32],
+/// The fit where there are values, zero elsewhere.
+#[inline(always)]
+fn symmetric(largest: Lanes, scale: Lanes, inverse: Lanes, zero: i32) -> Symmetric {
+    let any = largest.abs().above(Lanes::splat(ZERO.next_down()));
+    let or_zero = |lanes: Lanes| any.choose(lanes, Lanes::ZERO);
+    let origin = or_zero(Lanes::splat(zero as f32));
+    Symmetric { scale: or_zero(scale), inverse: or_zero(inverse), zero, origin }
+}
+
+/// As [`fit_symmetric`] with squares as weights, but starts with the scale of the largest value and
+/// then moves one level at a time while that improves the fit. Scales and levels.
+#[inline(always)]
+pub(crate) fn descend_symmetric<const N: usize>(
+    values: &[Lanes; N],
     zero: i32,
-    levels: &mut [u8],
-) -> f32 {
-    let largest = extreme(values);
-    if largest.abs() < ZERO {
-        levels.fill(0);
-        return 0.0;
+) -> (Lanes, [Lanes; N]) {
+    const ROUNDS: usize = 5;
+    let largest = extremes(values);
+    let inverse = Lanes::splat(-(zero as f32)) / largest;
+    let mut levels = values.map(|value| Symmetric::signed(value, inverse, zero));
+    let (mut xl, mut ll) = (Lanes::ZERO, Lanes::ZERO);
+    for (&l, &x) in levels.iter().zip(values) {
+        let w = x * x;
+        xl = xl + w * x * l;
+        ll = ll + w * l * l;
     }
-    let level = |value: f32| nearest(value).clamp(-zero, zero - 1);
-    let inverse = -(zero as f32) / largest;
-    let mut buffer = [0; MAX_LEN];
-    let chosen = &mut buffer[..values.len()];
-    for (l, value) in chosen.iter_mut().zip(values) {
-        *l = level(inverse * value);
+    for _ in 0..ROUNDS {
+        let mut changed = false;
+        for (l, &x) in levels.iter_mut().zip(values) {
+            // The sums without this value tell the scale and so the best level for it.
+            let w = x * x;
+            let (other_xl, other_ll) = (xl - w * x * *l, ll - w * *l * *l);
+            let new = Symmetric::signed(x * other_ll / other_xl, Lanes::splat(1.0), zero);
+            let new_xl = other_xl + w * x * new;
+            let new_ll = other_ll + w * new * new;
+            let better = other_xl
+                .above(Lanes::ZERO)
+                .and(new.differs(*l))
+                .and(new_ll.above(Lanes::ZERO))
+                .and((new_xl * new_xl * ll).above(xl * xl * new_ll));
+            *l = better.choose(new, *l);
+            xl = better.choose(new_xl, xl);
+            ll = better.choose(new_ll, ll);
+            changed |= better.any();
+        }
+        if !changed {
+            break;
+        }
     }
-    let scale = descend(values, weights, level, chosen);
-    for (out, l) in levels.iter_mut().zip(chosen) {
-        *out = (*l + zero) as u8;
+    let scale = ll.above(Lanes::ZERO).choose(xl / ll, Lanes::ZERO);
+    let fit = symmetric(largest, scale, inverse, zero);
+    (fit.scale, levels.map(|level| level + fit.origin))
+}
+
+/// As [`extreme`], of each group.
+#[inline(always)]
+pub(crate) fn extremes<const N: usize>(values: &[Lanes; N]) -> Lanes {
+    let mut extreme = Lanes::ZERO;
+    for &value in values {
+        extreme = value.abs().above(extreme.abs()).choose(value, extreme);
     }
-    scale
+    extreme
 }
 
 /// Finds `scale` and levels such that `scale * level` is near the values, which are not negative;
@@ -204,73 +269,96 @@ fn descend(values: &[f32], weights: &[f32], level: impl Fn(f32) -> i32, levels: 
     if ll > 0.0 { xl / ll } else { 0.0 }
 }
 
-/// Finds `scale` and `min <= 0` and levels such that `scale * level + min` is near the values by
-/// the penalty of the differences; levels are within `0..=most`.
-pub(crate) fn fit_affine(
-    values: &[f32],
-    weights: &[f32],
+/// A scale and a minimum for each of eight groups, and what their levels are found with.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Affine {
+    pub(crate) scale: Lanes,
+    /// Not above 0.
+    pub(crate) min: Lanes,
+    inverse: Lanes,
+    origin: Lanes,
+    most: f32,
+}
+
+impl Affine {
+    /// Level of each group's next value.
+    #[inline(always)]
+    pub(crate) fn level(&self, value: Lanes) -> Lanes {
+        affine_level(value, self.inverse, self.origin, self.most)
+    }
+}
+
+#[inline(always)]
+fn affine_level(value: Lanes, inverse: Lanes, min: Lanes, most: f32) -> Lanes {
+    // Clamped before, as it can't be infinite then.
+    (inverse * (value - min)).max(Lanes::ZERO).min(Lanes::splat(most)).round()
+}
+
+/// Finds scales and minimums such that `scale * level + min` is near the values by the penalty of the
+/// differences; levels are within `0..=most`.
+#[inline(always)]
+pub(crate) fn fit_affine<const N: usize>(
+    values: &[Lanes; N],
+    weights: &[Lanes; N],
     most: u8,
     grid: Grid,
-    penalty: impl Fn(f32) -> f32,
-    levels: &mut [u8],
-) -> (f32, f32) {
+    penalty: impl Fn(Lanes) -> Lanes,
+) -> Affine {
+    let most = f32::from(most);
     let (mut min, mut max) = (values[0], values[0]);
-    let (mut sum_w, mut sum_x) = (0f32, 0f32);
+    let (mut sum_w, mut sum_x) = (Lanes::ZERO, Lanes::ZERO);
     for (&x, &w) in values.iter().zip(weights) {
-        min = min.min(x);
-        max = max.max(x);
-        sum_w += w;
-        sum_x += w * x;
+        min = x.min(min);
+        max = x.max(max);
+        sum_w = sum_w + w;
+        sum_x = sum_x + w * x;
     }
-    min = min.min(0.0);
-    if max <= min {
-        levels.fill(0);
-        return (0.0, min);
-    }
-    let error = |levels: &[u8], scale: f32, min: f32| {
-        let mut error = 0f32;
+    min = min.min(Lanes::ZERO);
+    let error = |levels: &[Lanes; N], scale: Lanes, min: Lanes| {
+        let mut error = Lanes::ZERO;
         for ((&x, &w), &l) in values.iter().zip(weights).zip(levels) {
-            error += w * penalty(scale * f32::from(l) + min - x);
+            error = error + w * penalty(scale * l + min - x);
         }
         error
     };
-    let assign = |levels: &mut [u8], inverse: f32, min: f32| {
-        for (out, &x) in levels.iter_mut().zip(values) {
-            *out = nearest(inverse * (x - min)).clamp(0, i32::from(most)) as u8;
-        }
-    };
 
-    let inverse = f32::from(most) / (max - min);
-    let mut scale = 1.0 / inverse;
-    assign(levels, inverse, min);
-    let mut best = error(levels, scale, min);
-    let mut buffer = [0; MAX_LEN];
-    let trial = &mut buffer[..values.len()];
+    let range = max - min;
+    let inverse = Lanes::splat(most) / range;
+    let levels = values.map(|value| affine_level(value, inverse, min, most));
+    let mut best = error(&levels, Lanes::splat(1.0) / inverse, min);
+    let scale = Lanes::splat(1.0) / inverse;
+    let mut fit = Affine { scale, min, inverse, origin: min, most };
     for step in 0..=grid.steps {
-        let inverse = (grid.start + grid.step * f32::from(step) + f32::from(most)) / (max - min);
-        assign(trial, inverse, min);
-        let (mut sum_l, mut sum_ll, mut sum_xl) = (0f32, 0f32, 0f32);
-        for ((&x, &w), &l) in values.iter().zip(weights).zip(&*trial) {
-            let l = f32::from(l);
-            sum_l += w * l;
-            sum_ll += w * l * l;
-            sum_xl += w * l * x;
+        let top = Lanes::splat(grid.start + grid.step * f32::from(step) + most);
+        let inverse = top / (max - fit.min);
+        let (mut sum_l, mut sum_ll, mut sum_xl) = (Lanes::ZERO, Lanes::ZERO, Lanes::ZERO);
+        let mut levels = [Lanes::ZERO; N];
+        for ((&x, &w), level) in values.iter().zip(weights).zip(&mut levels) {
+            let l = affine_level(x, inverse, fit.min, most);
+            sum_l = sum_l + w * l;
+            sum_ll = sum_ll + w * l * l;
+            sum_xl = sum_xl + w * l * x;
+            *level = l;
         }
         let determinant = sum_w * sum_ll - sum_l * sum_l;
+        let scale = (sum_w * sum_xl - sum_x * sum_l) / determinant;
+        let min = (sum_ll * sum_x - sum_l * sum_xl) / determinant;
+        let above = min.above(Lanes::ZERO);
+        let scale = above.choose(sum_xl / sum_ll, scale);
+        let min = above.choose(Lanes::ZERO, min);
+        let new = error(&levels, scale, min);
         // Also false for NaN.
-        if determinant > 0.0 {
-            let mut new_scale = (sum_w * sum_xl - sum_x * sum_l) / determinant;
-            let mut new_min = (sum_ll * sum_x - sum_l * sum_xl) / determinant;
-            if new_min > 0.0 {
-                new_min = 0.0;
-                new_scale = sum_xl / sum_ll;
-            }
-            let new = error(trial, new_scale, new_min);
-            if new < best {
-                levels.copy_from_slice(trial);
-                (best, scale, min) = (new, new_scale, new_min);
-            }
-        }
+        let better = determinant.above(Lanes::ZERO).and(best.above(new));
+        best = better.choose(new, best);
+        fit.inverse = better.choose(inverse, fit.inverse);
+        fit.origin = better.choose(fit.min, fit.origin);
+        fit.scale = better.choose(scale, fit.scale);
+        fit.min = better.choose(min, fit.min);
     }
-    (scale, min)
+    // Groups of equal values have no scale.
+    let any = range.above(Lanes::ZERO);
+    fit.scale = any.choose(fit.scale, Lanes::ZERO);
+    fit.inverse = any.choose(fit.inverse, Lanes::ZERO);
+    fit.min = any.choose(fit.min, min);
+    fit
 }

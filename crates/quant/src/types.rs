@@ -7,8 +7,8 @@ use crate::{float, fp4, iq, iq1, iq4, k, legacy, ternary};
 /// Decodes whole blocks: `src.len() / block_bytes * block_len == dst.len()`.
 pub type Decode = fn(src: &[u8], dst: &mut [f32]);
 
-/// Encodes whole blocks; the optional second slice weighs each value's error (importance matrix
-/// row, same length as `src`).
+/// Encodes whole blocks; the optional second slice weighs each value's error (importance of the
+/// columns, same length as `src`). With that, `src` is one row: Q4 and Q5 of blocks of 32 values look at all of it.
 pub type Encode = fn(src: &[f32], importance: Option<&[f32]>, dst: &mut [u8]);
 
 /// What is known of one tensor type.

@@ -84,14 +84,16 @@ fn encoding_reproduces_the_bytes() {
 #[test]
 fn encoding_with_importance_reproduces_the_bytes() {
     use TensorType::*;
-    let row: Vec<f32> = (0..512).map(|i| 1.0 + (37 * i % 64) as f32 / 16.0).collect();
-    let importance = every_row(&row);
-    let linear = [Q2_K, Q3_K, Q6_K, IQ4_NL, IQ4_XS];
+    let importance: Vec<f32> = (0..512).map(|i| 1.0 + (37 * i % 64) as f32 / 16.0).collect();
+    let legacy = [Q4_0, Q4_1, Q5_0, Q5_1];
+    let linear = [Q2_K, Q3_K, Q4_K, Q5_K, Q6_K, IQ4_NL, IQ4_XS];
     let grid = [IQ1_S, IQ1_M, IQ2_XXS, IQ2_XS, IQ2_S, IQ3_XXS, IQ3_S];
-    for ty in linear.into_iter().chain(grid) {
+    for ty in legacy.into_iter().chain(linear).chain(grid) {
         let path = format!("{}/tests/data/importance/{ty}.bin", env!("CARGO_MANIFEST_DIR"));
         let expected = std::fs::read(path).unwrap();
-        assert!(encode(ty, &fixture(ty).source, Some(&importance)) == expected, "{ty}");
+        let rows = fixture(ty).source;
+        let found = rows.chunks(512).flat_map(|row| encode(ty, row, Some(&importance)));
+        assert!(found.eq(expected), "{ty}");
     }
 }
 

@@ -3,6 +3,7 @@
 //! [`bench`] times a model file as llama.cpp's `llama-bench` does. [`synth`] writes a model file of
 //! a real model's shape with random weights, so that anyone can measure without a download.
 //! [`convert`] makes a model file of the folder that Hugging Face has of a model.
+//! [`quantize`] makes a model file smaller, and [`imatrix_file`] reads and writes how much each column of a weight matters.
 //! [`doctor`] tells what the machine has, what is used of it, and whether a model fits.
 #![forbid(unsafe_code)]
 
@@ -11,6 +12,8 @@ pub mod convert;
 pub mod doctor;
 mod error;
 mod file_type;
+pub mod imatrix_file;
+pub mod quantize;
 pub mod synth;
 
 pub use error::Error;

@@ -87,6 +87,8 @@ pub enum Group {
     Embed,
     /// Of `llamafile convert`.
     Convert,
+    /// Of `llamafile quantize`.
+    Quantize,
     /// Of `llamafile bench`.
     Bench,
     /// Of `llamafile synth`.
@@ -99,7 +101,7 @@ pub enum Group {
 
 impl Group {
     /// All groups, in the order of the help.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Model,
         Self::Prompt,
         Self::Sampling,
@@ -114,6 +116,7 @@ impl Group {
         Self::Compatibility,
         Self::Embed,
         Self::Convert,
+        Self::Quantize,
         Self::Bench,
         Self::Synth,
         Self::Doctor,
@@ -137,6 +140,7 @@ impl Group {
             Self::Compatibility => "Accepted for compatibility",
             Self::Embed => "Flags of llamafile embed",
             Self::Convert => "Flags of llamafile convert",
+            Self::Quantize => "Flags of llamafile quantize",
             Self::Bench => "Flags of llamafile bench",
             Self::Synth => "Flags of llamafile synth",
             Self::Doctor => "Flags of llamafile doctor",

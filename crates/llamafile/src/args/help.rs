@@ -6,6 +6,7 @@ use super::TABLES;
 use super::flag::{Action, Flag, Group};
 use crate::models::KNOWN;
 use crate::terminal::Style;
+use tools::quantize::TARGETS;
 use tools::synth::SHAPES;
 
 const INDENT: usize = 28;
@@ -31,6 +32,7 @@ const COMMANDS: &[(&str, &str)] = &[
     ("llamafile pull MODEL", "fetch a known model"),
     ("llamafile embed [TEXT...] [FLAGS]", "vectors of texts, or scores of pairs"),
     ("llamafile convert DIR -o FILE", "a model file of a BERT model's folder"),
+    ("llamafile quantize IN [OUT] TARGET", "make a model file smaller, as llama-quantize does"),
     ("llamafile bench [FLAGS]", "measure models as llama-bench does"),
     ("llamafile synth SHAPE [FLAGS]", "write a model of random weights to measure"),
     ("llamafile doctor [FLAGS]", "what the machine has, and whether a model fits"),
@@ -43,6 +45,14 @@ const COMMANDS: &[(&str, &str)] = &[
     ("llamafile --llamafile FILE [FLAGS]", "start what is packed in a file"),
     ("llamafile help", "print this help"),
     ("llamafile version", "print the version"),
+];
+
+const QUANTIZE_EXAMPLES: &[(&str, &str)] = &[
+    ("llamafile quantize model-F16.gguf small.gguf Q4_K_M", "the usual choice"),
+    ("llamafile quantize model-F16.gguf Q8_0 8", "with 8 threads"),
+    ("llamafile quantize --dry-run model-F16.gguf Q5_K_M", "how large it would be"),
+    ("llamafile quantize --imatrix i.gguf in.gguf out.gguf IQ2_M", "tiny, still usable"),
+    ("llamafile quantize --tensor-type ffn_down=q8_0 in.gguf Q4_K_M", "exact where you want"),
 ];
 
 /// The whole help.
@@ -66,6 +76,33 @@ pub fn help(style: Style) -> String {
     section(&mut text, style, "Shapes of llamafile synth");
     for shape in SHAPES {
         pairs(&mut text, style, &[(shape.name, shape.title)], INDENT);
+    }
+    text
+}
+
+/// The help of `llamafile quantize`.
+pub fn quantize_help(style: Style) -> String {
+    let mut text = String::from(
+        "llamafile quantize IN.gguf [OUT.gguf] TARGET [THREADS]\n\n\
+         Writes a model in fewer bits per weight: smaller and faster, at some loss of quality. Start\n\
+         from a file of 16 or 32 bits. The output is OUT.gguf, or ggml-model-TARGET.gguf beside IN.gguf.\n",
+    );
+    section(&mut text, style, "Examples");
+    pairs(&mut text, style, QUANTIZE_EXAMPLES, 66);
+    section(&mut text, style, Group::Quantize.title());
+    for flag in TABLES.into_iter().flatten().filter(|flag| flag.group == Group::Quantize) {
+        entry(&mut text, style, flag);
+    }
+    section(&mut text, style, "Targets, and the bits per weight of their base type");
+    for target in TARGETS {
+        let bits = 8.0 * target.base.block_bytes() as f64 / target.base.block_len() as f64;
+        let number = target.file_type.map_or(String::new(), |ty| (ty as u32).to_string());
+        let about = match target.file_type {
+            Some(_) => format!("{bits:7.3}  {}", target.about),
+            None => format!("{:7}  {}", "", target.about),
+        };
+        let name = format!("{number:>2}  {}", target.name);
+        pairs(&mut text, style, &[(&name, &about)], 18);
     }
     text
 }

@@ -11,12 +11,13 @@ mod measuring;
 mod nearest;
 mod not_yet;
 mod packing;
+mod quantizing;
 mod sampling;
 mod serving;
 mod table;
 mod values;
 
-pub use help::help;
+pub use help::{help, quantize_help};
 pub use nearest::nearest;
 
 use crate::error::CliError;
@@ -30,15 +31,16 @@ use flag::{Action, Flag, Invalid};
 use measuring::{BENCH, SYNTH};
 use not_yet::NOT_YET;
 use packing::PACKING;
+use quantizing::QUANTIZE;
 use sampling::SAMPLING;
 use serving::SERVING;
 use table::FLAGS;
 use values::on_off_auto;
 
 const SEE_HELP: &str = "'llamafile --help' lists every flag, with examples";
-const COMMANDS: [&str; 17] = [
-    "chat", "run", "serve", "pull", "embed", "convert", "bench", "synth", "doctor", "pack",
-    "retarget", "upgrade", "inspect", "unpack", "verify", "help", "version",
+const COMMANDS: [&str; 18] = [
+    "chat", "run", "serve", "pull", "embed", "convert", "quantize", "bench", "synth", "doctor",
+    "pack", "retarget", "upgrade", "inspect", "unpack", "verify", "help", "version",
 ];
 
 /// The flags of generating text, here and for others.
@@ -50,7 +52,7 @@ const GENERATE: &[Flag] = {
 };
 
 /// Every table of flags: of generating text, and of the commands that have their own.
-const TABLES: [&[Flag]; 7] = [GENERATE, EMBED, CONVERT, BENCH, SYNTH, DOCTOR, PACKING];
+const TABLES: [&[Flag]; 8] = [GENERATE, EMBED, CONVERT, QUANTIZE, BENCH, SYNTH, DOCTOR, PACKING];
 
 /// Reads the environment through `variable`, then the arguments, which win. A command with flags of
 /// its own comes first.
@@ -63,6 +65,7 @@ pub fn parse(
     let (command, flags) = match arguments.peek().map(String::as_str) {
         Some("embed") => (Command::Embed, EMBED),
         Some("convert") => (Command::Convert, CONVERT),
+        Some("quantize") => (Command::Quantize, QUANTIZE),
         Some("bench") => (Command::Bench, BENCH),
         Some("synth") => (Command::Synth, SYNTH),
         Some("doctor") => (Command::Doctor, DOCTOR),
@@ -174,6 +177,7 @@ fn apply_words(settings: &mut Settings, words: &[String]) -> Result<(), CliError
     match settings.command {
         Command::Embed => return embedding::apply_words(settings, words),
         Command::Convert => return converting::apply_words(settings, words),
+        Command::Quantize => return quantizing::apply_words(settings, words),
         Command::Bench => return measuring::apply_bench_words(&mut settings.bench, words),
         Command::Synth => return measuring::apply_synth_words(&mut settings.synth, words),
         Command::Doctor => return doctor::apply_words(settings, words),
@@ -212,8 +216,8 @@ fn apply_words(settings: &mut Settings, words: &[String]) -> Result<(), CliError
             settings.prompt = Some(Text::Typed(prompt.join(" ")));
         }
         [
-            command @ ("embed" | "convert" | "bench" | "synth" | "doctor" | "pack" | "retarget"
-            | "upgrade" | "inspect" | "unpack" | "verify"),
+            command @ ("embed" | "convert" | "quantize" | "bench" | "synth" | "doctor" | "pack"
+            | "retarget" | "upgrade" | "inspect" | "unpack" | "verify"),
             ..,
         ] => {
             return Err(CliError::new(format!("{command} must come before its flags"))
