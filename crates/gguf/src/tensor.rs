@@ -34,6 +34,16 @@ impl TensorInfo {
         self.range.len()
     }
 
+    /// Which file of a split model has it, counted from 0.
+    pub fn shard(&self) -> usize {
+        self.shard
+    }
+
+    /// Where the data lies in that file.
+    pub fn file_range(&self) -> Range<usize> {
+        self.range.clone()
+    }
+
     /// Number of values.
     pub fn values(&self) -> usize {
         self.shape.iter().product()

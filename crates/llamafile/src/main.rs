@@ -10,6 +10,8 @@ mod doctor;
 mod embedding;
 mod error;
 mod generator;
+mod hashing;
+mod inspecting;
 mod measuring;
 mod models;
 mod packed;
@@ -17,7 +19,9 @@ mod packing;
 mod pull;
 mod serving;
 mod settings;
+mod splitting;
 mod terminal;
+mod tokenizing;
 
 use std::env;
 use std::io::{self, IsTerminal, Read};
@@ -55,12 +59,16 @@ fn run() -> Result<(), CliError> {
         Command::Retarget => packing::retarget(&settings.packing),
         Command::Upgrade => packing::upgrade(&settings.packing),
         Command::Install => packing::install(),
-        Command::Inspect => packing::inspect(&settings.packing),
+        Command::Inspect => inspecting::inspect(&settings),
+        Command::Tokenize => tokenizing::tokenize(&settings),
+        Command::Split => splitting::split(&settings.split),
+        Command::Merge => splitting::merge(&settings.split),
+        Command::Hash => hashing::hash(&settings),
         Command::Unpack => packing::unpack(&settings.packing),
         Command::Verify => packing::verify(&settings.packing),
         Command::Help => {
             let style = Style::new(settings.color, io::stdout().is_terminal());
-            print(&args::help(style))
+            print(&args::help(style, settings.topic))
         }
         Command::Version => print(concat!("llamafile ", env!("CARGO_PKG_VERSION"), "\n")),
     }

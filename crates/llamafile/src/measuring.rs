@@ -71,6 +71,7 @@ pub fn explain(error: tools::Error) -> CliError {
         Error::Plan(error) => generator::explain(&error),
         Error::Isa(_) => cause.hint("unset the variable to use the best of this machine"),
         Error::NoEncoder(_) => cause.hint("choose another --type"),
+        Error::TooManyFiles { .. } => cause.hint("allow larger files"),
         Error::Write { .. } => cause.hint("check the folder, and that the disk has room"),
     }
 }

@@ -40,8 +40,16 @@ pub enum Command {
     Upgrade,
     /// Make the file that was started an executable of this machine.
     Install,
-    /// List what is packed in a file.
+    /// Tell what is in a model file, or list what is packed in a file.
     Inspect,
+    /// Print the tokens of a text.
+    Tokenize,
+    /// Spread a model over several files.
+    Split,
+    /// Join the files of a model.
+    Merge,
+    /// Print or compare hashes of weights.
+    Hash,
     /// Take out what is packed in a file.
     Unpack,
     /// Prove that a packed file is whole.
@@ -83,6 +91,8 @@ pub enum Color {
 pub struct Settings {
     /// What to do.
     pub command: Command,
+    /// The command that help is about.
+    pub topic: Option<&'static str>,
     /// Model file, or name of a known model; the default model when absent.
     pub model: Option<String>,
     /// Never use the network.
@@ -145,8 +155,18 @@ pub struct Settings {
     pub bench: Bench,
     /// What `llamafile synth` does.
     pub synth: Synth,
-    /// Whether `llamafile doctor` prints JSON.
+    /// Whether results are printed as JSON.
     pub json: bool,
+    /// Page to write of results.
+    pub html: Option<PathBuf>,
+    /// What `llamafile inspect` shows.
+    pub inspect: View,
+    /// What `llamafile tokenize` does.
+    pub tokenize: Tokenize,
+    /// What `llamafile split` and `llamafile merge` do.
+    pub split: Split,
+    /// What `llamafile hash` does.
+    pub hash: Hashing,
     /// What `llamafile pack` and the other commands on packed files do.
     pub packing: Packing,
 }
@@ -179,6 +199,75 @@ impl Default for Serving {
             browser: true,
         }
     }
+}
+
+/// What `llamafile inspect` shows.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum View {
+    /// All of it, summed up.
+    #[default]
+    Overview,
+    /// Each tensor.
+    Tensors,
+    /// Each key.
+    Metadata,
+    /// The value of a key.
+    Key(String),
+    /// The chat template.
+    Template,
+}
+
+/// What `llamafile tokenize` does.
+#[derive(Debug, Default)]
+pub struct Tokenize {
+    /// Where the text is.
+    pub source: Tokenized,
+    /// Leave out the token that begins texts.
+    pub no_bos: bool,
+    /// Take special tokens in texts as plain text.
+    pub plain: bool,
+    /// What is printed.
+    pub format: tools::tokenize::Format,
+}
+
+/// Where a text is.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub enum Tokenized {
+    /// On the command line.
+    #[default]
+    Prompt,
+    /// In a file.
+    File(PathBuf),
+    /// On standard input.
+    Stdin,
+}
+
+/// What `llamafile split` and `llamafile merge` do.
+#[derive(Debug, Default)]
+pub struct Split {
+    /// The model, or its first file.
+    pub input: PathBuf,
+    /// File to write, or the beginning of the names of files.
+    pub output: PathBuf,
+    /// Where files end.
+    pub limit: tools::split::Limit,
+    /// The first file has no tensors.
+    pub no_tensor_first: bool,
+    /// Write nothing.
+    pub dry_run: bool,
+    /// Join instead.
+    pub merge: bool,
+}
+
+/// What `llamafile hash` does.
+#[derive(Debug, Default)]
+pub struct Hashing {
+    /// How; empty for a default.
+    pub algorithms: Vec<tools::hash::Algorithm>,
+    /// Not of each tensor.
+    pub whole_only: bool,
+    /// Hashes to compare with.
+    pub manifest: Option<PathBuf>,
 }
 
 /// What `llamafile pack` and the other commands on packed files do.
@@ -406,7 +495,7 @@ impl Settings {
 }
 
 /// Replaces `\n \r \t \' \" \\` and `\xHH`; every other backslash stays.
-fn unescape(text: &str) -> String {
+pub fn unescape(text: &str) -> String {
     let bytes = text.as_bytes();
     let mut out = Vec::with_capacity(bytes.len());
     let mut at = 0;

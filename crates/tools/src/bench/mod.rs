@@ -23,8 +23,8 @@ use crate::{Error, file_type};
 use measurement::test_name;
 
 pub use measurement::Measurement;
-pub(crate) use report::size;
 pub use report::{Format, Report};
+pub(crate) use report::{count, size};
 
 /// What to measure of a model.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -129,7 +129,7 @@ pub(crate) fn size(bytes: u64) -> String {
 }
 
 /// A number of parameters.
-pub(super) fn count(n: u64) -> String {
+pub(crate) fn count(n: u64) -> String {
     let millions = n as f64 / 1e6;
     if millions < 1000.0 { format!("{millions:.2} M") } else { format!("{:.2} B", millions / 1e3) }
 }
