@@ -16,6 +16,7 @@ mod measuring;
 mod models;
 mod packed;
 mod packing;
+mod predicting;
 mod pull;
 mod serving;
 mod settings;
@@ -52,7 +53,7 @@ fn run() -> Result<(), CliError> {
         Command::Pull(name) => pull::pull(name).map(|path| println!("{}", path.display())),
         Command::Embed => embedding::embed(&settings),
         Command::Convert => converting::convert(&settings.convert),
-        Command::Bench => measuring::bench(&settings.bench),
+        Command::Bench => measuring::bench(&settings.bench, settings.html.as_deref()),
         Command::Synth => measuring::synth(&settings.synth),
         Command::Doctor => doctor::doctor(&settings),
         Command::Pack => packing::pack(&settings.packing),
@@ -64,6 +65,7 @@ fn run() -> Result<(), CliError> {
         Command::Split => splitting::split(&settings.split),
         Command::Merge => splitting::merge(&settings.split),
         Command::Hash => hashing::hash(&settings),
+        Command::Perplexity => predicting::perplexity(&settings),
         Command::Unpack => packing::unpack(&settings.packing),
         Command::Verify => packing::verify(&settings.packing),
         Command::Help => {

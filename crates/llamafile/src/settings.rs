@@ -50,6 +50,8 @@ pub enum Command {
     Merge,
     /// Print or compare hashes of weights.
     Hash,
+    /// Tell how well a model predicts a text.
+    Perplexity,
     /// Take out what is packed in a file.
     Unpack,
     /// Prove that a packed file is whole.
@@ -167,6 +169,8 @@ pub struct Settings {
     pub split: Split,
     /// What `llamafile hash` does.
     pub hash: Hashing,
+    /// What `llamafile perplexity` does.
+    pub perplexity: Predicting,
     /// What `llamafile pack` and the other commands on packed files do.
     pub packing: Packing,
 }
@@ -268,6 +272,37 @@ pub struct Hashing {
     pub whole_only: bool,
     /// Hashes to compare with.
     pub manifest: Option<PathBuf>,
+}
+
+/// What `llamafile perplexity` does.
+#[derive(Debug, Default)]
+pub struct Predicting {
+    /// What is predicted.
+    pub what: Predicted,
+    /// Log-probabilities to save, or to compare with.
+    pub logits: Option<PathBuf>,
+    /// Most chunks.
+    pub chunks: Option<usize>,
+    /// Tokens between the beginnings of chunks that overlap; 0 for others.
+    pub stride: usize,
+    /// How chunks are printed.
+    pub output: tools::perplexity::OutputType,
+    /// Tasks that are no text.
+    pub binary: Option<PathBuf>,
+    /// How many tasks; `None` for a default, 0 for all.
+    pub tasks: Option<usize>,
+}
+
+/// What a model predicts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Predicted {
+    /// A text.
+    #[default]
+    Text,
+    /// A text whose predictions by another model are known.
+    Divergence,
+    /// Answers.
+    Tasks(tools::perplexity::Kind),
 }
 
 /// What `llamafile pack` and the other commands on packed files do.
@@ -473,6 +508,14 @@ pub enum Text {
     Typed(String),
     /// Read from a file or standard input: taken as it is.
     Read(String),
+}
+
+impl Text {
+    /// The text, with escapes not replaced.
+    pub fn as_is(&self) -> &str {
+        let (Self::Typed(text) | Self::Read(text)) = self;
+        text
+    }
 }
 
 impl Settings {

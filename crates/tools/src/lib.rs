@@ -4,6 +4,7 @@
 //! a real model's shape with random weights, so that anyone can measure without a download.
 //! [`convert`] makes a model file of the folder that Hugging Face has of a model.
 //! [`inspect`] tells what a model file has in it. [`html`] makes pages of results.
+//! [`perplexity`] tells how well a model predicts a text, and how far it is from another one.
 //! [`tokenize`] prints the tokens of a text. [`split`] spreads a model over files and joins them.
 //! [`hash`] tells whether weights are the same.
 //! [`doctor`] tells what the machine has, what is used of it, and whether a model fits.
@@ -18,6 +19,7 @@ pub mod hash;
 pub mod html;
 pub mod inspect;
 mod output;
+pub mod perplexity;
 pub mod split;
 pub mod synth;
 pub mod tokenize;

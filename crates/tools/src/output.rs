@@ -72,7 +72,10 @@ mod tests {
         });
         assert!(failed.is_err());
         assert_eq!(fs::read_dir(&folder).expect("a folder").count(), 0);
-        let full = |out: &mut BufWriter<File>| Ok(out.write_all(b"whole").expect("room"));
+        let full = |out: &mut BufWriter<File>| {
+            out.write_all(b"whole").expect("room");
+            Ok(())
+        };
         write_file(&path, full).expect("a file");
         assert_eq!(fs::read(&path).expect("a file"), b"whole");
         fs::remove_dir_all(&folder).expect("it is ours");

@@ -104,8 +104,8 @@ pub fn split(
         }
         // `plan` made sure that numbers of files fit.
         writer.put("split.no", no as u16)?;
-        writer.put("split.count", shards.len() as u16)?;
         writer.put("split.tensors.count", model.tensors().len() as i32)?;
+        writer.put("split.count", shards.len() as u16)?;
         put_tensors(&mut writer, model, shard.tensors.clone())?;
         write(writer, &shard.path, shard.bytes, &mut |done, _| progress(before + done, total))?;
         before += shard.bytes;

@@ -185,6 +185,7 @@ pub const BENCH: &[Flag] = &[
         group: Group::Bench,
         help: "md, a table; json or csv, with the time of every run (default: md).",
     },
+    shared::html(Group::Bench, "Write a page with charts, too."),
     shared::help(Group::Bench),
 ];
 

@@ -13,6 +13,7 @@ mod measuring;
 mod nearest;
 mod not_yet;
 mod packing;
+mod predicting;
 mod sampling;
 mod serving;
 mod shared;

@@ -8,6 +8,7 @@ use super::hashing::{self, HASH};
 use super::inspecting::{self, INSPECT};
 use super::measuring::{self, BENCH, SYNTH};
 use super::packing::{self, PACKING};
+use super::predicting::{self, PERPLEXITY};
 use super::splitting::{self, SPLIT};
 use super::tokenizing::{self, TOKENIZE};
 use crate::error::CliError;
@@ -101,6 +102,26 @@ pub const SUBCOMMANDS: &[Subcommand] = &[
             ("llamafile inspect model.gguf --metadata general.name", "the value of a key"),
             ("llamafile inspect x.llamafile", "what is packed in it"),
             ("llamafile inspect x.llamafile@model.gguf", "a model that is packed in it"),
+        ],
+    },
+    Subcommand {
+        name: "perplexity",
+        command: Command::Perplexity,
+        flags: PERPLEXITY,
+        operands: predicting::apply_words,
+        usage: "-m FILE -f TEXT [FLAGS]",
+        about: "how well a model predicts a text",
+        examples: &[
+            ("llamafile perplexity -m a.gguf -f text.txt", "lower is better"),
+            (
+                "llamafile perplexity -m a.gguf -f text.txt --kl-divergence-base a.kld",
+                "and all it predicts",
+            ),
+            (
+                "llamafile perplexity -m b.gguf --kl-divergence-base a.kld --kl-divergence",
+                "how far b is from a",
+            ),
+            ("llamafile perplexity -m a.gguf -f hellaswag.txt --hellaswag", "right answers"),
         ],
     },
     Subcommand {
