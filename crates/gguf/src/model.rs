@@ -92,7 +92,12 @@ impl Gguf {
 
     /// Bytes of all files.
     pub fn size(&self) -> u64 {
-        self.shards.iter().map(|shard| shard.bytes.len() as u64).sum()
+        self.shard_sizes().sum()
+    }
+
+    /// Bytes of each file, in the order of the shards.
+    pub fn shard_sizes(&self) -> impl Iterator<Item = u64> {
+        self.shards.iter().map(|shard| shard.bytes.len() as u64)
     }
 
     /// Proves that every tensor's data is present, and indexes the names.

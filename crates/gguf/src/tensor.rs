@@ -34,14 +34,14 @@ impl TensorInfo {
         self.range.len()
     }
 
-    /// Which file of the model it is in, counted from 0; see [`Gguf::paths`](crate::Gguf::paths).
-    pub fn file(&self) -> usize {
+    /// Which file of a split model has it, counted from 0; see [`Gguf::paths`](crate::Gguf::paths).
+    pub fn shard(&self) -> usize {
         self.shard
     }
 
-    /// Where its data begins in that file.
-    pub fn offset(&self) -> u64 {
-        self.range.start as u64
+    /// Where the data lies in that file.
+    pub fn file_range(&self) -> Range<usize> {
+        self.range.clone()
     }
 
     /// Number of values.

@@ -80,10 +80,15 @@ impl Output {
 
     /// Writes `text` at once; breaks off when nobody reads it any more.
     pub fn write(&mut self, text: &str) -> ControlFlow<()> {
+        self.write_bytes(text.as_bytes())
+    }
+
+    /// As [`Output::write`], of what need not be whole characters.
+    pub fn write_bytes(&mut self, text: &[u8]) -> ControlFlow<()> {
         if self.failure.is_none() && !text.is_empty() {
-            let written = self.stdout.write_all(text.as_bytes());
+            let written = self.stdout.write_all(text);
             self.failure = written.and_then(|()| self.stdout.flush()).err();
-            self.in_line = !text.ends_with('\n');
+            self.in_line = !text.ends_with(b"\n");
         }
         if self.failure.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }

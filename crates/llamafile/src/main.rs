@@ -10,15 +10,20 @@ mod doctor;
 mod embedding;
 mod error;
 mod generator;
+mod hashing;
+mod inspecting;
 mod measuring;
 mod models;
 mod packed;
 mod packing;
+mod predicting;
 mod pull;
 mod quantizing;
 mod serving;
 mod settings;
+mod splitting;
 mod terminal;
+mod tokenizing;
 
 use std::env;
 use std::io::{self, IsTerminal, Read};
@@ -50,23 +55,24 @@ fn run() -> Result<(), CliError> {
         Command::Embed => embedding::embed(&settings),
         Command::Convert => converting::convert(&settings.convert),
         Command::Quantize => quantizing::quantize(&mut settings.quantize),
-        Command::Bench => measuring::bench(&settings.bench),
+        Command::Bench => measuring::bench(&settings.bench, settings.html.as_deref()),
         Command::Synth => measuring::synth(&settings.synth),
         Command::Doctor => doctor::doctor(&settings),
         Command::Pack => packing::pack(&settings.packing),
         Command::Retarget => packing::retarget(&settings.packing),
         Command::Upgrade => packing::upgrade(&settings.packing),
         Command::Install => packing::install(),
-        Command::Inspect => packing::inspect(&settings.packing),
+        Command::Inspect => inspecting::inspect(&settings),
+        Command::Tokenize => tokenizing::tokenize(&settings),
+        Command::Split => splitting::split(&settings.split),
+        Command::Merge => splitting::merge(&settings.split),
+        Command::Hash => hashing::hash(&settings),
+        Command::Perplexity => predicting::perplexity(&settings),
         Command::Unpack => packing::unpack(&settings.packing),
         Command::Verify => packing::verify(&settings.packing),
         Command::Help => {
             let style = Style::new(settings.color, io::stdout().is_terminal());
-            print(&args::help(style))
-        }
-        Command::QuantizeHelp => {
-            let style = Style::new(settings.color, io::stdout().is_terminal());
-            print(&args::quantize_help(style))
+            print(&args::help(style, settings.topic))
         }
         Command::Version => print(concat!("llamafile ", env!("CARGO_PKG_VERSION"), "\n")),
     }

@@ -1,5 +1,7 @@
 //! `llamafile bench` and `llamafile synth`.
 
+use std::path::Path;
+
 use tools::bench::{self, Event, Report};
 use tools::synth;
 
@@ -11,7 +13,7 @@ use crate::settings::{Bench, Synth};
 use crate::terminal::{Progress, Unit};
 
 /// Measures each model and prints a row as soon as it is known.
-pub fn bench(settings: &Bench) -> Result<(), CliError> {
+pub fn bench(settings: &Bench, page: Option<&Path>) -> Result<(), CliError> {
     let files = match &settings.models[..] {
         [] => vec![models::resolve(None, false)?],
         given => given
@@ -21,7 +23,7 @@ pub fn bench(settings: &Bench) -> Result<(), CliError> {
     };
     let mut out = Output::new();
     let mut report = Report::new(settings.format);
-    let mut last = None;
+    let mut results = Vec::new();
     for file in files {
         let mut progress = None;
         bench::run(&file, &settings.plan, &mut |event| match event {
@@ -32,13 +34,16 @@ pub fn bench(settings: &Bench) -> Result<(), CliError> {
                 progress = None;
                 // A reader that went away is noticed at the end.
                 let _ = out.write(&report.row(measurement));
-                last = Some(measurement.clone());
+                results.push(measurement.clone());
             }
         })
         .map_err(explain)?;
     }
-    if let Some(last) = last {
-        let _ = out.write(&report.end(&last));
+    if let Some(last) = results.last() {
+        let _ = out.write(&report.end(last));
+    }
+    if let Some(path) = page {
+        bench::page(&results).write(path).map_err(explain)?;
     }
     out.end()
 }
@@ -71,6 +76,7 @@ pub fn explain(error: tools::Error) -> CliError {
         Error::Plan(error) => generator::explain(&error),
         Error::Isa(_) => cause.hint("unset the variable to use the best of this machine"),
         Error::NoEncoder(_) => cause.hint("choose another --type"),
+        Error::TooManyFiles { .. } => cause.hint("allow larger files"),
         Error::Write { .. } => cause.hint("check the folder, and that the disk has room"),
     }
 }

@@ -12,6 +12,7 @@ use std::sync::OnceLock;
 use gguf::Location;
 use pack::{Archive, Error};
 
+use crate::args::is_subcommand;
 use crate::error::CliError;
 
 /// Where names of packed files begin, for users and in `.args`.
@@ -19,26 +20,10 @@ const ZIP: &str = "/zip/";
 /// Most bytes of a text.
 const MAX_TEXT: u64 = 64 << 20;
 
-/// First arguments with which `.args` does not count: they are no conversation.
-const COMMANDS: &[&str] = &[
-    "bench",
-    "synth",
-    "doctor",
-    "pack",
-    "retarget",
-    "upgrade",
-    "inspect",
-    "unpack",
-    "verify",
-    "pull",
-    "help",
-    "version",
-    "--help",
-    "-h",
-    "--usage",
-    "--version",
-    "--install",
-];
+/// First arguments with which `.args` does not count, beside those of [`crate::args::is_subcommand`]:
+/// they are no conversation.
+const COMMANDS: &[&str] =
+    &["pull", "help", "version", "--help", "-h", "--usage", "--version", "--install"];
 
 /// What is packed with the program.
 #[derive(Debug, Default)]
@@ -73,7 +58,9 @@ pub fn start(mut arguments: Vec<String>) -> Result<Vec<String>, CliError> {
             None => Own::default(),
         }
     };
-    let command = arguments.first().is_some_and(|first| COMMANDS.contains(&first.as_str()));
+    let command = arguments
+        .first()
+        .is_some_and(|first| COMMANDS.contains(&first.as_str()) || is_subcommand(first));
     if !command {
         for archive in &own.archives {
             if let Some(text) = pack::args::of_archive(archive).map_err(explain)? {

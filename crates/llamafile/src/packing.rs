@@ -129,21 +129,23 @@ pub fn upgrade(wish: &Packing) -> Result<(), CliError> {
     Ok(())
 }
 
-/// Lists what is packed in a file.
-pub fn inspect(wish: &Packing) -> Result<(), CliError> {
-    let [file] = &wish.files[..] else { return Ok(()) };
-    let archive = Archive::open(file).map_err(explain)?;
-    let form = pack::form(file).map_or("unknown", Form::name);
-    let mut text = format!("{}: {form}\n", file.display());
+/// The list of what is packed in a file.
+pub fn list(archive: &Archive) -> Result<String, CliError> {
+    let form = pack::form(archive.path()).map_or("unknown", Form::name);
+    let mut text = format!("{}: {form}\n", archive.path().display());
     for entry in archive.entries() {
         let offset = entry.range().map_or("compressed".to_owned(), |range| range.start.to_string());
         text += &format!("{:>14} bytes at {offset:>14}  {}\n", entry.size(), entry.name());
     }
-    if let Some(args) = pack::args::of_archive(&archive).map_err(explain)? {
+    if let Some(args) = pack::args::of_archive(archive).map_err(explain)? {
         let args = pack::args::expand(&args, vec!["...".into()]);
         text += &format!("starts with: {}\n", args.join(" "));
     }
-    print(&text)
+    if let Some(model) = archive.entries().iter().find(|entry| entry.is_model()) {
+        let (file, name) = (archive.path().display(), model.name());
+        text += &format!("of a model itself: llamafile inspect '{file}@{name}'\n");
+    }
+    Ok(text)
 }
 
 /// Takes out what is packed in a file.

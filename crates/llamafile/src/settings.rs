@@ -32,8 +32,6 @@ pub enum Command {
     Convert,
     /// Write a model in fewer bits.
     Quantize,
-    /// Print the help of that.
-    QuantizeHelp,
     /// Measure models.
     Bench,
     /// Write a model of random weights.
@@ -48,8 +46,18 @@ pub enum Command {
     Upgrade,
     /// Make the file that was started an executable of this machine.
     Install,
-    /// List what is packed in a file.
+    /// Tell what is in a model file, or list what is packed in a file.
     Inspect,
+    /// Print the tokens of a text.
+    Tokenize,
+    /// Spread a model over several files.
+    Split,
+    /// Join the files of a model.
+    Merge,
+    /// Print or compare hashes of weights.
+    Hash,
+    /// Tell how well a model predicts a text.
+    Perplexity,
     /// Take out what is packed in a file.
     Unpack,
     /// Prove that a packed file is whole.
@@ -91,6 +99,8 @@ pub enum Color {
 pub struct Settings {
     /// What to do.
     pub command: Command,
+    /// The command that help is about.
+    pub topic: Option<&'static str>,
     /// Model file, or name of a known model; the default model when absent.
     pub model: Option<String>,
     /// Never use the network.
@@ -159,8 +169,20 @@ pub struct Settings {
     pub bench: Bench,
     /// What `llamafile synth` does.
     pub synth: Synth,
-    /// Whether `llamafile doctor` prints JSON.
+    /// Whether results are printed as JSON.
     pub json: bool,
+    /// Page to write of results.
+    pub html: Option<PathBuf>,
+    /// What `llamafile inspect` shows.
+    pub inspect: View,
+    /// What `llamafile tokenize` does.
+    pub tokenize: Tokenize,
+    /// What `llamafile split` and `llamafile merge` do.
+    pub split: Split,
+    /// What `llamafile hash` does.
+    pub hash: Hashing,
+    /// What `llamafile perplexity` does.
+    pub perplexity: Predicting,
     /// What `llamafile pack` and the other commands on packed files do.
     pub packing: Packing,
 }
@@ -222,6 +244,106 @@ impl Default for Serving {
             cache_bytes: 8 << 30,
         }
     }
+}
+
+/// What `llamafile inspect` shows.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum View {
+    /// All of it, summed up.
+    #[default]
+    Overview,
+    /// Each tensor.
+    Tensors,
+    /// Each key.
+    Metadata,
+    /// The value of a key.
+    Key(String),
+    /// The chat template.
+    Template,
+}
+
+/// What `llamafile tokenize` does.
+#[derive(Debug, Default)]
+pub struct Tokenize {
+    /// Where the text is.
+    pub source: Tokenized,
+    /// Leave out the token that begins texts.
+    pub no_bos: bool,
+    /// Take special tokens in texts as plain text.
+    pub plain: bool,
+    /// What is printed.
+    pub format: tools::tokenize::Format,
+}
+
+/// Where a text is.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub enum Tokenized {
+    /// On the command line.
+    #[default]
+    Prompt,
+    /// In a file.
+    File(PathBuf),
+    /// On standard input.
+    Stdin,
+}
+
+/// What `llamafile split` and `llamafile merge` do.
+#[derive(Debug, Default)]
+pub struct Split {
+    /// The model, or its first file.
+    pub input: PathBuf,
+    /// File to write, or the beginning of the names of files.
+    pub output: PathBuf,
+    /// Where files end.
+    pub limit: tools::split::Limit,
+    /// The first file has no tensors.
+    pub no_tensor_first: bool,
+    /// Write nothing.
+    pub dry_run: bool,
+    /// Join instead.
+    pub merge: bool,
+}
+
+/// What `llamafile hash` does.
+#[derive(Debug, Default)]
+pub struct Hashing {
+    /// How; empty for a default.
+    pub algorithms: Vec<tools::hash::Algorithm>,
+    /// Not of each tensor.
+    pub whole_only: bool,
+    /// Hashes to compare with.
+    pub manifest: Option<PathBuf>,
+}
+
+/// What `llamafile perplexity` does.
+#[derive(Debug, Default)]
+pub struct Predicting {
+    /// What is predicted.
+    pub what: Predicted,
+    /// Log-probabilities to save, or to compare with.
+    pub logits: Option<PathBuf>,
+    /// Most chunks.
+    pub chunks: Option<usize>,
+    /// Tokens between the beginnings of chunks that overlap; 0 for others.
+    pub stride: usize,
+    /// How chunks are printed.
+    pub output: tools::perplexity::OutputType,
+    /// Tasks that are no text.
+    pub binary: Option<PathBuf>,
+    /// How many tasks; `None` for a default, 0 for all.
+    pub tasks: Option<usize>,
+}
+
+/// What a model predicts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Predicted {
+    /// A text.
+    #[default]
+    Text,
+    /// A text whose predictions by another model are known.
+    Divergence,
+    /// Answers.
+    Tasks(tools::perplexity::Kind),
 }
 
 /// What `llamafile pack` and the other commands on packed files do.
@@ -468,6 +590,14 @@ pub enum Text {
     Read(String),
 }
 
+impl Text {
+    /// The text, with escapes not replaced.
+    pub fn as_is(&self) -> &str {
+        let (Self::Typed(text) | Self::Read(text)) = self;
+        text
+    }
+}
+
 impl Settings {
     /// The prompt with its escapes replaced.
     pub fn prompt_text(&self) -> Option<String> {
@@ -488,7 +618,7 @@ impl Settings {
 }
 
 /// Replaces `\n \r \t \' \" \\` and `\xHH`; every other backslash stays.
-fn unescape(text: &str) -> String {
+pub fn unescape(text: &str) -> String {
     let bytes = text.as_bytes();
     let mut out = Vec::with_capacity(bytes.len());
     let mut at = 0;

@@ -89,6 +89,11 @@ impl Style {
         self.wrap("\x1b[36m", text)
     }
 
+    /// For what is wrong.
+    pub fn alarm(self, text: &str) -> String {
+        self.wrap("\x1b[1;31m", text)
+    }
+
     /// For what the user types.
     pub fn user(self, text: &str) -> String {
         self.wrap("\x1b[1;32m", text)

@@ -38,6 +38,14 @@ pub enum Error {
     /// Weights of this type can be read only.
     #[error("weights of type {0} can't be written; expected another recipe or shape")]
     NoEncoder(TensorType),
+    /// A split model would have more files than the format can count.
+    #[error("the model would be split into {count} files; expected at most {limit}")]
+    TooManyFiles {
+        /// Files there would be.
+        count: usize,
+        /// Most there can be.
+        limit: usize,
+    },
     /// A file can't be written.
     #[error("cannot write {}: {error}", path.display())]
     Write {

@@ -57,6 +57,25 @@ pub(crate) fn of_tensors(ty: T) -> Option<u32> {
     FILE_TYPES.iter().find(|entry| entry.2 == Some(ty)).map(|entry| entry.0)
 }
 
+/// Whether most weights of a file of this number may be of this type; mixtures have several.
+pub(crate) fn suits(number: u32, ty: T) -> bool {
+    let most: &[T] = match number {
+        10 => &[Q2_K, Q3_K],
+        12 | 13 => &[Q3_K, Q4_K, Q5_K],
+        15 => &[Q4_K, Q5_K, Q6_K],
+        17 => &[Q5_K, Q6_K],
+        22 | 27 => &[IQ3_S, IQ3_XXS],
+        24 | 31 => &[IQ1_S, IQ1_M, IQ2_XXS],
+        19 | 20 | 28 | 29 => &[IQ2_XXS, IQ2_XS, IQ2_S],
+        // Small models: the token embedding is most of it.
+        _ => match FILE_TYPES.iter().find(|entry| entry.0 == number) {
+            Some((_, _, Some(own))) => return ty == *own || ty == Q6_K || ty == Q8_0,
+            _ => return true,
+        },
+    };
+    most.contains(&ty) || ty == Q6_K || ty == Q8_0
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -69,5 +88,7 @@ mod tests {
         assert_eq!(of_tensors(Q4_K).and_then(name), Some("Q4_K_S"));
         assert_eq!(number("Q4_K_M"), Some(15));
         assert_eq!(name(4), None);
+        assert!(suits(15, Q4_K) && suits(2, Q4_0) && suits(1, F16));
+        assert!(!suits(15, F16) && !suits(2, Q4_1) && !suits(1, F32));
     }
 }

@@ -3,8 +3,9 @@
 use tools::convert::Precision;
 
 use super::flag::{Action, Flag, Group, Invalid};
+use super::shared;
 use crate::error::CliError;
-use crate::settings::{Command, Settings};
+use crate::settings::Settings;
 
 /// Flags of `llamafile convert`.
 pub const CONVERT: &[Flag] = &[
@@ -38,13 +39,7 @@ pub const CONVERT: &[Flag] = &[
         group: Group::Convert,
         help: "Precision of matrices: f32 or f16 (default: f16).",
     },
-    Flag {
-        names: &["-h", "--help"],
-        action: Action::Plain(|s| s.command = Command::Help),
-        env: None,
-        group: Group::Convert,
-        help: "Print this help.",
-    },
+    shared::help(Group::Convert),
 ];
 
 /// The one operand is the folder.
@@ -62,12 +57,12 @@ pub fn apply_words(settings: &mut Settings, words: &[String]) -> Result<(), CliE
 
 #[cfg(test)]
 mod tests {
-    use super::super::parse;
+    use super::super::testing::parsed;
     use super::*;
+    use crate::settings::Command;
 
     #[test]
     fn a_folder_and_a_file() {
-        let parsed = |line: &str| parse(line.split(' ').map(str::to_owned).collect(), |_| None);
         let settings = parsed("convert dir -o out.gguf --outtype f32").unwrap();
         assert_eq!(settings.command, Command::Convert);
         assert_eq!(settings.convert.folder.to_str(), Some("dir"));

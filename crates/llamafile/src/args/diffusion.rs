@@ -128,12 +128,8 @@ fn schedule(settings: &mut Settings, schedule: Schedule) -> Result<(), Invalid> 
 
 #[cfg(test)]
 mod tests {
-    use super::super::parse;
+    use super::super::testing::parsed;
     use super::*;
-
-    fn parsed(line: &str) -> Result<Settings, crate::error::CliError> {
-        parse(line.split(' ').map(str::to_owned).collect(), |_| None)
-    }
 
     #[test]
     fn flags_as_llama_diffusion_cli_has_them() {

@@ -1,79 +1,22 @@
 //! Flags and operands of `llamafile doctor`.
 
-use super::flag::{Action, Flag, Group};
-use super::values::{threads, whole};
+use super::flag::{Flag, Group};
+use super::shared;
 use crate::error::CliError;
-use crate::settings::{Command, Settings};
+use crate::settings::Settings;
 
 /// Flags of `llamafile doctor`; those of generating text mean the same.
 pub const DOCTOR: &[Flag] = &[
-    Flag {
-        names: &["-m", "--model"],
-        action: Action::Value {
-            name: "FILE|NAME",
-            set: |s, v| {
-                s.model = Some(v.into());
-                Ok(())
-            },
-        },
-        env: Some("LLAMA_ARG_MODEL"),
-        group: Group::Doctor,
-        help: "Model that shall fit.",
-    },
-    Flag {
-        names: &["--offline"],
-        action: Action::Plain(|s| s.offline = true),
-        env: Some("LLAMA_ARG_OFFLINE"),
-        group: Group::Doctor,
-        help: "Never use the network.",
-    },
-    Flag {
-        names: &["-c", "--ctx-size"],
-        action: Action::Value {
-            name: "N",
-            set: |s, v| {
-                s.context = Some(whole(v, 0)?).filter(|n| *n > 0);
-                Ok(())
-            },
-        },
-        env: Some("LLAMA_ARG_CTX_SIZE"),
-        group: Group::Doctor,
-        help: "Context that shall fit (default: 0, as the model says).",
-    },
-    Flag {
-        names: &["-t", "--threads"],
-        action: Action::Value {
-            name: "N",
-            set: |s, v| {
-                s.threads = threads(v)?;
-                Ok(())
-            },
-        },
-        env: Some("LLAMA_ARG_THREADS"),
-        group: Group::Doctor,
-        help: "Threads to measure with (default: -1, as many as would be used).",
-    },
-    Flag {
-        names: &["--efficiency-cores"],
-        action: Action::Plain(|s| s.placement.efficiency_cores = true),
-        env: None,
-        group: Group::Doctor,
-        help: "Count efficiency cores among the fast ones.",
-    },
-    Flag {
-        names: &["--json"],
-        action: Action::Plain(|s| s.json = true),
-        env: None,
-        group: Group::Doctor,
-        help: "Print JSON.",
-    },
-    Flag {
-        names: &["-h", "--help"],
-        action: Action::Plain(|s| s.command = Command::Help),
-        env: None,
-        group: Group::Doctor,
-        help: "Print this help.",
-    },
+    shared::model(Group::Doctor, "Model that shall fit."),
+    shared::offline(Group::Doctor, "Never use the network."),
+    shared::context(Group::Doctor, "Context that shall fit (default: 0, as the model says)."),
+    shared::threads(
+        Group::Doctor,
+        "Threads to measure with (default: -1, as many as would be used).",
+    ),
+    shared::efficiency_cores(Group::Doctor),
+    shared::json(Group::Doctor, "Print JSON."),
+    shared::help(Group::Doctor),
 ];
 
 /// The model may also be given without `-m`.
@@ -90,12 +33,8 @@ pub fn apply_words(settings: &mut Settings, words: &[String]) -> Result<(), CliE
 
 #[cfg(test)]
 mod tests {
-    use super::super::parse;
-    use super::*;
-
-    fn parsed(line: &str) -> Result<Settings, CliError> {
-        parse(line.split(' ').map(str::to_owned).collect(), |_| None)
-    }
+    use super::super::testing::parsed;
+    use crate::settings::Command;
 
     #[test]
     fn a_model_with_or_without_its_flag() {

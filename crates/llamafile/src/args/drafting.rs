@@ -99,7 +99,7 @@ pub const DRAFTING: &[Flag] = &[
 
 #[cfg(test)]
 mod tests {
-    use super::super::parse;
+    use super::super::testing::parsed;
     use super::*;
 
     #[test]
@@ -109,8 +109,7 @@ mod tests {
             "-m a --spec-draft-model b --spec-draft-n-max 8 --spec-draft-n-min 2 \
              --spec-draft-p-min 0.5 --spec-type draft-simple",
         ] {
-            let line = line.split(' ').map(str::to_owned).collect();
-            let drafting = parse(line, |_| None).unwrap().drafting;
+            let drafting = parsed(line).unwrap().drafting;
             assert_eq!(drafting.guesses, Guesses::Model("b".into()));
             assert_eq!((drafting.n_max, drafting.n_min), (Some(8), 2));
             assert_eq!(drafting.p_min, 0.5);

@@ -3,10 +3,10 @@
 use engine::{Normalization, Pooling};
 
 use super::flag::{Action, Flag, Group, Invalid};
-use super::table::kv_type;
-use super::values::{file, threads, whole};
+use super::shared;
+use super::values::whole;
 use crate::error::CliError;
-use crate::settings::{Command, Settings, Text, VectorFormat};
+use crate::settings::{Settings, VectorFormat};
 
 /// What becomes of the vectors of a text's tokens.
 pub const POOLING: Flag = Flag {
@@ -53,59 +53,17 @@ pub const ATTENTION: Flag = Flag {
 
 /// Flags of `llamafile embed`.
 pub const EMBED: &[Flag] = &[
-    Flag {
-        names: &["-m", "--model"],
-        action: Action::Value {
-            name: "FILE|NAME",
-            set: |s, v| {
-                s.model = Some(v.into());
-                Ok(())
-            },
-        },
-        env: Some("LLAMA_ARG_MODEL"),
-        group: Group::Embed,
-        help: "Model that embeds or ranks.",
-    },
-    Flag {
-        names: &["--offline"],
-        action: Action::Plain(|s| s.offline = true),
-        env: Some("LLAMA_ARG_OFFLINE"),
-        group: Group::Embed,
-        help: "Never use the network.",
-    },
-    Flag {
-        names: &["-p", "--prompt"],
-        action: Action::Value {
-            name: "TEXT",
-            set: |s, v| {
-                s.prompt = Some(Text::Typed(v.into()));
-                Ok(())
-            },
-        },
-        env: None,
-        group: Group::Embed,
-        help: "Texts, one a line. They may also be operands, or come from standard input.",
-    },
-    Flag {
-        names: &["-f", "--file"],
-        action: Action::Value {
-            name: "FILE",
-            set: |s, v| {
-                s.prompt = Some(file(v)?);
-                Ok(())
-            },
-        },
-        env: None,
-        group: Group::Embed,
-        help: "The same, from a file; - is standard input.",
-    },
-    Flag {
-        names: &["-e", "--escape"],
-        action: Action::Switch { off: &["--no-escape"], set: |s, on| s.escape = Some(on) },
-        env: None,
-        group: Group::Embed,
-        help: "Let \\n, \\t and the like in -p stand for the character they name (default: on).",
-    },
+    shared::model(Group::Embed, "Model that embeds or ranks."),
+    shared::offline(Group::Embed, "Never use the network."),
+    shared::prompt(
+        Group::Embed,
+        "Texts, one a line. They may also be operands, or come from standard input.",
+    ),
+    shared::prompt_file(Group::Embed, "The same, from a file; - is standard input."),
+    shared::escape(
+        Group::Embed,
+        "Let \\n, \\t and the like in -p stand for the character they name (default: on).",
+    ),
     POOLING,
     ATTENTION,
     Flag {
@@ -172,19 +130,7 @@ pub const EMBED: &[Flag] = &[
         group: Group::Embed,
         help: "What separates a question from the text to rank (default: a tab).",
     },
-    Flag {
-        names: &["-c", "--ctx-size"],
-        action: Action::Value {
-            name: "N",
-            set: |s, v| {
-                s.context = Some(whole(v, 0)?).filter(|n| *n > 0);
-                Ok(())
-            },
-        },
-        env: Some("LLAMA_ARG_CTX_SIZE"),
-        group: Group::Embed,
-        help: "Tokens that a text may have (default: 0, as the model says).",
-    },
+    shared::context(Group::Embed, "Tokens that a text may have (default: 0, as the model says)."),
     Flag {
         names: &["-b", "--batch-size", "-ub", "--ubatch-size"],
         action: Action::Value {
@@ -198,52 +144,13 @@ pub const EMBED: &[Flag] = &[
         group: Group::Embed,
         help: "Most tokens that are evaluated at once, of several texts.",
     },
-    Flag {
-        names: &["-t", "--threads"],
-        action: Action::Value {
-            name: "N",
-            set: |s, v| {
-                s.threads = threads(v)?;
-                Ok(())
-            },
-        },
-        env: Some("LLAMA_ARG_THREADS"),
-        group: Group::Embed,
-        help: "Threads (default: -1, one for each fast core that may be used).",
-    },
-    Flag {
-        names: &["-ctk", "--cache-type-k"],
-        action: Action::Value {
-            name: "TYPE",
-            set: |s, v| {
-                s.key_type = kv_type(v)?;
-                Ok(())
-            },
-        },
-        env: Some("LLAMA_ARG_CACHE_TYPE_K"),
-        group: Group::Embed,
-        help: "Precision of keys while a text is read (default: f16).",
-    },
-    Flag {
-        names: &["-ctv", "--cache-type-v"],
-        action: Action::Value {
-            name: "TYPE",
-            set: |s, v| {
-                s.value_type = kv_type(v)?;
-                Ok(())
-            },
-        },
-        env: Some("LLAMA_ARG_CACHE_TYPE_V"),
-        group: Group::Embed,
-        help: "Precision of values while a text is read (default: f16).",
-    },
-    Flag {
-        names: &["-h", "--help"],
-        action: Action::Plain(|s| s.command = Command::Help),
-        env: None,
-        group: Group::Embed,
-        help: "Print this help.",
-    },
+    shared::threads(
+        Group::Embed,
+        "Threads (default: -1, one for each fast core that may be used).",
+    ),
+    shared::key_type(Group::Embed, "Precision of keys while a text is read (default: f16)."),
+    shared::value_type(Group::Embed, "Precision of values while a text is read (default: f16)."),
+    shared::help(Group::Embed),
 ];
 
 /// Each operand is a text.
@@ -258,16 +165,13 @@ pub fn apply_words(settings: &mut Settings, words: &[String]) -> Result<(), CliE
 
 #[cfg(test)]
 mod tests {
-    use super::super::parse;
+    use super::super::testing::parsed_words;
     use super::*;
-
-    fn parsed(line: &[&str]) -> Result<Settings, CliError> {
-        parse(line.iter().map(|s| s.to_string()).collect(), |_| None)
-    }
+    use crate::settings::Command;
 
     #[test]
     fn flags_as_llama_embedding_has_them() {
-        let settings = parsed(&[
+        let settings = parsed_words(&[
             "embed",
             "-m",
             "a.gguf",
@@ -289,8 +193,8 @@ mod tests {
         assert_eq!(settings.embed.normalization, Normalization::None);
         assert_eq!(settings.embed.format, VectorFormat::Json { similarities: true });
         assert_eq!(settings.embed.causal, Some(false));
-        assert!(parsed(&["embed", "-p", "a", "b"]).is_err());
-        assert!(parsed(&["embed", "--pooling", "max"]).is_err());
-        assert!(parsed(&["embed", "--embd-normalize", "-2"]).is_err());
+        assert!(parsed_words(&["embed", "-p", "a", "b"]).is_err());
+        assert!(parsed_words(&["embed", "--pooling", "max"]).is_err());
+        assert!(parsed_words(&["embed", "--embd-normalize", "-2"]).is_err());
     }
 }

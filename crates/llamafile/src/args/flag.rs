@@ -95,13 +95,23 @@ pub enum Group {
     Synth,
     /// Of `llamafile doctor`.
     Doctor,
+    /// Of `llamafile inspect`.
+    Inspect,
+    /// Of `llamafile tokenize`.
+    Tokenize,
+    /// Of `llamafile split` and `llamafile merge`.
+    Split,
+    /// Of `llamafile hash`.
+    Hash,
+    /// Of `llamafile perplexity`.
+    Perplexity,
     /// Of `llamafile pack` and the other commands on packed files.
     Packing,
 }
 
 impl Group {
     /// All groups, in the order of the help.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 24] = [
         Self::Model,
         Self::Prompt,
         Self::Sampling,
@@ -120,6 +130,11 @@ impl Group {
         Self::Bench,
         Self::Synth,
         Self::Doctor,
+        Self::Inspect,
+        Self::Tokenize,
+        Self::Split,
+        Self::Hash,
+        Self::Perplexity,
         Self::Packing,
     ];
 
@@ -144,6 +159,11 @@ impl Group {
             Self::Bench => "Flags of llamafile bench",
             Self::Synth => "Flags of llamafile synth",
             Self::Doctor => "Flags of llamafile doctor",
+            Self::Inspect => "Flags of llamafile inspect",
+            Self::Tokenize => "Flags of llamafile tokenize",
+            Self::Split => "Flags of llamafile split, merge",
+            Self::Hash => "Flags of llamafile hash",
+            Self::Perplexity => "Flags of llamafile perplexity",
             Self::Packing => "Flags of llamafile pack, retarget, upgrade, unpack",
         }
     }

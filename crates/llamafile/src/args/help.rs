@@ -2,8 +2,9 @@
 
 use std::fmt::Write;
 
-use super::TABLES;
 use super::flag::{Action, Flag, Group};
+use super::subcommands::{SUBCOMMANDS, Subcommand};
+use super::tables;
 use crate::models::KNOWN;
 use crate::terminal::Style;
 use tools::quantize::TARGETS;
@@ -30,41 +31,47 @@ const COMMANDS: &[(&str, &str)] = &[
     ("llamafile chat [MODEL]", "the same as -m MODEL --chat"),
     ("llamafile run [MODEL] [PROMPT]", "the same as -m MODEL -p PROMPT"),
     ("llamafile pull MODEL", "fetch a known model"),
-    ("llamafile embed [TEXT...] [FLAGS]", "vectors of texts, or scores of pairs"),
-    ("llamafile convert DIR -o FILE", "a model file of a BERT model's folder"),
-    ("llamafile quantize IN [OUT] TARGET", "make a model file smaller, as llama-quantize does"),
-    ("llamafile bench [FLAGS]", "measure models as llama-bench does"),
-    ("llamafile synth SHAPE [FLAGS]", "write a model of random weights to measure"),
-    ("llamafile doctor [FLAGS]", "what the machine has, and whether a model fits"),
-    ("llamafile pack MODEL... [FLAGS] [-- ARGS]", "one file of models and program"),
-    ("llamafile retarget FILE --os SYSTEM", "make it an executable of one system"),
-    ("llamafile upgrade FILE [--engines DIR]", "swap the program in a packed file"),
-    ("llamafile inspect FILE", "list what is packed in a file"),
-    ("llamafile unpack FILE [-o DIR]", "take out what is packed in a file"),
-    ("llamafile verify FILE", "prove that a packed file is whole"),
     ("llamafile --llamafile FILE [FLAGS]", "start what is packed in a file"),
-    ("llamafile help", "print this help"),
+    ("llamafile help [COMMAND]", "print this help, or that of a command"),
     ("llamafile version", "print the version"),
 ];
 
-const QUANTIZE_EXAMPLES: &[(&str, &str)] = &[
-    ("llamafile quantize model-F16.gguf small.gguf Q4_K_M", "the usual choice"),
-    ("llamafile quantize model-F16.gguf Q8_0 8", "with 8 threads"),
-    ("llamafile quantize --dry-run model-F16.gguf Q5_K_M", "how large it would be"),
-    ("llamafile quantize --imatrix i.gguf in.gguf out.gguf IQ2_M", "tiny, still usable"),
-    ("llamafile quantize --tensor-type ffn_down=q8_0 in.gguf Q4_K_M", "exact where you want"),
-];
+/// The help of a command, or all of it.
+pub fn help(style: Style, topic: Option<&str>) -> String {
+    match topic.and_then(Subcommand::named) {
+        Some(subcommand) => of_command(style, subcommand),
+        None => of_all(style),
+    }
+}
 
-/// The whole help.
-pub fn help(style: Style) -> String {
+fn of_command(style: Style, subcommand: &Subcommand) -> String {
+    let Subcommand { name, usage, about, examples, flags, .. } = subcommand;
+    let head = style.bold(&format!("llamafile {name} {usage}"));
+    let mut text = format!("{head}: {about}\n");
+    section(&mut text, style, "Examples");
+    pairs(&mut text, style, examples, widest(examples));
+    section(&mut text, style, "Flags");
+    flags.iter().for_each(|flag| entry(&mut text, style, flag));
+    match *name {
+        "synth" => shapes(&mut text, style),
+        "quantize" => targets(&mut text, style),
+        _ => {}
+    }
+    text
+}
+
+fn of_all(style: Style) -> String {
     let mut text = String::from("llamafile runs language models from a single file.\n");
     section(&mut text, style, "Examples");
     pairs(&mut text, style, EXAMPLES, 44);
     section(&mut text, style, "Commands");
     pairs(&mut text, style, COMMANDS, 44);
+    for Subcommand { name, usage, about, .. } in SUBCOMMANDS {
+        pairs(&mut text, style, &[(&format!("llamafile {name} {usage}"), about)], 44);
+    }
     for group in Group::ALL {
         section(&mut text, style, group.title());
-        for flag in TABLES.into_iter().flatten().filter(|flag| flag.group == group) {
+        for flag in tables().flatten().filter(|flag| flag.group == group) {
             entry(&mut text, style, flag);
         }
     }
@@ -73,27 +80,19 @@ pub fn help(style: Style) -> String {
         let about = format!("{} ({} MB)", model.title, model.bytes / 1_000_000);
         pairs(&mut text, style, &[(model.name, &about)], INDENT);
     }
-    section(&mut text, style, "Shapes of llamafile synth");
-    for shape in SHAPES {
-        pairs(&mut text, style, &[(shape.name, shape.title)], INDENT);
-    }
+    shapes(&mut text, style);
     text
 }
 
-/// The help of `llamafile quantize`.
-pub fn quantize_help(style: Style) -> String {
-    let mut text = String::from(
-        "llamafile quantize IN.gguf [OUT.gguf] TARGET [THREADS]\n\n\
-         Writes a model in fewer bits per weight: smaller and faster, at some loss of quality. Start\n\
-         from a file of 16 or 32 bits. The output is OUT.gguf, or ggml-model-TARGET.gguf beside IN.gguf.\n",
-    );
-    section(&mut text, style, "Examples");
-    pairs(&mut text, style, QUANTIZE_EXAMPLES, 66);
-    section(&mut text, style, Group::Quantize.title());
-    for flag in TABLES.into_iter().flatten().filter(|flag| flag.group == Group::Quantize) {
-        entry(&mut text, style, flag);
+fn shapes(text: &mut String, style: Style) {
+    section(text, style, "Shapes of llamafile synth");
+    for shape in SHAPES {
+        pairs(text, style, &[(shape.name, shape.title)], INDENT);
     }
-    section(&mut text, style, "Targets, and the bits per weight of their base type");
+}
+
+fn targets(text: &mut String, style: Style) {
+    section(text, style, "Targets, and the bits per weight of their base type");
     for target in TARGETS {
         let bits = 8.0 * target.base.block_bytes() as f64 / target.base.block_len() as f64;
         let number = target.file_type.map_or(String::new(), |ty| (ty as u32).to_string());
@@ -102,9 +101,12 @@ pub fn quantize_help(style: Style) -> String {
             None => format!("{:7}  {}", "", target.about),
         };
         let name = format!("{number:>2}  {}", target.name);
-        pairs(&mut text, style, &[(&name, &about)], 18);
+        pairs(text, style, &[(&name, &about)], 18);
     }
-    text
+}
+
+fn widest(pairs: &[(&str, &str)]) -> usize {
+    pairs.iter().map(|(left, _)| left.len() + 4).max().unwrap_or(0)
 }
 
 fn section(text: &mut String, style: Style, title: &str) {
@@ -169,14 +171,29 @@ mod tests {
 
     #[test]
     fn every_flag_is_in_the_help_and_no_line_is_too_long() {
-        let text = help(Style::plain());
-        for flag in TABLES.into_iter().flatten() {
+        let text = help(Style::plain(), None);
+        for flag in tables().flatten() {
             for name in flag.names {
                 assert!(text.contains(name), "{name}");
             }
         }
         for line in text.lines() {
             assert!(line.len() <= WIDTH, "{line}");
+        }
+    }
+
+    #[test]
+    fn every_command_has_a_help_of_its_own() {
+        for subcommand in SUBCOMMANDS {
+            let text = help(Style::plain(), Some(subcommand.name));
+            assert!(text.starts_with(&format!("llamafile {} ", subcommand.name)), "{text}");
+            assert!(text.contains("--help") && !text.contains("--temp"), "{text}");
+            for (line, _) in subcommand.examples {
+                assert!(line.contains(subcommand.name) && text.contains(line), "{line}");
+            }
+            for line in text.lines() {
+                assert!(line.len() <= WIDTH, "{line}");
+            }
         }
     }
 }

@@ -5,10 +5,11 @@ use tools::synth::{Recipe, SHAPES, Shape};
 
 use super::flag::{Action, Flag, Group, Invalid};
 use super::nearest;
+use super::shared;
 use super::table::kv_type;
 use super::values::{MAX_THREADS, cpu_mask, cpu_strict, whole, whole_list};
 use crate::error::CliError;
-use crate::settings::{Bench, Command, Synth};
+use crate::settings::{Bench, Synth};
 
 /// Flags of `llamafile bench`; spellings and defaults are those of `llama-bench`.
 pub const BENCH: &[Flag] = &[
@@ -184,13 +185,8 @@ pub const BENCH: &[Flag] = &[
         group: Group::Bench,
         help: "md, a table; json or csv, with the time of every run (default: md).",
     },
-    Flag {
-        names: &["-h", "--help"],
-        action: Action::Plain(|s| s.command = Command::Help),
-        env: None,
-        group: Group::Bench,
-        help: "Print this help.",
-    },
+    shared::html(Group::Bench, "Write a page with charts, too."),
+    shared::help(Group::Bench),
 ];
 
 /// Flags of `llamafile synth`.
@@ -239,13 +235,7 @@ pub const SYNTH: &[Flag] = &[
         group: Group::Synth,
         help: "Equal seeds make equal files (default: 0).",
     },
-    Flag {
-        names: &["-h", "--help"],
-        action: Action::Plain(|s| s.command = Command::Help),
-        env: None,
-        group: Group::Synth,
-        help: "Print this help.",
-    },
+    shared::help(Group::Synth),
 ];
 
 /// Models may also be given without `-m`.
@@ -283,20 +273,9 @@ pub fn apply_synth_words(synth: &mut Synth, words: &[String]) -> Result<(), CliE
 
 #[cfg(test)]
 mod tests {
-    use super::super::parse;
+    use super::super::testing::{parsed, refused};
     use super::*;
-    use crate::settings::Settings;
-
-    fn parsed(line: &str) -> Result<Settings, CliError> {
-        parse(line.split(' ').map(str::to_owned).collect(), |_| None)
-    }
-
-    fn refused(line: &str) -> String {
-        match parsed(line) {
-            Ok(_) => panic!("accepted {line}"),
-            Err(error) => error.to_string(),
-        }
-    }
+    use crate::settings::Command;
 
     #[test]
     fn flags_of_bench_are_those_of_llama_bench() {

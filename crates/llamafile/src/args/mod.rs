@@ -6,42 +6,54 @@ mod doctor;
 mod drafting;
 mod embedding;
 mod flag;
+mod hashing;
 mod help;
+mod inspecting;
 mod measuring;
 mod nearest;
 mod not_yet;
 mod packing;
+mod predicting;
 mod quantizing;
 mod sampling;
 mod serving;
+mod shared;
+mod splitting;
+mod subcommands;
 mod table;
+#[cfg(test)]
+mod testing;
+mod tokenizing;
 mod values;
 
-pub use help::{help, quantize_help};
+pub use help::help;
 pub use nearest::nearest;
 
 use crate::error::CliError;
 use crate::settings::{Command, Mode, Settings, Text};
-use converting::CONVERT;
 use diffusion::DIFFUSION;
-use doctor::DOCTOR;
 use drafting::DRAFTING;
-use embedding::EMBED;
 use flag::{Action, Flag, Invalid};
-use measuring::{BENCH, SYNTH};
 use not_yet::NOT_YET;
-use packing::PACKING;
-use quantizing::QUANTIZE;
 use sampling::SAMPLING;
 use serving::SERVING;
+use subcommands::{SUBCOMMANDS, Subcommand};
 use table::FLAGS;
 use values::on_off_auto;
 
 const SEE_HELP: &str = "'llamafile --help' lists every flag, with examples";
-const COMMANDS: [&str; 18] = [
-    "chat", "run", "serve", "pull", "embed", "convert", "quantize", "bench", "synth", "doctor",
-    "pack", "retarget", "upgrade", "inspect", "unpack", "verify", "help", "version",
-];
+/// Commands without flags of their own; the others are [`SUBCOMMANDS`].
+const COMMANDS: [&str; 6] = ["chat", "run", "serve", "pull", "help", "version"];
+
+/// Whether this is a command with flags of its own.
+pub fn is_subcommand(name: &str) -> bool {
+    Subcommand::named(name).is_some()
+}
+
+/// The name of every command.
+fn commands() -> impl Iterator<Item = &'static str> {
+    COMMANDS.into_iter().chain(SUBCOMMANDS.iter().map(|subcommand| subcommand.name))
+}
 
 /// The flags of generating text, here and for others.
 const GENERATE: &[Flag] = {
@@ -52,7 +64,16 @@ const GENERATE: &[Flag] = {
 };
 
 /// Every table of flags: of generating text, and of the commands that have their own.
-const TABLES: [&[Flag]; 8] = [GENERATE, EMBED, CONVERT, QUANTIZE, BENCH, SYNTH, DOCTOR, PACKING];
+fn tables() -> impl Iterator<Item = &'static [Flag]> {
+    // Commands on packed files share one.
+    let mut seen: Vec<*const Flag> = Vec::new();
+    let own = SUBCOMMANDS.iter().map(|subcommand| subcommand.flags);
+    std::iter::once(GENERATE).chain(own.filter(move |flags| {
+        let new = !seen.contains(&flags.as_ptr());
+        seen.push(flags.as_ptr());
+        new
+    }))
+}
 
 /// Reads the environment through `variable`, then the arguments, which win. A command with flags of
 /// its own comes first.
@@ -62,23 +83,12 @@ pub fn parse(
 ) -> Result<Settings, CliError> {
     let mut settings = Settings::default();
     let mut arguments = arguments.into_iter().peekable();
-    let (command, flags) = match arguments.peek().map(String::as_str) {
-        Some("embed") => (Command::Embed, EMBED),
-        Some("convert") => (Command::Convert, CONVERT),
-        Some("quantize") => (Command::Quantize, QUANTIZE),
-        Some("bench") => (Command::Bench, BENCH),
-        Some("synth") => (Command::Synth, SYNTH),
-        Some("doctor") => (Command::Doctor, DOCTOR),
-        Some("pack") => (Command::Pack, PACKING),
-        Some("retarget") => (Command::Retarget, PACKING),
-        Some("upgrade") => (Command::Upgrade, PACKING),
-        Some("inspect") => (Command::Inspect, PACKING),
-        Some("unpack") => (Command::Unpack, PACKING),
-        Some("verify") => (Command::Verify, PACKING),
-        _ => (Command::Generate, GENERATE),
-    };
-    arguments.next_if(|_| command != Command::Generate);
+    let own = arguments.peek().and_then(|first| Subcommand::named(first));
+    let (command, flags) =
+        own.map_or((Command::Generate, GENERATE), |own| (own.command.clone(), own.flags));
+    arguments.next_if(|_| own.is_some());
     settings.command = command.clone();
+    settings.topic = own.map(|own| own.name);
     for flag in flags {
         if let Some((name, value)) = flag.env.and_then(|name| Some((name, variable(name)?))) {
             from_environment(&mut settings, flag, &value)
@@ -125,7 +135,10 @@ pub fn parse(
             return Ok(settings);
         }
     }
-    apply_words(&mut settings, &words)?;
+    match own {
+        Some(own) => (own.operands)(&mut settings, &words)?,
+        None => apply_words(&mut settings, &words)?,
+    }
     Ok(settings)
 }
 
@@ -174,25 +187,14 @@ fn from_environment(settings: &mut Settings, flag: &Flag, value: &str) -> Result
 
 /// Commands and their operands.
 fn apply_words(settings: &mut Settings, words: &[String]) -> Result<(), CliError> {
-    match settings.command {
-        Command::Embed => return embedding::apply_words(settings, words),
-        Command::Convert => return converting::apply_words(settings, words),
-        Command::Quantize => return quantizing::apply_words(settings, words),
-        Command::Bench => return measuring::apply_bench_words(&mut settings.bench, words),
-        Command::Synth => return measuring::apply_synth_words(&mut settings.synth, words),
-        Command::Doctor => return doctor::apply_words(settings, words),
-        Command::Pack
-        | Command::Retarget
-        | Command::Upgrade
-        | Command::Inspect
-        | Command::Unpack
-        | Command::Verify => return packing::apply_words(settings, words),
-        _ => {}
-    }
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words[..] {
         [] => {}
-        ["help", ..] => settings.command = Command::Help,
+        ["help"] => settings.command = Command::Help,
+        ["help", topic, ..] => {
+            settings.command = Command::Help;
+            settings.topic = Subcommand::named(topic).map(|own| own.name);
+        }
         ["version"] => settings.command = Command::Version,
         ["pull", name] => settings.command = Command::Pull(name.into()),
         ["pull", ..] => {
@@ -215,11 +217,7 @@ fn apply_words(settings: &mut Settings, words: &[String]) -> Result<(), CliError
             settings.model = Some(model.into());
             settings.prompt = Some(Text::Typed(prompt.join(" ")));
         }
-        [
-            command @ ("embed" | "convert" | "quantize" | "bench" | "synth" | "doctor" | "pack"
-            | "retarget" | "upgrade" | "inspect" | "unpack" | "verify"),
-            ..,
-        ] => {
+        [command, ..] if Subcommand::named(command).is_some() => {
             return Err(CliError::new(format!("{command} must come before its flags"))
                 .hint(format!("llamafile {command} [FLAGS]")));
         }
@@ -257,7 +255,7 @@ fn unknown_flag(flags: &'static [Flag], argument: &str, name: &str) -> CliError 
 
 fn unexpected_word(word: &str) -> CliError {
     let error = CliError::new(format!("unexpected argument \"{word}\""));
-    if let Some(near) = nearest(word, COMMANDS.into_iter()) {
+    if let Some(near) = nearest(word, commands()) {
         return error.hint(format!("did you mean 'llamafile {near}'?"));
     }
     if word.ends_with(".gguf") {
@@ -270,23 +268,13 @@ fn unexpected_word(word: &str) -> CliError {
 mod tests {
     use engine::Placement;
 
+    use super::testing::{parsed_words, refused_words};
     use super::*;
     use crate::settings::Color;
 
-    fn parsed(line: &[&str]) -> Result<Settings, CliError> {
-        parse(line.iter().map(|s| s.to_string()).collect(), |_| None)
-    }
-
-    fn refused(line: &[&str]) -> String {
-        match parsed(line) {
-            Ok(_) => panic!("accepted {line:?}"),
-            Err(error) => error.to_string(),
-        }
-    }
-
     #[test]
     fn names_are_unique() {
-        for flags in TABLES {
+        for flags in tables() {
             let mut seen = std::collections::HashSet::new();
             for flag in flags {
                 let off: &[&str] = match flag.action {
@@ -306,7 +294,7 @@ mod tests {
 
     #[test]
     fn flags_as_llama_cpp_users_type_them() {
-        let settings = parsed(&[
+        let settings = parsed_words(&[
             "-m",
             "a.gguf",
             "-p",
@@ -348,22 +336,22 @@ mod tests {
 
     #[test]
     fn values_may_begin_with_a_dash_unless_they_are_flags() {
-        let settings = parsed(&["-p", "- one", "-n", "-1"]).unwrap();
+        let settings = parsed_words(&["-p", "- one", "-n", "-1"]).unwrap();
         assert_eq!(settings.prompt_text().as_deref(), Some("- one"));
         assert_eq!(settings.predict, None);
-        assert!(refused(&["-m", "-p", "hi"]).contains("-m needs a value"));
-        assert!(refused(&["-p"]).contains("-p needs a value"));
+        assert!(refused_words(&["-m", "-p", "hi"]).contains("-m needs a value"));
+        assert!(refused_words(&["-p"]).contains("-p needs a value"));
     }
 
     #[test]
     fn threads_may_be_placed() {
         let settings =
-            parsed(&["-C", "0x3", "-Cr", "4-5", "--cpu-strict", "1", "--efficiency-cores"])
+            parsed_words(&["-C", "0x3", "-Cr", "4-5", "--cpu-strict", "1", "--efficiency-cores"])
                 .unwrap();
         let expected =
             Placement { processors: Some(vec![0, 1, 4, 5]), strict: true, efficiency_cores: true };
         assert_eq!(settings.placement, expected);
-        assert_eq!(parsed(&[]).unwrap().placement, Placement::default());
+        assert_eq!(parsed_words(&[]).unwrap().placement, Placement::default());
     }
 
     #[test]
@@ -384,29 +372,29 @@ mod tests {
 
     #[test]
     fn commands_and_their_operands() {
-        let pull = parsed(&["pull", "smollm2"]).unwrap();
+        let pull = parsed_words(&["pull", "smollm2"]).unwrap();
         assert_eq!(pull.command, Command::Pull("smollm2".into()));
-        let run = parsed(&["run", "smollm2", "say", "hi", "-n", "4"]).unwrap();
+        let run = parsed_words(&["run", "smollm2", "say", "hi", "-n", "4"]).unwrap();
         assert_eq!(run.model.as_deref(), Some("smollm2"));
         assert_eq!(run.prompt_text().as_deref(), Some("say hi"));
-        assert_eq!(parsed(&["chat"]).unwrap().mode, Mode::Chat);
-        assert_eq!(parsed(&["-m", "x", "--help"]).unwrap().command, Command::Help);
-        assert!(refused(&["pul", "x"]).contains("llamafile pull"));
-        assert!(refused(&["x.gguf"]).contains("-m x.gguf"));
+        assert_eq!(parsed_words(&["chat"]).unwrap().mode, Mode::Chat);
+        assert_eq!(parsed_words(&["-m", "x", "--help"]).unwrap().command, Command::Help);
+        assert!(refused_words(&["pul", "x"]).contains("llamafile pull"));
+        assert!(refused_words(&["x.gguf"]).contains("-m x.gguf"));
     }
 
     #[test]
     fn mistakes_are_met_with_a_remedy() {
-        assert!(refused(&["--tmep", "1"]).contains("did you mean --temp?"));
-        assert!(refused(&["-t4"]).contains("-t 4"));
-        assert!(refused(&["-t", "0"]).contains("at least 1"));
-        assert!(refused(&["--temp", "x"]).contains("expected a number, not \"x\""));
-        assert!(refused(&["--lora", "x"]).contains("cannot be applied yet"));
-        assert!(refused(&["--gpu", "nvidia"]).contains("no GPU backend"));
-        assert!(refused(&["-ctk", "q3_k"]).contains("q8_0"));
-        assert!(refused(&["-C", "0"]).contains("not 0, such as 0xff, not \"0\""));
-        assert!(refused(&["-tb", "4"]).contains("share one pool"));
-        assert!(refused(&["--numa", "isolate"]).contains("--numa is not supported"));
-        assert_eq!(parsed(&["-ngl", "99"]).unwrap().notes.len(), 1);
+        assert!(refused_words(&["--tmep", "1"]).contains("did you mean --temp?"));
+        assert!(refused_words(&["-t4"]).contains("-t 4"));
+        assert!(refused_words(&["-t", "0"]).contains("at least 1"));
+        assert!(refused_words(&["--temp", "x"]).contains("expected a number, not \"x\""));
+        assert!(refused_words(&["--lora", "x"]).contains("cannot be applied yet"));
+        assert!(refused_words(&["--gpu", "nvidia"]).contains("no GPU backend"));
+        assert!(refused_words(&["-ctk", "q3_k"]).contains("q8_0"));
+        assert!(refused_words(&["-C", "0"]).contains("not 0, such as 0xff, not \"0\""));
+        assert!(refused_words(&["-tb", "4"]).contains("share one pool"));
+        assert!(refused_words(&["--numa", "isolate"]).contains("--numa is not supported"));
+        assert_eq!(parsed_words(&["-ngl", "99"]).unwrap().notes.len(), 1);
     }
 }

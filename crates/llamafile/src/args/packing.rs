@@ -6,6 +6,7 @@ use std::io::{self, Read};
 use pack::{Form, Icon, Target};
 
 use super::flag::{Action, Flag, Group, Invalid};
+use super::shared;
 use crate::error::{CliError, describe};
 use crate::settings::{Command, Packing, Settings};
 
@@ -126,13 +127,7 @@ pub const PACKING: &[Flag] = &[
         group: Group::Packing,
         help: "Version of it that Windows shows.",
     },
-    Flag {
-        names: &["-h", "--help"],
-        action: Action::Plain(|s| s.command = Command::Help),
-        env: None,
-        group: Group::Packing,
-        help: "Print this help.",
-    },
+    shared::help(Group::Packing),
 ];
 
 fn system(name: &str) -> Result<Form, Invalid> {
@@ -176,8 +171,7 @@ pub fn apply_words(settings: &mut Settings, words: &[String]) -> Result<(), CliE
         Command::Retarget => ("retarget", "llamafile retarget --os linux-x86_64 FILE"),
         Command::Upgrade => ("upgrade", "llamafile upgrade FILE --engines DIR"),
         Command::Unpack => ("unpack", "llamafile unpack FILE -o DIR"),
-        Command::Verify => ("verify", "llamafile verify FILE"),
-        _ => ("inspect", "llamafile inspect FILE"),
+        _ => ("verify", "llamafile verify FILE"),
     };
     let refuse = |cause: String| Err(CliError::new(cause).hint(usage));
     let packs = settings.command == Command::Pack;
@@ -187,7 +181,7 @@ pub fn apply_words(settings: &mut Settings, words: &[String]) -> Result<(), CliE
         ("--icon, --name or --app-version", !about.is_empty() && !packs),
         ("--engines", engines.is_some() && !packs && !changes),
         ("--os or --portable", form.is_some() && !packs && !changes),
-        ("-o", output.is_some() && matches!(settings.command, Command::Inspect | Command::Verify)),
+        ("-o", output.is_some() && settings.command == Command::Verify),
     ];
     if let Some((flag, _)) = superfluous.iter().find(|(_, given)| *given) {
         return refuse(format!("{name} takes no {flag}"));
@@ -212,19 +206,8 @@ pub fn apply_words(settings: &mut Settings, words: &[String]) -> Result<(), CliE
 
 #[cfg(test)]
 mod tests {
-    use super::super::parse;
+    use super::super::testing::{parsed, refused};
     use super::*;
-
-    fn parsed(line: &str) -> Result<Settings, CliError> {
-        parse(line.split(' ').map(str::to_owned).collect(), |_| None)
-    }
-
-    fn refused(line: &str) -> String {
-        match parsed(line) {
-            Ok(_) => panic!("accepted {line}"),
-            Err(error) => error.to_string(),
-        }
-    }
 
     #[test]
     fn packing() {
@@ -257,7 +240,7 @@ mod tests {
         assert!(refused("verify a b").contains("one file"));
         assert!(refused("verify a -o b").contains("takes no -o"));
         assert!(refused("upgrade a --name b").contains("takes no --icon, --name"));
-        assert!(refused("inspect a --engines b").contains("takes no --engines"));
+        assert!(refused("verify a --engines b").contains("takes no --engines"));
         assert_eq!(parsed("--install").unwrap().command, Command::Install);
         assert!(refused("-m x verify").contains("must come before"));
     }

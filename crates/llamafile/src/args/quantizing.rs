@@ -6,10 +6,10 @@ use std::num::NonZero;
 use tools::quantize::{Override, Replacement, Target, TensorType};
 
 use super::flag::{Action, Flag, Group, Invalid};
-use super::nearest;
 use super::values::{MAX_THREADS, whole};
+use super::{nearest, shared};
 use crate::error::{CliError, describe};
-use crate::settings::{Command, Settings};
+use crate::settings::Settings;
 
 /// Flags of `llamafile quantize`.
 pub const QUANTIZE: &[Flag] = &[
@@ -186,13 +186,7 @@ pub const QUANTIZE: &[Flag] = &[
         group: Group::Quantize,
         help: "Accepted for compatibility: some megabytes suffice here.",
     },
-    Flag {
-        names: &["-h", "--help"],
-        action: Action::Plain(|s| s.command = Command::QuantizeHelp),
-        env: None,
-        group: Group::Quantize,
-        help: "Print this help.",
-    },
+    shared::help(Group::Quantize),
 ];
 
 const USAGE: &str = "llamafile quantize IN.gguf [OUT.gguf] TARGET [THREADS]";
@@ -270,20 +264,9 @@ fn an_override(text: &str) -> Result<Override, Invalid> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::parse;
+    use super::super::testing::{parsed, refused};
     use super::*;
-    use crate::settings::Quantize;
-
-    fn parsed(line: &str) -> Result<Settings, CliError> {
-        parse(line.split(' ').map(str::to_owned).collect(), |_| None)
-    }
-
-    fn refused(line: &str) -> String {
-        match parsed(line) {
-            Ok(_) => panic!("accepted {line}"),
-            Err(error) => error.to_string(),
-        }
-    }
+    use crate::settings::{Command, Quantize};
 
     #[test]
     fn operands_are_those_of_llama_quantize() {
@@ -299,7 +282,7 @@ mod tests {
         );
         assert_eq!((q.overrides.len(), q.metadata.len(), q.prune.len()), (1, 1, 2));
         assert!(q.pure && q.dry_run && q.output_type == Some(TensorType::F16));
-        assert_eq!(parsed("quantize --help").unwrap().command, Command::QuantizeHelp);
+        assert_eq!(parsed("quantize --help").unwrap().command, Command::Help);
     }
 
     #[test]

@@ -432,17 +432,11 @@ fn logit_bias(text: &str) -> Result<(u32, f32), Invalid> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::parse;
+    use super::super::testing::{parsed_words, refused_words};
     use super::*;
 
     fn params(line: &[&str]) -> Params {
-        let settings = parse(line.iter().map(|s| s.to_string()).collect(), |_| None).unwrap();
-        settings.sampling.over(&Params::default())
-    }
-
-    fn refused(line: &[&str]) -> String {
-        let parsed = parse(line.iter().map(|s| s.to_string()).collect(), |_| None);
-        parsed.err().map(|error| error.to_string()).unwrap_or_default()
+        parsed_words(line).unwrap().sampling.over(&Params::default())
     }
 
     #[test]
@@ -522,8 +516,8 @@ mod tests {
         let kinds = vec![SamplerKind::TopK, SamplerKind::TypicalP, SamplerKind::Temperature];
         assert_eq!(params(&["--samplers", "top_k;typ;Temp"]).samplers, kinds);
         assert_eq!(params(&["--sampler-seq", "kyt"]).samplers, kinds);
-        assert!(refused(&["--samplers", "top_k;magic"]).contains("adaptive_p"));
-        assert!(refused(&["--sampler-seq", "kz"]).contains("letters of edskypmxtia"));
+        assert!(refused_words(&["--samplers", "top_k;magic"]).contains("adaptive_p"));
+        assert!(refused_words(&["--sampler-seq", "kz"]).contains("letters of edskypmxtia"));
     }
 
     #[test]
@@ -531,7 +525,7 @@ mod tests {
         let got = params(&["-l", "15+1.5", "-l", "7-inf", "--logit-bias", "8-2"]);
         assert_eq!(got.logit_bias, [(15, 1.5), (7, f32::NEG_INFINITY), (8, -2.0)]);
         for wrong in ["15", "+1", "x-1", "3+inf", "3+", "-1-2"] {
-            assert!(refused(&["-l", wrong]).contains("such as 15043-1"), "{wrong}");
+            assert!(refused_words(&["-l", wrong]).contains("such as 15043-1"), "{wrong}");
         }
         let breakers = |line: &[&str]| params(line).dry_breakers;
         let flag = "--dry-sequence-breaker";
@@ -541,20 +535,17 @@ mod tests {
 
     #[test]
     fn grammars_are_read_with_the_flags() {
-        let parse = |line: &[&str]| {
-            parse(line.iter().map(|s| s.to_string()).collect(), |_| None).map(|s| s.grammar)
-        };
-        assert!(parse(&["--grammar", "root ::= \"a\""]).unwrap().is_some());
-        assert!(parse(&["-j", "{}"]).unwrap().is_some());
-        assert!(refused(&["--grammar", "root ::= a"]).contains("rule \"a\" is not defined"));
-        assert!(refused(&["-j", "{\"not\": {}}"]).contains("keyword \"not\""));
-        assert!(refused(&["-jf", "/no/such/file"]).contains("cannot read"));
+        let grammar = |line: &[&str]| parsed_words(line).map(|s| s.grammar);
+        assert!(grammar(&["--grammar", "root ::= \"a\""]).unwrap().is_some());
+        assert!(grammar(&["-j", "{}"]).unwrap().is_some());
+        assert!(refused_words(&["--grammar", "root ::= a"]).contains("rule \"a\" is not defined"));
+        assert!(refused_words(&["-j", "{\"not\": {}}"]).contains("keyword \"not\""));
+        assert!(refused_words(&["-jf", "/no/such/file"]).contains("cannot read"));
     }
 
     #[test]
     fn flags_win_over_what_the_model_recommends() {
-        let line = ["--temp".to_owned(), "0.3".to_owned()];
-        let settings = parse(line.to_vec(), |_| None).unwrap();
+        let settings = parsed_words(&["--temp", "0.3"]).unwrap();
         let recommended = Params { temperature: 0.6, top_k: 20, ..Params::default() };
         let expected = Params { temperature: 0.3, top_k: 20, ..Params::default() };
         assert_eq!(settings.sampling.over(&recommended), expected);

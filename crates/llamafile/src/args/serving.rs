@@ -360,14 +360,9 @@ fn set_host(settings: &mut Settings, value: &str) -> Result<(), Invalid> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::parse;
+    use super::super::testing::parsed;
     use super::*;
-    use crate::error::CliError;
     use crate::settings::Command;
-
-    fn parsed(line: &str) -> Result<Settings, CliError> {
-        parse(line.split(' ').map(str::to_owned).collect(), |_| None)
-    }
 
     #[test]
     fn addresses_and_keys() {

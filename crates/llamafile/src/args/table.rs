@@ -6,34 +6,23 @@
 use backend::KvType;
 
 use super::flag::{Action, Flag, Group, Invalid};
-use super::values::{cpu_mask, cpu_range, cpu_strict, file, on_off_auto, threads, whole, whole_or};
+use super::shared;
+use super::values::{cpu_mask, cpu_range, cpu_strict, file, on_off_auto, whole_or};
 use crate::settings::{Color, Command, Mode, Text};
 
 /// Every flag that has an effect or is harmless to accept.
 pub const FLAGS: &[Flag] = &[
     // Model
-    Flag {
-        names: &["-m", "--model"],
-        action: Action::Value {
-            name: "FILE|NAME",
-            set: |s, v| {
-                s.model = Some(v.into());
-                Ok(())
-            },
-        },
-        env: Some("LLAMA_ARG_MODEL"),
-        group: Group::Model,
-        help: "GGUF file, or name of a known model (see 'llamafile pull'), or llamafile that holds \
+    shared::model(
+        Group::Model,
+        "GGUF file, or name of a known model (see 'llamafile pull'), or llamafile that holds \
                one model (or FILE@NAME). Without it the packed model is used, or the default one, \
                which is fetched the first time.",
-    },
-    Flag {
-        names: &["--offline"],
-        action: Action::Plain(|s| s.offline = true),
-        env: Some("LLAMA_ARG_OFFLINE"),
-        group: Group::Model,
-        help: "Never use the network: known models must have been fetched before.",
-    },
+    ),
+    shared::offline(
+        Group::Model,
+        "Never use the network: known models must have been fetched before.",
+    ),
     Flag {
         names: &["--chat-template"],
         action: Action::Value {
@@ -62,32 +51,8 @@ pub const FLAGS: &[Flag] = &[
         help: "The same, from a file.",
     },
     // Prompt and conversation
-    Flag {
-        names: &["-p", "--prompt"],
-        action: Action::Value {
-            name: "TEXT",
-            set: |s, v| {
-                s.prompt = Some(Text::Typed(v.into()));
-                Ok(())
-            },
-        },
-        env: None,
-        group: Group::Prompt,
-        help: "What to ask. Answers once and exits.",
-    },
-    Flag {
-        names: &["-f", "--file"],
-        action: Action::Value {
-            name: "FILE",
-            set: |s, v| {
-                s.prompt = Some(file(v)?);
-                Ok(())
-            },
-        },
-        env: None,
-        group: Group::Prompt,
-        help: "The same, from a file; - is standard input.",
-    },
+    shared::prompt(Group::Prompt, "What to ask. Answers once and exits."),
+    shared::prompt_file(Group::Prompt, "The same, from a file; - is standard input."),
     Flag {
         names: &["-sys", "--system-prompt"],
         action: Action::Value {
@@ -136,14 +101,11 @@ pub const FLAGS: &[Flag] = &[
         group: Group::Prompt,
         help: "Continue the prompt as plain text, without the chat template.",
     },
-    Flag {
-        names: &["-e", "--escape"],
-        action: Action::Switch { off: &["--no-escape"], set: |s, on| s.escape = Some(on) },
-        env: None,
-        group: Group::Prompt,
-        help: "Let \\n, \\t, \\\" and the like in -p and -sys stand for the character they name \
+    shared::escape(
+        Group::Prompt,
+        "Let \\n, \\t, \\\" and the like in -p and -sys stand for the character they name \
                (default: on).",
-    },
+    ),
     // Choosing tokens
     Flag {
         names: &["-n", "--predict", "--n-predict"],
@@ -173,40 +135,15 @@ pub const FLAGS: &[Flag] = &[
         help: "Text that ends an answer and is not part of it; there may be several.",
     },
     // Speed and memory
-    Flag {
-        names: &["-c", "--ctx-size"],
-        action: Action::Value {
-            name: "N",
-            set: |s, v| {
-                s.context = Some(whole(v, 0)?).filter(|n| *n > 0);
-                Ok(())
-            },
-        },
-        env: Some("LLAMA_ARG_CTX_SIZE"),
-        group: Group::Engine,
-        help: "Tokens that prompt and answers may take together (default: 0, as the model says).",
-    },
-    Flag {
-        names: &["-t", "--threads"],
-        action: Action::Value {
-            name: "N",
-            set: |s, v| {
-                s.threads =
-                    threads(v).map_err(|e| e.hint("leave -t out to use every fast core"))?;
-                Ok(())
-            },
-        },
-        env: Some("LLAMA_ARG_THREADS"),
-        group: Group::Engine,
-        help: "Threads (default: -1, one for each fast core that may be used).",
-    },
-    Flag {
-        names: &["--efficiency-cores"],
-        action: Action::Plain(|s| s.placement.efficiency_cores = true),
-        env: None,
-        group: Group::Engine,
-        help: "Count efficiency cores among the fast ones.",
-    },
+    shared::context(
+        Group::Engine,
+        "Tokens that prompt and answers may take together (default: 0, as the model says).",
+    ),
+    shared::threads(
+        Group::Engine,
+        "Threads (default: -1, one for each fast core that may be used).",
+    ),
+    shared::efficiency_cores(Group::Engine),
     Flag {
         names: &["-C", "--cpu-mask"],
         action: Action::Value {
@@ -247,19 +184,7 @@ pub const FLAGS: &[Flag] = &[
         help: "1 gives each thread a processor of its own, cores first (Linux and Windows; \
                default: 0).",
     },
-    Flag {
-        names: &["-b", "--batch-size"],
-        action: Action::Value {
-            name: "N",
-            set: |s, v| {
-                s.batch = Some(whole(v, 1)?);
-                Ok(())
-            },
-        },
-        env: Some("LLAMA_ARG_BATCH"),
-        group: Group::Engine,
-        help: "Most tokens of a prompt that are evaluated at once.",
-    },
+    shared::batch(Group::Engine, "Most tokens of a prompt that are evaluated at once."),
     Flag {
         names: &["--batch-invariant"],
         action: Action::Plain(|s| s.batch_invariant = true),
@@ -269,33 +194,15 @@ pub const FLAGS: &[Flag] = &[
                one that is partly remembered, or generated. Prompts are as fast, generation \
                takes about three times as long. The number of threads never changes results.",
     },
-    Flag {
-        names: &["-ctk", "--cache-type-k"],
-        action: Action::Value {
-            name: "TYPE",
-            set: |s, v| {
-                s.key_type = kv_type(v)?;
-                Ok(())
-            },
-        },
-        env: Some("LLAMA_ARG_CACHE_TYPE_K"),
-        group: Group::Engine,
-        help: "Precision of keys kept in memory: f32, f16, bf16, q8_0, q5_1, q5_0, q4_1, q4_0 or \
+    shared::key_type(
+        Group::Engine,
+        "Precision of keys kept in memory: f32, f16, bf16, q8_0, q5_1, q5_0, q4_1, q4_0 or \
                iq4_nl (default: f16).",
-    },
-    Flag {
-        names: &["-ctv", "--cache-type-v"],
-        action: Action::Value {
-            name: "TYPE",
-            set: |s, v| {
-                s.value_type = kv_type(v)?;
-                Ok(())
-            },
-        },
-        env: Some("LLAMA_ARG_CACHE_TYPE_V"),
-        group: Group::Engine,
-        help: "Precision of values kept in memory, one of the same (default: f16).",
-    },
+    ),
+    shared::value_type(
+        Group::Engine,
+        "Precision of values kept in memory, one of the same (default: f16).",
+    ),
     // Output
     Flag {
         names: &["--display-prompt"],

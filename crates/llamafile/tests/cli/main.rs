@@ -13,3 +13,4 @@ mod pull;
 mod reference;
 mod refusals;
 mod support;
+mod toolbox;

@@ -68,7 +68,9 @@ fn the_default_form_is_a_table() {
 #[test]
 fn help_lists_flags_and_shapes() {
     let text = stdout(&run(&["--help"]));
-    assert_eq!(text, stdout(&llamafile().args(["bench", "--help"]).output().unwrap()));
+    let of_bench = stdout(&llamafile().args(["bench", "--help"]).output().unwrap());
+    assert_eq!(of_bench, stdout(&llamafile().args(["help", "bench"]).output().unwrap()));
+    assert!(of_bench.contains("--n-depth N,…") && !of_bench.contains("--temp"), "{of_bench}");
     for part in ["Flags of llamafile bench", "--n-depth N,…", "llama-8b", "Q4_K_M"] {
         assert!(text.contains(part), "no \"{part}\" in: {text}");
     }

@@ -89,6 +89,39 @@ fn mean_and_deviation(values: &[f64]) -> (f64, f64) {
     (mean, (squares / (n - 1.0).max(1.0)).sqrt())
 }
 
+/// A result, for tests.
+#[cfg(test)]
+pub(super) fn example() -> Measurement {
+    let mut m = Measurement {
+        build: "llamafile 0.1.0".into(),
+        cpu_info: Some("Some \"fast\" one".into()),
+        isa: "avx2",
+        bandwidth_gb_s: Some(26.04),
+        int8_gops: Some(501.7),
+        backends: "CPU",
+        model_filename: "a,b.gguf".into(),
+        model_type: "llama 1.24B Q4_0".into(),
+        model_size: 733_750_000,
+        model_n_params: 1_235_814_400,
+        n_batch: 512,
+        batch_invariant: false,
+        n_threads: 2,
+        type_k: "f16",
+        type_v: "f16",
+        n_prompt: 512,
+        n_gen: 0,
+        n_depth: 0,
+        avg_ns: 0,
+        stddev_ns: 0,
+        avg_ts: 0.0,
+        stddev_ts: 0.0,
+        samples_ns: Vec::new(),
+        samples_ts: Vec::new(),
+    };
+    m.set_samples(vec![2_000_000_000, 4_000_000_000]);
+    m
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

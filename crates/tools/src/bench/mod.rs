@@ -6,6 +6,7 @@
 //! and loading is over, before the clock starts.
 
 mod measurement;
+mod page;
 mod report;
 
 use std::path::Path;
@@ -23,8 +24,9 @@ use crate::{Error, file_type};
 use measurement::test_name;
 
 pub use measurement::Measurement;
-pub(crate) use report::size;
+pub use page::page;
 pub use report::{Format, Report};
+pub(crate) use report::{count, size};
 
 /// What to measure of a model.
 #[derive(Debug, Clone, PartialEq, Eq)]

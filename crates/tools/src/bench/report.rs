@@ -129,7 +129,7 @@ pub(crate) fn size(bytes: u64) -> String {
 }
 
 /// A number of parameters.
-pub(super) fn count(n: u64) -> String {
+pub(crate) fn count(n: u64) -> String {
     let millions = n as f64 / 1e6;
     if millions < 1000.0 { format!("{millions:.2} M") } else { format!("{:.2} B", millions / 1e3) }
 }
@@ -153,44 +153,14 @@ fn csv(value: &Value) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::measurement::example;
     use super::*;
-
-    fn measurement() -> Measurement {
-        let mut m = Measurement {
-            build: "llamafile 0.1.0".into(),
-            cpu_info: Some("Some \"fast\" one".into()),
-            isa: "avx2",
-            bandwidth_gb_s: Some(26.04),
-            int8_gops: Some(501.7),
-            backends: "CPU",
-            model_filename: "a,b.gguf".into(),
-            model_type: "llama 1.24B Q4_0".into(),
-            model_size: 733_750_000,
-            model_n_params: 1_235_814_400,
-            n_batch: 512,
-            batch_invariant: false,
-            n_threads: 2,
-            type_k: "f16",
-            type_v: "f16",
-            n_prompt: 512,
-            n_gen: 0,
-            n_depth: 0,
-            avg_ns: 0,
-            stddev_ns: 0,
-            avg_ts: 0.0,
-            stddev_ts: 0.0,
-            samples_ns: Vec::new(),
-            samples_ts: Vec::new(),
-        };
-        m.set_samples(vec![2_000_000_000, 4_000_000_000]);
-        m
-    }
 
     /// As `llama-bench` prints it, but for the footer.
     #[test]
     fn the_table_is_that_of_llama_bench() {
         let mut report = Report::new(Format::Markdown);
-        let text = report.row(&measurement()) + &report.row(&measurement());
+        let text = report.row(&example()) + &report.row(&example());
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(
             lines[..3],
@@ -205,7 +175,7 @@ mod tests {
         );
         assert_eq!(lines.len(), 4);
         assert_eq!(
-            report.end(&measurement()),
+            report.end(&example()),
             "\nbuild: llamafile 0.1.0, Some \"fast\" one, avx2, 26.0 GB/s, 502 GOPS\n"
         );
     }
@@ -213,8 +183,8 @@ mod tests {
     #[test]
     fn json_holds_the_samples() {
         let mut report = Report::new(Format::Json);
-        let rows = report.row(&measurement()) + &report.row(&measurement());
-        let value: Value = serde_json::from_str(&(rows + &report.end(&measurement()))).unwrap();
+        let rows = report.row(&example()) + &report.row(&example());
+        let value: Value = serde_json::from_str(&(rows + &report.end(&example()))).unwrap();
         assert_eq!(value.as_array().unwrap().len(), 2);
         assert_eq!(value[1]["samples_ns"][1], 4_000_000_000u64);
         assert_eq!(value[0]["samples_ts"][0], 256.0);
@@ -225,12 +195,12 @@ mod tests {
     #[test]
     fn csv_quotes_text_and_joins_samples() {
         let mut report = Report::new(Format::Csv);
-        let text = report.row(&measurement()) + &report.row(&measurement());
+        let text = report.row(&example()) + &report.row(&example());
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines.len(), 3);
         assert!(lines[0].starts_with("build,cpu_info,isa,"), "{}", lines[0]);
         assert!(lines[1].contains("\"Some \"\"fast\"\" one\",\"avx2\""), "{}", lines[1]);
         assert!(lines[1].ends_with(",2000000000;4000000000,256.0;128.0"), "{}", lines[1]);
-        assert_eq!(report.end(&measurement()), "");
+        assert_eq!(report.end(&example()), "");
     }
 }

@@ -164,7 +164,8 @@ pub fn run(
                 writer.put(metadata::SPLIT_COUNT, count as u16)?;
                 writer.put(metadata::SPLIT_TENSORS, tensors.len() as i32)?;
             }
-            for tensor in tensors.iter().filter(|tensor| count == 1 || tensor.source.file() == no) {
+            for tensor in tensors.iter().filter(|tensor| count == 1 || tensor.source.shard() == no)
+            {
                 let pipeline = &pipeline;
                 writer.tensor(&tensor.name, tensor.to, &tensor.shape, |out| pipeline.write(out))?;
             }

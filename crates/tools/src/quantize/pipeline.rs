@@ -229,11 +229,9 @@ impl<'a> Reader<'a> {
     }
 
     fn read(&mut self, tensor: &Planned, range: Range<usize>) -> Result<&[u8], Error> {
-        let no = tensor.source.file();
-        self.try_read(no, tensor.source.offset(), range).map_err(|error| Error::Read {
-            path: self.sources[no].to_owned(),
-            tensor: tensor.name.clone(),
-            error,
+        let no = tensor.source.shard();
+        self.try_read(no, tensor.source.file_range().start as u64, range).map_err(|error| {
+            Error::Read { path: self.sources[no].to_owned(), tensor: tensor.name.clone(), error }
         })?;
         Ok(&self.buffer)
     }

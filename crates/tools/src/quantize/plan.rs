@@ -82,7 +82,7 @@ pub(super) fn plan(
         .filter_map(|source| Some((layers.rename(&source.name)?, source)))
         .collect();
     if options.keep_split {
-        named.sort_by_key(|(_, source)| (source.file(), source.offset()));
+        named.sort_by_key(|(_, source)| (source.shard(), source.file_range().start));
     }
 
     let traits = Traits {

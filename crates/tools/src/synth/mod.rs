@@ -9,14 +9,14 @@ mod shape;
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::io::Write;
 use std::path::Path;
 
 use gguf::{ValueType, Writer};
 use quant::TensorType;
 
 use crate::Error;
+use crate::output::{self, Watched};
 use blocks::{Blocks, Random};
 use shape::{Role, Tensor};
 
@@ -35,21 +35,7 @@ pub fn write_file(
     seed: u64,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<(), Error> {
-    let mut part = path.as_os_str().to_owned();
-    part.push(".part");
-    let failed = |error| Error::Write { path: path.to_owned(), error };
-    let mut out = BufWriter::new(File::create(&part).map_err(failed)?);
-    let written = write(&mut out, shape, recipe, seed, progress).map_err(|error| match error {
-        Error::File(gguf::Error::Write(error)) => failed(error),
-        other => other,
-    });
-    drop(out);
-    let renamed = written.and_then(|()| fs::rename(&part, path).map_err(failed));
-    if renamed.is_err() {
-        // That the remains can't be removed either matters less than why.
-        let _ = fs::remove_file(&part);
-    }
-    renamed
+    output::write_file(path, |out| write(out, shape, recipe, seed, progress))
 }
 
 /// Writes a model file to `out`; see [`write_file`].
@@ -97,7 +83,7 @@ pub fn write(
             None => out.write_all(&1f32.to_le_bytes().repeat(values)),
         })?;
     }
-    Ok(writer.finish(&mut Watched { out, written: 0, total, progress })?)
+    Ok(writer.finish(&mut Watched::new(out, total, progress))?)
 }
 
 /// Hyper-parameters under the keys of the shape's architecture.
@@ -164,29 +150,10 @@ fn put_vocabulary(writer: &mut Writer<'_>, shape: &Shape) -> Result<(), Error> {
     Ok(())
 }
 
-/// Reports what passes.
-struct Watched<'a, W> {
-    out: &'a mut W,
-    written: u64,
-    total: u64,
-    progress: &'a mut dyn FnMut(u64, u64),
-}
-
-impl<W: Write> Write for Watched<'_, W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let len = self.out.write(bytes)?;
-        self.written = (self.written + len as u64).min(self.total);
-        (self.progress)(self.written, self.total);
-        Ok(len)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.out.flush()
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use bytes::Bytes;
     use gguf::Gguf;
     use model::{Context, Outputs};
