@@ -187,7 +187,7 @@ mod tests {
         for subcommand in SUBCOMMANDS {
             let text = help(Style::plain(), Some(subcommand.name));
             assert!(text.starts_with(&format!("llamafile {} ", subcommand.name)), "{text}");
-            assert!(text.contains("--help") && !text.contains("--temp"), "{text}");
+            assert!(text.contains("--help") && !text.contains("--top-k"), "{text}");
             for (line, _) in subcommand.examples {
                 assert!(line.contains(subcommand.name) && text.contains(line), "{line}");
             }

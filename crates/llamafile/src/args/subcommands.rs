@@ -61,8 +61,8 @@ pub const SUBCOMMANDS: &[Subcommand] = &[
         command: Command::Quantize,
         flags: QUANTIZE,
         operands: quantizing::apply_words,
-        usage: "IN.gguf [OUT.gguf] TARGET [THREADS]",
-        about: "make a model file smaller and faster, at some loss of quality",
+        usage: "IN [OUT] TARGET [THREADS]",
+        about: "make a model file smaller, at some loss",
         examples: &[
             ("llamafile quantize model-F16.gguf small.gguf Q4_K_M", "the usual choice"),
             ("llamafile quantize model-F16.gguf Q8_0 8", "with 8 threads"),

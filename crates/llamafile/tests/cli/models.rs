@@ -43,11 +43,14 @@ fn texts_become_vectors_in_every_format() {
 }
 
 #[test]
-fn a_model_that_generates_embeds_nothing_and_the_other_way_round() {
+fn a_model_that_generates_embeds_too_but_not_the_other_way_round() {
     let output = run(&["embed"]);
     assert!(!output.status.success(), "a command comes first");
-    let output = llamafile().args(["embed", "hi", "-m"]).arg(model()).output().unwrap();
-    assert!(stderr(&output).contains("use a model that embeds"), "{}", stderr(&output));
+    let embed = ["embed", "hi", "ho", "--embd-output-format", "array", "-m"];
+    let output = llamafile().args(embed).arg(model()).output().unwrap();
+    let vectors: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!(vectors[1].as_array().map(Vec::len), Some(576));
+    assert_ne!(vectors[0], vectors[1]);
     let output = llamafile().args(["-p", "hi", "-m"]).arg(tiny("bert")).output().unwrap();
     assert!(stderr(&output).contains("llamafile embed"), "{}", stderr(&output));
 }
