@@ -143,7 +143,7 @@ pub const QUANTIZE: &[Flag] = &[
     Flag {
         names: &["--prune-layers"],
         action: Action::Value {
-            name: "N,…",
+            name: "N,...",
             set: |s, v| {
                 for number in v.split(',') {
                     s.quantize.prune.insert(whole(number.trim(), 0)?);

@@ -113,9 +113,9 @@ pub const SUBCOMMANDS: &[Subcommand] = &[
         flags: INSPECT,
         operands: inspecting::apply_words,
         usage: "FILE [FLAGS]",
-        about: "what is in a model file or a packed one, and wrong",
+        about: "what a model file or a packed one holds",
         examples: &[
-            ("llamafile inspect model.gguf", "sizes, memory of contexts, tokenizer, problems"),
+            ("llamafile inspect model.gguf", "sizes, contexts, tokenizer, problems"),
             ("llamafile inspect model.gguf --html model.html", "a page with charts"),
             ("llamafile inspect model.gguf --template", "its chat template"),
             ("llamafile inspect model.gguf --metadata general.name", "the value of a key"),
