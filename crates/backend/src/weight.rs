@@ -116,6 +116,16 @@ impl Weight {
         &self.data[index * self.stride..][..self.rows * self.row_bytes]
     }
 
+    /// Matrix `index` alone, sharing its bytes.
+    ///
+    /// # Panics
+    /// Where there are fewer.
+    pub fn alone(&self, index: usize) -> Self {
+        let begin = index * self.stride;
+        let data = self.data.slice(begin..begin + self.rows * self.row_bytes);
+        Self { count: 1, data, ..self.clone() }
+    }
+
     /// The stack as one matrix of all its rows.
     ///
     /// # Panics

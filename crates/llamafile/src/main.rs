@@ -11,6 +11,7 @@ mod embedding;
 mod error;
 mod generator;
 mod hashing;
+mod imatrix;
 mod inspecting;
 mod measuring;
 mod models;
@@ -68,6 +69,7 @@ fn run() -> Result<(), CliError> {
         Command::Merge => splitting::merge(&settings.split),
         Command::Hash => hashing::hash(&settings),
         Command::Perplexity => predicting::perplexity(&settings),
+        Command::Imatrix => imatrix::imatrix(&settings),
         Command::Unpack => packing::unpack(&settings.packing),
         Command::Verify => packing::verify(&settings.packing),
         Command::Help => {

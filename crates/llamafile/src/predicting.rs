@@ -133,7 +133,8 @@ impl Run<'_> {
     }
 }
 
-fn progress() -> Progress {
+/// A bar of tokens.
+pub fn progress() -> Progress {
     Progress::new("Evaluating", Unit::Tokens, 0)
 }
 
@@ -145,7 +146,7 @@ fn read(path: &Path) -> Result<Vec<u8>, CliError> {
 }
 
 /// An error with its remedy.
-fn explain(error: Error) -> CliError {
+pub fn explain(error: Error) -> CliError {
     let cause = CliError::new(&error);
     match error {
         Error::Tool(error) => measuring::explain(error),

@@ -109,8 +109,9 @@ fn megabytes(bytes: u64) -> String {
     format!("{:.2}", bytes as f64 / 1e6)
 }
 
-fn explain_imatrix(error: imatrix_file::Error) -> CliError {
-    CliError::new(error).hint("make one with llama-imatrix, from the unquantised model")
+/// An error of a file of importances with its remedy.
+pub fn explain_imatrix(error: imatrix_file::Error) -> CliError {
+    CliError::new(error).hint("make one with 'llamafile imatrix', from the unquantised model")
 }
 
 fn explain(error: Error) -> CliError {

@@ -87,6 +87,20 @@ impl Entry {
             .collect()
     }
 
+    fn fits(&self, other: &Self) -> bool {
+        self.squares.len() == other.squares.len() && self.counts.len() == other.counts.len()
+    }
+
+    fn add(&mut self, other: &Self) {
+        let add = |to: &mut [f32], from: &[f32]| to.iter_mut().zip(from).for_each(|(a, b)| *a += b);
+        add(&mut self.squares, &other.squares);
+        match (&mut self.sums, &other.sums) {
+            (Some(sums), Some(others)) => add(sums, others),
+            (sums, _) => *sums = None,
+        }
+        self.counts.iter_mut().zip(&other.counts).for_each(|(a, b)| *a += b);
+    }
+
     fn is_consistent(&self) -> bool {
         !self.counts.is_empty()
             && !self.squares.is_empty()
@@ -96,6 +110,25 @@ impl Entry {
 }
 
 impl ImatrixFile {
+    /// Adds what another file has. Weights of other sizes stay as they are; returns their names.
+    #[must_use = "some weights may not fit"]
+    pub fn add(&mut self, other: Self) -> Vec<String> {
+        let mut different = Vec::new();
+        for (name, entry) in other.entries {
+            match self.entries.get_mut(&name) {
+                None => _ = self.entries.insert(name, entry),
+                Some(known) if known.fits(&entry) => known.add(&entry),
+                Some(_) => different.push(name),
+            }
+        }
+        self.datasets.extend(other.datasets);
+        self.chunk_count = self.chunk_count.saturating_add(other.chunk_count);
+        if self.chunk_size == 0 {
+            self.chunk_size = other.chunk_size;
+        }
+        different
+    }
+
     /// Reads a file of either format.
     ///
     /// # Errors

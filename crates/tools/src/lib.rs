@@ -3,8 +3,8 @@
 //! [`bench`] times a model file as llama.cpp's `llama-bench` does. [`synth`] writes a model file of
 //! a real model's shape with random weights, so that anyone can measure without a download.
 //! [`convert`] makes a model file of the folder that Hugging Face has of a model.
-//! [`quantize`] makes a model file smaller, and [`imatrix_file`] reads and writes how much each column
-//! of a weight matters. [`inspect`] tells what a model file has in it. [`html`] makes pages of results.
+//! [`quantize`] makes a model file smaller. [`imatrix`] measures how much each column of a weight matters,
+//! and [`imatrix_file`] reads and writes that. [`inspect`] tells what a model file has in it. [`html`] makes pages of results.
 //! [`perplexity`] tells how well a model predicts a text, and how far it is from another one.
 //! [`tokenize`] prints the tokens of a text. [`split`] spreads a model over files and joins them.
 //! [`hash`] tells whether weights are the same.
@@ -18,6 +18,7 @@ mod error;
 mod file_type;
 pub mod hash;
 pub mod html;
+pub mod imatrix;
 pub mod imatrix_file;
 pub mod inspect;
 mod output;

@@ -105,13 +105,15 @@ pub enum Group {
     Hash,
     /// Of `llamafile perplexity`.
     Perplexity,
+    /// Of `llamafile imatrix`.
+    Imatrix,
     /// Of `llamafile pack` and the other commands on packed files.
     Packing,
 }
 
 impl Group {
     /// All groups, in the order of the help.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::Model,
         Self::Prompt,
         Self::Sampling,
@@ -135,6 +137,7 @@ impl Group {
         Self::Split,
         Self::Hash,
         Self::Perplexity,
+        Self::Imatrix,
         Self::Packing,
     ];
 
@@ -164,6 +167,7 @@ impl Group {
             Self::Split => "Flags of llamafile split, merge",
             Self::Hash => "Flags of llamafile hash",
             Self::Perplexity => "Flags of llamafile perplexity",
+            Self::Imatrix => "Flags of llamafile imatrix",
             Self::Packing => "Flags of llamafile pack, retarget, upgrade, unpack",
         }
     }

@@ -8,6 +8,7 @@ mod embedding;
 mod flag;
 mod hashing;
 mod help;
+mod imatrix;
 mod inspecting;
 mod measuring;
 mod nearest;

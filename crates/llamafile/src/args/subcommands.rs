@@ -5,6 +5,7 @@ use super::doctor::{self, DOCTOR};
 use super::embedding::{self, EMBED};
 use super::flag::Flag;
 use super::hashing::{self, HASH};
+use super::imatrix::{self, IMATRIX};
 use super::inspecting::{self, INSPECT};
 use super::measuring::{self, BENCH, SYNTH};
 use super::packing::{self, PACKING};
@@ -72,6 +73,18 @@ pub const SUBCOMMANDS: &[Subcommand] = &[
                 "llamafile quantize --tensor-type ffn_down=q8_0 in.gguf Q4_K_M",
                 "exact where you want",
             ),
+        ],
+    },
+    Subcommand {
+        name: "imatrix",
+        command: Command::Imatrix,
+        flags: IMATRIX,
+        operands: imatrix::apply_words,
+        usage: "-m FILE -f TEXT [FLAGS]",
+        about: "which columns of weights matter, for quantize",
+        examples: &[
+            ("llamafile imatrix -m model-F16.gguf -f text.txt", "writes imatrix.gguf"),
+            ("llamafile imatrix --in-file a.gguf --in-file b.dat -o c.gguf", "joins two"),
         ],
     },
     Subcommand {

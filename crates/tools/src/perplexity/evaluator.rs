@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use backend::KvTypes;
+use backend::{Backend, KvTypes};
 use cpu::isa::Isa;
 use cpu::topology::Placement;
 use cpu::{Cpu, CpuOptions};
@@ -12,6 +12,7 @@ use model::{Capacity, Context, Model, OutputKind, Outputs, Part};
 use tokenizer::Tokenizer;
 
 use super::Error;
+use crate::imatrix::{Observations, Observer};
 
 /// Tokens that are evaluated at once: the logits of all must have room.
 const STEP: usize = 512;
@@ -56,6 +57,8 @@ pub struct Evaluator {
     model: Arc<dyn Model>,
     tokenizer: Tokenizer,
     pub(super) options: Options,
+    /// What products are to be noted in.
+    observations: Option<Observations>,
 }
 
 impl Evaluator {
@@ -73,12 +76,22 @@ impl Evaluator {
         let tokenizer = Tokenizer::from_metadata(gguf.metadata());
         let tokenizer =
             tokenizer.map_err(|error| Error::Tokenizer { path: path.clone(), error })?;
-        Ok(Self { path, model, tokenizer, options })
+        Ok(Self { path, model, tokenizer, options, observations: None })
+    }
+
+    /// The same, with what weights are multiplied with noted for all tokens.
+    pub(crate) fn observed(self, observations: Observations) -> Self {
+        Self { observations: Some(observations), ..self }
     }
 
     /// The tokens of a text.
     pub fn tokens(&self, text: &str) -> Vec<u32> {
         self.tokenizer.encode(text, true, false)
+    }
+
+    /// The tokens of a text in which special tokens may be written.
+    pub fn tokens_with_special(&self, text: &str) -> Vec<u32> {
+        self.tokenizer.encode(text, true, true)
     }
 
     /// Logits for each token: those that the tokenizer knows.
@@ -118,10 +131,13 @@ impl Evaluator {
             batch_invariant: true,
         };
         let backend = Cpu::placed(options, &self.options.placement).map_err(crate::Error::from)?;
+        let backend: Box<dyn Backend> = match &self.observations {
+            Some(seen) => Box::new(Observer::new(backend, seen.clone())),
+            None => Box::new(backend),
+        };
         let types = self.options.kv_types;
-        let context =
-            Context::with_capacity(self.model.clone(), Box::new(backend), capacity, types)
-                .map_err(|error| Error::model(&self.path, error))?;
+        let context = Context::with_capacity(self.model.clone(), backend, capacity, types)
+            .map_err(|error| Error::model(&self.path, error))?;
         Ok(Runner { evaluator: self, context, n_sequences: capacity.n_sequences })
     }
 }
@@ -187,7 +203,9 @@ impl Runner<'_> {
             // Where logits begin to be wanted, a new step begins.
             let step = (STEP / n).max(1);
             let end = if at < from { from.min(at + step) } else { at + step };
-            let outputs = if at < from { Outputs::None } else { Outputs::All };
+            // Rows without outputs don't reach the end of the model.
+            let is_seen = self.evaluator.observations.is_some();
+            let outputs = if at < from && !is_seen { Outputs::None } else { Outputs::All };
             let parts: Vec<Part<'_>> = left
                 .map(|&(sequence, tokens)| Part {
                     sequence,
@@ -197,7 +215,7 @@ impl Runner<'_> {
                 .collect();
             let logits = self.context.decode_batch(&parts);
             let logits = logits.map_err(|error| Error::model(&self.evaluator.path, error))?;
-            if outputs == Outputs::All {
+            if at >= from {
                 let mut rest = &*logits;
                 for part in &parts {
                     let (own, others) = rest.split_at(part.tokens.len() * width);
