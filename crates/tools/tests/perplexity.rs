@@ -7,6 +7,7 @@ use cpu::{Cpu, CpuOptions};
 use fixtures::Fixture;
 use gguf::Location;
 use model::{Context, Outputs};
+use tools::imatrix::imatrix;
 use tools::perplexity::{
     Error, Evaluator, Kind, LogitsReader, Options, Task, divergence, evaluate, perplexity,
     perplexity_strided, read_tasks, save_logits,
@@ -185,4 +186,35 @@ fn what_can_t_be_scored_is_refused() {
     let broken = Evaluator::load(&Location::from(path), options(16)).expect("a model");
     let error = perplexity(&broken, &text(), &mut |_| {}).expect_err("nothing to score");
     assert!(error.to_string().contains("NaN or infinity at token 8 of chunk 1"), "{error}");
+}
+
+/// Importances are of all tokens, also of those that nothing is predicted for.
+#[test]
+fn weights_are_measured_over_whole_chunks() {
+    let folder = Folder::new("imatrix");
+    let tokens = text();
+    let usual = perplexity(&load(&folder, 48), &tokens, &mut |_| {}).expect("a perplexity");
+    let measured = |n_batch, with_output| {
+        let evaluator = load(&folder, n_batch);
+        imatrix(evaluator, &tokens, with_output, &mut |_| {}).expect("importances")
+    };
+    let (file, found) = measured(48, false);
+    assert_eq!(found.perplexity, usual.perplexity);
+    assert_eq!((file.chunk_count, file.chunk_size), (5, N_CTX as u32));
+    assert!(file.entries.keys().all(|name| name.starts_with("blk.")));
+    assert!(file.entries.len() >= 14, "{:?}", file.entries.keys());
+    assert!(file.entries.values().all(|entry| entry.counts == [5 * N_CTX as u64]));
+    let (with_output, _) = measured(16, true);
+    assert_eq!(with_output.entries.len(), file.entries.len() + 1);
+    for (name, entry) in &file.entries {
+        let other = &with_output.entries[name].squares;
+        let same = entry.squares.iter().zip(other).all(|(a, b)| (a - b).abs() <= 1e-4 * a.abs());
+        assert!(same, "{name}");
+    }
+    // Two halves are the whole.
+    let mut twice = file.clone();
+    assert!(twice.add(file.clone()).is_empty());
+    assert_eq!(twice.chunk_count, 10);
+    let name = file.entries.keys().next().expect("a weight");
+    assert_eq!(twice.entries[name].mean_squares(), file.entries[name].mean_squares());
 }

@@ -175,13 +175,14 @@ pub(super) fn each_chunk(
         runner.clear();
         let opened: Vec<Vec<u32>> = chunks.iter().map(|chunk| evaluator.opened(chunk)).collect();
         // Nothing follows the last token that could be scored.
+        let n_tokens = if evaluator.is_observed() { n_ctx } else { n_ctx - 1 };
         let sequences: Vec<(usize, &[u32])> =
-            opened.iter().map(|chunk| &chunk[..n_ctx - 1]).enumerate().collect();
+            opened.iter().map(|chunk| &chunk[..n_tokens]).enumerate().collect();
         runner.run(&sequences, scored(n_ctx).start, &mut |rows| {
             let chunk = group * n_sequences + rows.sequence;
             check_finite(&rows, chunk)?;
-            let targets = &chunks[rows.sequence][rows.position + 1..][..rows.len()];
-            notice(chunk, &rows, targets)
+            let following = &chunks[rows.sequence][rows.position + 1..];
+            notice(chunk, &rows, &following[..rows.len().min(following.len())])
         })?;
     }
     Ok(())

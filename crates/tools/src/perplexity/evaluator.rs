@@ -84,6 +84,11 @@ impl Evaluator {
         Self { observations: Some(observations), ..self }
     }
 
+    /// Whether products are noted, for which all tokens count.
+    pub(super) fn is_observed(&self) -> bool {
+        self.observations.is_some()
+    }
+
     /// The tokens of a text.
     pub fn tokens(&self, text: &str) -> Vec<u32> {
         self.tokenizer.encode(text, true, false)
@@ -204,8 +209,8 @@ impl Runner<'_> {
             let step = (STEP / n).max(1);
             let end = if at < from { from.min(at + step) } else { at + step };
             // Rows without outputs don't reach the end of the model.
-            let is_seen = self.evaluator.observations.is_some();
-            let outputs = if at < from && !is_seen { Outputs::None } else { Outputs::All };
+            let is_unseen = at < from && !self.evaluator.is_observed();
+            let outputs = if is_unseen { Outputs::None } else { Outputs::All };
             let parts: Vec<Part<'_>> = left
                 .map(|&(sequence, tokens)| Part {
                     sequence,
