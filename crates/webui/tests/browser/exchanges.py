@@ -124,6 +124,8 @@ def text_files_are_inlined(ui: Ui):
 @test(mock=["--vision"])
 def images_are_sent_to_models_that_see(ui: Ui):
     ui.open()
+    # Until then the page doesn't know what the model can do.
+    ui.page.wait_for_load_state("networkidle")
     ui.page.locator("#composer input[type=file]").set_input_files(
         {"name": "photo.png", "mimeType": "image/png", "buffer": PIXEL}
     )
