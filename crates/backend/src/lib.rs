@@ -18,6 +18,7 @@ mod moe;
 mod ops;
 mod recurrent;
 mod stored;
+mod task;
 mod tensor;
 mod top_k;
 mod weight;
@@ -35,6 +36,7 @@ pub use recurrent::{
     HeadSharing, LinearAttention, SelectiveScan, ShortConv, StateId, StateSpec, Update,
 };
 pub use stored::Stored;
+pub use task::{Form, Task, UnknownTask};
 pub use tensor::{Mark, Tensor};
 pub use top_k::TopK;
 pub use weight::{Linear, Vector, Weight, WeightError};

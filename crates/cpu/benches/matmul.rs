@@ -66,11 +66,11 @@ fn report(
     let layers: Vec<Linear> = (0..copies).map(|_| Linear::plain(weight(ty, rows, cols))).collect();
     let x: Vec<f32> = (0..512 * cols).map(|i| (i * 37 % 101) as f32 * 0.02 - 1.0).collect();
     let mut out = vec![0.0; 512 * rows];
-    let method = Method { isa, batch_invariant: false };
+    let method = Method::new(isa, false);
     let mut scratch = Scratch::default();
     let mut product = |layer: &Linear, m: usize| {
         let x = Rows { data: &x, rows: m, cols, stride: cols };
-        linear(pool, method, &mut scratch, x, &[layer], &mut out[..m * rows]);
+        linear(pool, &method, &mut scratch, x, &[layer], &mut out[..m * rows]);
         black_box(&out);
     };
     let mut next = 0;

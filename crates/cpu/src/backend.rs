@@ -2,14 +2,16 @@
 
 use backend::{
     Activation, AttentionParams, Backend, BackendError, BlockPool, CacheAttention, CacheId,
-    CacheSpec, ExpertGate, Experts, Glu, HostArena, KvId, KvSpec, Linear, LinearAttention, Mark,
-    RopeLayout, Routing, Scoring, Selection, SelectiveScan, ShortConv, Span, StateId, StateSpec,
-    Stored, Tensor, Vector, Visible, Weight,
+    CacheSpec, ExpertGate, Experts, Form, Glu, HostArena, KvId, KvSpec, Linear, LinearAttention,
+    Mark, RopeLayout, Routing, Scoring, Selection, SelectiveScan, ShortConv, Span, StateId,
+    StateSpec, Stored, Task, Tensor, Vector, Visible, Weight,
 };
 
 use crate::attention::Attention;
 use crate::cache::{self, Caches};
 use crate::isa::Isa;
+use crate::kernel::Kernel;
+use crate::levels::Levels;
 use crate::limits::Limits;
 use crate::matmul;
 use crate::ops::{
@@ -18,14 +20,13 @@ use crate::ops::{
 };
 use crate::pool::Pool;
 use crate::recurrent::{self, States};
-use crate::simd::Level;
 use crate::topology::{self, Placement, PlacementError, Topology};
 
 /// Elements of a small operation that are one thread's at a time; fewer stay on the calling one.
 const CHUNK: usize = 16 * 1024;
 
 /// Settings of a [`Cpu`].
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct CpuOptions {
     /// Number of threads; by default what suits the machine.
     pub threads: Option<usize>,
@@ -34,6 +35,8 @@ pub struct CpuOptions {
     /// Whether a row's results must be the same bits whatever other rows are in the batch. Products
     /// of few rows take longer then. Results never depend on the number of threads.
     pub batch_invariant: bool,
+    /// Kernels that are not used: those of lower levels take their place.
+    pub disabled: Vec<Kernel>,
 }
 
 /// The CPU backend.
@@ -43,8 +46,9 @@ pub struct Cpu {
     caches: Caches,
     states: States,
     matmul: matmul::Scratch,
-    level: Level,
-    batch_invariant: bool,
+    isa: Isa,
+    method: matmul::Method,
+    levels: Levels,
     pool: Pool,
 }
 
@@ -54,15 +58,32 @@ impl Cpu {
     /// # Panics
     /// Where the processor lacks the instruction set asked for.
     pub fn new(options: CpuOptions) -> Self {
-        let pool = Pool::new(options.threads.unwrap_or_else(topology::default_threads));
+        let CpuOptions { threads, isa, batch_invariant, disabled } = options;
+        let pool = Pool::new(threads.unwrap_or_else(topology::default_threads));
+        let isa = isa.unwrap_or_else(Isa::detect);
+        Self::with(pool, isa, batch_invariant, |kernel| !disabled.contains(&kernel))
+    }
+
+    /// With one kernel, and portable ones for all else, on the calling thread: to judge the kernel by
+    /// itself. Products go by its form whatever the number of rows.
+    ///
+    /// # Panics
+    /// Where the processor lacks the instruction set.
+    pub fn isolating(kernel: Kernel) -> Self {
+        let panels = matches!(kernel.task, Task::Product(_, Form::Panels));
+        Self::with(Pool::new(1), kernel.isa, panels, |other| other == kernel)
+    }
+
+    fn with(pool: Pool, isa: Isa, batch_invariant: bool, may_use: impl Fn(Kernel) -> bool) -> Self {
         Self {
             arena: HostArena::default(),
             attention: Attention::new(pool.threads()),
             caches: Caches::new(pool.threads()),
             states: States::default(),
             matmul: matmul::Scratch::default(),
-            level: Level::new(options.isa.unwrap_or_else(Isa::detect)),
-            batch_invariant: options.batch_invariant,
+            isa,
+            method: matmul::Method::choose(isa, batch_invariant, &may_use),
+            levels: Levels::choose(isa, &may_use),
             pool,
         }
     }
@@ -86,7 +107,7 @@ impl Cpu {
 
     /// Measures what the threads can do at most with the instruction set in use.
     pub fn limits(&self) -> Limits {
-        Limits::measure(&self.pool, self.level.isa())
+        Limits::measure(&self.pool, self.isa)
     }
 
     /// Values that tensors have taken at most.
@@ -94,22 +115,17 @@ impl Cpu {
         self.arena.size().most()
     }
 
-    /// How products are computed.
-    fn method(&self) -> matmul::Method {
-        matmul::Method { isa: self.level.isa(), batch_invariant: self.batch_invariant }
-    }
-
     /// Changes each element of `x` by itself.
     fn map(&mut self, x: Tensor, op: MapOp) {
         let data = &mut self.arena.data_mut()[x.offset()..x.end()];
-        for_row_chunks(&self.pool, data, x, |_, x| self.level.run(Map { x, op }));
+        for_row_chunks(&self.pool, data, x, |_, x| self.levels.elementwise.run(Map { x, op }));
     }
 
     /// `acc = op(acc, x)`, where one row of `x` may serve all of `acc`.
     fn zip(&mut self, acc: Tensor, x: Tensor, op: ZipOp) {
         assert_eq!(acc.cols(), x.cols(), "columns of {acc:?} and {x:?}");
         assert!(x.rows() == acc.rows() || x.rows() == 1, "rows of {acc:?} and {x:?}");
-        let level = self.level;
+        let level = self.levels.elementwise;
         let broadcast = x.rows() == 1;
         let ranges = [acc.offset()..acc.end(), x.offset()..x.end()];
         if let Ok([data, other]) = self.arena.data_mut().get_disjoint_mut(ranges) {
@@ -140,12 +156,13 @@ impl Cpu {
         weigh_input: bool,
         experts: &Experts,
     ) -> Tensor {
-        let (method, level) = (self.method(), self.level);
+        let levels = &self.levels;
         let out = self.arena.alloc(x.rows(), experts.down.weight.rows());
         let (below, data) = self.arena.split(out);
         let (x, scratch) = (input_of(below, x), &mut self.matmul);
         let activate =
-            |gate: &mut [f32], up: Option<&[f32]>| activate_row(level, &experts.gate, gate, up);
+            |gate: &mut [f32], up: Option<&[f32]>| activate_row(levels, &experts.gate, gate, up);
+        let method = &self.method;
         matmul::moe(&self.pool, method, scratch, x, slots, weigh_input, experts, activate, data);
         out
     }
@@ -166,9 +183,9 @@ impl Cpu {
         };
         assert!([weight, bias].iter().flatten().all(fits), "parameters for groups of {group}");
         let (weight, bias) = (weight.map(|v| &v[..]), bias.map(|v| &v[..]));
-        self.produce(x.rows(), x.cols(), |level, data, first_row, out| {
+        self.produce(x.rows(), x.cols(), |levels, data, first_row, out| {
             let x = rows_of(data, x);
-            level.run(Norm { x, first_row, group, centred, weight, bias, eps, out });
+            levels.norm.run(Norm { x, first_row, group, centred, weight, bias, eps, out });
         })
     }
 
@@ -177,12 +194,12 @@ impl Cpu {
         &mut self,
         rows: usize,
         cols: usize,
-        make: impl Fn(Level, &[f32], usize, RowsMut<'_>) + Sync,
+        make: impl Fn(&Levels, &[f32], usize, RowsMut<'_>) + Sync,
     ) -> Tensor {
         let out = self.arena.alloc(rows, cols);
         let (below, data) = self.arena.split(out);
         for_row_chunks(&self.pool, data, out, |first_row, out| {
-            make(self.level, below, first_row, out);
+            make(&self.levels, below, first_row, out);
         });
         out
     }
@@ -207,12 +224,12 @@ fn for_row_chunks(
 }
 
 /// The middle of an expert: `gate = glu(gate, up)`, or `gate = act(gate)` without `up`.
-fn activate_row(level: Level, kind: &ExpertGate, gate: &mut [f32], up: Option<&[f32]>) {
+fn activate_row(levels: &Levels, kind: &ExpertGate, gate: &mut [f32], up: Option<&[f32]>) {
     match (kind, up) {
-        (ExpertGate::Gated(_, glu), Some(up)) => level.run(JoinRow { gate, up, glu: *glu }),
+        (ExpertGate::Gated(_, glu), Some(up)) => levels.gate.run(JoinRow { gate, up, glu: *glu }),
         (ExpertGate::Plain(activation), None) => {
             let (cols, op) = (gate.len(), MapOp::Activate(*activation));
-            level.run(Map { x: RowsMut { data: gate, cols, stride: cols }, op });
+            levels.elementwise.run(Map { x: RowsMut { data: gate, cols, stride: cols }, op });
         }
         _ => unreachable!("experts have gates exactly if there is something to gate"),
     }
@@ -233,7 +250,7 @@ impl Backend for Cpu {
     fn describe(&self) -> String {
         let threads = self.pool.threads();
         let plural = if threads == 1 { "" } else { "s" };
-        format!("cpu ({}, {threads} thread{plural})", self.level.isa())
+        format!("cpu ({}, {threads} thread{plural})", self.isa)
     }
 
     fn reserve(&mut self, values: usize) {
@@ -348,7 +365,7 @@ impl Backend for Cpu {
 
     fn softmax(&mut self, x: Tensor) {
         let data = &mut self.arena.data_mut()[x.offset()..x.end()];
-        for_row_chunks(&self.pool, data, x, |_, x| self.level.run(Softmax { x }));
+        for_row_chunks(&self.pool, data, x, |_, x| self.levels.softmax.run(Softmax { x }));
     }
 
     fn add_assign(&mut self, acc: Tensor, x: Tensor) {
@@ -385,11 +402,17 @@ impl Backend for Cpu {
     fn mul_vector(&mut self, x: Tensor, weight: &Vector) -> Tensor {
         assert_eq!(x.cols(), weight.len(), "weights for {x:?}");
         let weight = Rows { data: weight, cols: weight.len(), stride: weight.len() };
-        self.produce(x.rows(), x.cols(), |level, data, first_row, mut acc| {
+        self.produce(x.rows(), x.cols(), |levels, data, first_row, mut acc| {
             for (i, out) in acc.iter_mut().enumerate() {
                 out.copy_from_slice(rows_of(data, x).row(first_row + i));
             }
-            level.run(Zip { acc, x: weight, first_row: 0, broadcast: true, op: ZipOp::Mul });
+            levels.elementwise.run(Zip {
+                acc,
+                x: weight,
+                first_row: 0,
+                broadcast: true,
+                op: ZipOp::Mul,
+            });
         })
     }
 
@@ -400,7 +423,7 @@ impl Backend for Cpu {
             for (row, &factor) in x.iter_mut().zip(&factors[first_row..]) {
                 let (cols, stride) = (row.len(), row.len());
                 let x = RowsMut { data: row, cols, stride };
-                self.level.run(Map { x, op: MapOp::Scale(factor) });
+                self.levels.elementwise.run(Map { x, op: MapOp::Scale(factor) });
             }
         });
     }
@@ -443,9 +466,9 @@ impl Backend for Cpu {
         assert_eq!(x.rows(), coefs.rows(), "rows of {x:?} and {coefs:?}");
         assert_eq!(x.cols(), m * width, "columns of {x:?}");
         assert!(coefs.cols().is_multiple_of(m), "{coefs:?} for {m} streams");
-        self.produce(x.rows(), coefs.cols() / m * width, |level, data, first_row, out| {
+        self.produce(x.rows(), coefs.cols() / m * width, |levels, data, first_row, out| {
             let (x, coefs) = (rows_of(data, x), rows_of(data, coefs));
-            level.run(MixStreams { x, coefs, first_row, width, out });
+            levels.streams.run(MixStreams { x, coefs, first_row, width, out });
         })
     }
 
@@ -457,13 +480,15 @@ impl Backend for Cpu {
         let [data, targets] = apart.expect("targets must not overlap what they scale");
         let target = Rows { data: targets, cols: target.cols(), stride: target.stride() };
         for_row_chunks(&self.pool, data, x, |first_row, x| {
-            self.level.run(MatchLength { x, target, first_row });
+            self.levels.norm.run(MatchLength { x, target, first_row });
         });
     }
 
     fn gaussian_top(&mut self, x: Tensor, cutoff: f32) {
         let data = &mut self.arena.data_mut()[x.offset()..x.end()];
-        for_row_chunks(&self.pool, data, x, |_, x| self.level.run(GaussianTop { x, cutoff }));
+        for_row_chunks(&self.pool, data, x, |_, x| {
+            self.levels.sparsity.run(GaussianTop { x, cutoff })
+        });
     }
 
     fn rms_norm(
@@ -507,27 +532,25 @@ impl Backend for Cpu {
         let [data, angles] = apart.expect("angles must not overlap what they turn");
         let table = Rows { data: angles, cols: table.cols(), stride: table.stride() };
         for_row_chunks(&self.pool, data, x, |first_row, x| {
-            self.level.run(Rope { x, head_dim, table, first_row, layout });
+            self.levels.rope.run(Rope { x, head_dim, table, first_row, layout });
         });
     }
 
     fn linear(&mut self, x: Tensor, layers: &[&Linear]) -> Tensor {
-        let method = self.method();
         let out = self.arena.alloc(x.rows(), layers.iter().map(|l| l.weight.rows()).sum());
         let (below, data) = self.arena.split(out);
         let x = input_of(below, x);
-        matmul::linear(&self.pool, method, &mut self.matmul, x, layers, data);
+        matmul::linear(&self.pool, &self.method, &mut self.matmul, x, layers, data);
         out
     }
 
     fn linear_heads(&mut self, x: Tensor, weight: &Weight) -> Tensor {
         assert_eq!(x.cols(), weight.count() * weight.cols(), "columns of {x:?}");
-        let method = self.method();
         let out = self.arena.alloc(x.rows(), weight.count() * weight.rows());
         let (below, data) = self.arena.split(out);
         matmul::linear_heads(
             &self.pool,
-            method,
+            &self.method,
             &mut self.matmul,
             input_of(below, x),
             weight,
@@ -539,9 +562,9 @@ impl Backend for Cpu {
     fn glu(&mut self, gate: Tensor, up: Tensor, glu: Glu) -> Tensor {
         let shape = (gate.rows(), gate.cols());
         assert_eq!(shape, (up.rows(), up.cols()), "shapes of gate and up");
-        self.produce(shape.0, shape.1, |level, data, first_row, out| {
+        self.produce(shape.0, shape.1, |levels, data, first_row, out| {
             let (gate, up) = (rows_of(data, gate), rows_of(data, up));
-            level.run(GatedUnit { gate, up, first_row, glu, out });
+            levels.gate.run(GatedUnit { gate, up, first_row, glu, out });
         })
     }
 
@@ -562,7 +585,8 @@ impl Backend for Cpu {
     fn kv_write(&mut self, kv: KvId, k: Tensor, v: Tensor, batch: &[Span<'_>]) {
         let data = self.arena.data();
         let (k, v) = (rows_of(data, k), rows_of(data, v));
-        self.attention.write(&self.pool, self.level, kv, k, v, batch);
+        let level = self.levels.attention(self.attention.store(kv).types);
+        self.attention.write(&self.pool, level, kv, k, v, batch);
     }
 
     fn attention(
@@ -575,13 +599,14 @@ impl Backend for Cpu {
         let out = self.arena.alloc(q.rows(), self.attention.out_cols(kv, params.n_head));
         let (below, data) = self.arena.split(out);
         let q = rows_of(below, q);
-        self.attention.attend(&self.pool, self.level, kv, q, batch, params, data);
+        let level = self.levels.attention(self.attention.store(kv).types);
+        self.attention.attend(&self.pool, level, kv, q, batch, params, data);
         out
     }
 
     fn cache_write(&mut self, cache: CacheId, x: Tensor, batch: &[Span<'_>]) {
         let rows = rows_of(self.arena.data(), x);
-        self.caches.write(&self.pool, self.level, cache, rows, x.rows(), batch);
+        self.caches.write(&self.pool, self.levels.cache, cache, rows, x.rows(), batch);
     }
 
     fn pool_blocks(&mut self, pool: &BlockPool<'_>, state: StateId, batch: &[Span<'_>]) -> Tensor {
@@ -592,7 +617,7 @@ impl Backend for Cpu {
         let (values, scores) = (rows(pool.values), pool.scores.map(rows));
         let inputs = cache::PoolInputs { pool, values, scores };
         let states = self.states.values(state, pool.state_rows() * pool.state_cols());
-        cache::pool_blocks(&self.pool, self.level, inputs, states, batch, data);
+        cache::pool_blocks(&self.pool, self.levels.cache, inputs, states, batch, data);
         out
     }
 
@@ -606,7 +631,7 @@ impl Backend for Cpu {
         };
         let q = rows_of(below, selection.q);
         let inputs = cache::SelectionInputs { selection, q, weights };
-        self.caches.select(&self.pool, self.level, inputs, keys, batch, capacity, data);
+        self.caches.select(&self.pool, self.levels.cache, inputs, keys, batch, capacity, data);
         out
     }
 
@@ -620,7 +645,7 @@ impl Backend for Cpu {
         });
         let (names, q) = (names.collect(), rows_of(below, attention.q));
         let inputs = cache::AttentionInputs { attention, q, names };
-        self.caches.attend(&self.pool, self.level, &inputs, batch, data);
+        self.caches.attend(&self.pool, self.levels.cache, &inputs, batch, data);
         out
     }
 
@@ -642,7 +667,7 @@ impl Backend for Cpu {
         let (below, data) = self.arena.split(out);
         let states = self.states.values(state, conv.state_len());
         let inputs = recurrent::Conv { x: rows_of(below, x), conv };
-        recurrent::short_conv(&self.pool, self.level, inputs, states, batch, data);
+        recurrent::short_conv(&self.pool, self.levels.convolution, inputs, states, batch, data);
         out
     }
 
@@ -658,7 +683,7 @@ impl Backend for Cpu {
         let states = self.states.values(state, a.len());
         let rows = |t: Tensor| rows_of(below, t);
         let scan = recurrent::Scan { x: rows(x), dt: rows(dt), b: rows(b), c: rows(c), a };
-        recurrent::selective_scan(&self.pool, self.level, scan, states, batch, data);
+        recurrent::selective_scan(&self.pool, self.levels.scan, scan, states, batch, data);
         out
     }
 
@@ -673,7 +698,14 @@ impl Backend for Cpu {
         let (below, data) = self.arena.split(out);
         let states = self.states.values(state, attention.state_len());
         let inputs = recurrent::Inputs::new(attention, |t| rows_of(below, t));
-        recurrent::linear_attention(&self.pool, self.level, inputs, states, batch, data);
+        recurrent::linear_attention(
+            &self.pool,
+            self.levels.linear_attention,
+            inputs,
+            states,
+            batch,
+            data,
+        );
         out
     }
 }

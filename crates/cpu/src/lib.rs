@@ -5,6 +5,8 @@ mod backend;
 mod cache;
 pub mod host;
 pub mod isa;
+pub mod kernel;
+mod levels;
 pub mod limits;
 pub mod matmul;
 mod ops;
@@ -15,3 +17,4 @@ pub mod topology;
 
 pub use crate::attention::{MOST_WORK_BYTES, kv_bytes};
 pub use crate::backend::{Cpu, CpuOptions};
+pub use crate::kernel::Kernel;

@@ -40,6 +40,7 @@ use tokenizer::Tokenizer;
 
 use diffusion::Masks;
 
+pub use cpu::Kernel;
 pub use cpu::isa::Isa;
 pub use cpu::topology::{Placement, PlacementError};
 pub use diffusion::{Algorithm, Diffusion, Draw, OnStep, Schedule};
@@ -51,6 +52,7 @@ pub use normalization::Normalization;
 pub use plan::{Bytes, Plan, Reason};
 pub use request::{Choice, Client, Event, Outcome, Progress, Request};
 pub use scheduler::{Load, Scheduler};
+pub use selftest::Fault;
 pub use session::{Finish, Session, Stats};
 pub use slots::SlotFile;
 pub use speculation::{DraftModel, Drafter, NGrams, Speculation};
@@ -70,6 +72,9 @@ pub struct Options {
     pub n_positions: Option<usize>,
     /// Texts that a [`Scheduler`] works on at once.
     pub parallel: usize,
+    /// Whether these may be fewer, down to 4, where the model has large recurrent states: these shall
+    /// take no more than a GiB or a quarter of the weights' bytes.
+    pub fewer_for_states: bool,
     /// Whether more memory may be asked for than is available.
     pub overcommit: bool,
     /// Threads; `None` for the physical performance cores that the process may use.
@@ -78,6 +83,11 @@ pub struct Options {
     pub placement: Placement,
     /// Instruction set; `None` for the best of the processor.
     pub isa: Option<Isa>,
+    /// Kernels that are not used.
+    pub disabled: Vec<Kernel>,
+    /// Hears of kernels that are wrong on this machine: those that a model will use are tested when it
+    /// is loaded, and others take the place of wrong ones.
+    pub on_fault: fn(&Fault),
     /// Prompt tokens evaluated at once.
     pub n_batch: usize,
     /// Whether results must be the same bits however tokens are batched; generation then takes about
@@ -99,10 +109,13 @@ impl Default for Options {
             n_ctx: None,
             n_positions: None,
             parallel: 1,
+            fewer_for_states: false,
             overcommit: false,
             threads: None,
             placement: Placement::default(),
             isa: None,
+            disabled: Vec::new(),
+            on_fault: |_| (),
             n_batch: 512,
             batch_invariant: false,
             kv_types: KvTypes::default(),
@@ -117,8 +130,20 @@ impl Options {
     /// Threads; the calling one is the first.
     fn backend(&self) -> Result<Cpu, Error> {
         let Self { threads, isa, batch_invariant, .. } = *self;
-        let options = CpuOptions { threads, isa, batch_invariant };
+        let disabled = self.disabled.clone();
+        let options = CpuOptions { threads, isa, batch_invariant, disabled };
         Ok(Cpu::placed(options, &self.placement)?)
+    }
+
+    /// The same without kernels that are wrong, of those that the model will use.
+    fn tested(&self, gguf: &Gguf) -> Self {
+        let isa = self.isa.unwrap_or_else(Isa::detect);
+        let types = gguf.matrix_types();
+        let faults = selftest::wrong_kernels(isa, &self.disabled, types, self.kv_types);
+        faults.iter().for_each(self.on_fault);
+        let mut options = self.clone();
+        options.disabled.extend(faults.iter().map(|fault| fault.kernel));
+        options
     }
 }
 
@@ -183,7 +208,7 @@ impl Engine {
         let info = model_info(file.path(), &gguf, &*model)?;
         let weights = gguf.tensors().iter().map(|tensor| tensor.size() as u64).sum();
         let plan = Plan::new(&*model, weights, options, available)?;
-        let options = options.clone();
+        let options = options.tested(&gguf);
         let load_time = start.elapsed();
         let vocabulary: Arc<dyn Vocabulary> = Arc::new(Words(tokenizer.clone()));
         let mut sampling = Params::default();

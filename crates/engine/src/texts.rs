@@ -42,10 +42,7 @@ impl Engine {
     /// What becomes of the embeddings of a text's tokens where nobody says otherwise: what the options
     /// or the file say; the mean where neither does and the model generates text.
     pub fn pooling(&self) -> Pooling {
-        self.options.pooling.unwrap_or(match self.model.shape().output {
-            OutputKind::Embeddings(pooling) => pooling,
-            OutputKind::Logits => Pooling::Mean,
-        })
+        self.options.pooling.unwrap_or(self.model.shape().pooling())
     }
 
     /// What each score of a model that ranks is about, where the file says so.

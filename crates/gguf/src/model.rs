@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
+use quant::TensorType;
 
 use crate::{Error, Header, Location, Metadata, TensorInfo};
 
@@ -65,6 +66,17 @@ impl Gguf {
     /// All tensors in the order of the files.
     pub fn tensors(&self) -> &[TensorInfo] {
         &self.tensors
+    }
+
+    /// The types of all tensors of more than one dimension, each once.
+    pub fn matrix_types(&self) -> Vec<TensorType> {
+        let mut types = Vec::new();
+        for tensor in self.tensors.iter().filter(|tensor| tensor.shape.len() > 1) {
+            if !types.contains(&tensor.ty) {
+                types.push(tensor.ty);
+            }
+        }
+        types
     }
 
     /// The tensor of this name.

@@ -15,6 +15,11 @@ impl CliError {
         Self { cause: cause.to_string(), remedy: None }
     }
 
+    /// An error about an argument that the command doesn't take.
+    pub fn unexpected(argument: &str) -> Self {
+        Self::new(format!("unexpected argument \"{argument}\""))
+    }
+
     /// Adds what the user can do about it.
     pub fn hint(mut self, remedy: impl fmt::Display) -> Self {
         self.remedy = Some(remedy.to_string());

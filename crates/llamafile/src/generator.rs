@@ -5,8 +5,8 @@ use std::ops::ControlFlow;
 use backend::KvTypes;
 use chat::{Chat, Message, Prompt, Request, Template};
 use engine::{
-    DraftModel, Drafter, Engine, Error, Finish, Isa, NGrams, Options, PlacementError, Session,
-    Speculation, StopTexts,
+    DraftModel, Drafter, Engine, Error, Fault, Finish, Isa, Kernel, NGrams, Options,
+    PlacementError, Session, Speculation, StopTexts,
 };
 use gguf::Location;
 use grammar::Constraint;
@@ -48,6 +48,11 @@ pub fn describe(engine: &Engine, file: &Location) {
     );
 }
 
+/// Tells of a kernel that is not used.
+pub fn warn(fault: &Fault) {
+    eprintln!("warning: {fault}");
+}
+
 /// What the settings ask of an engine.
 pub fn options(settings: &Settings) -> Result<Options, CliError> {
     let default = Options::default();
@@ -56,6 +61,8 @@ pub fn options(settings: &Settings) -> Result<Options, CliError> {
         threads: settings.threads,
         placement: settings.placement.clone(),
         isa: Some(Isa::from_env().map_err(CliError::new)?),
+        disabled: Kernel::disabled_by_env().map_err(CliError::new)?,
+        on_fault: warn,
         n_batch: settings.batch.unwrap_or(default.n_batch),
         batch_invariant: settings.batch_invariant,
         kv_types: KvTypes { k: settings.key_type, v: settings.value_type },
@@ -64,6 +71,7 @@ pub fn options(settings: &Settings) -> Result<Options, CliError> {
             Command::Embed => PARALLEL,
             _ => 1,
         },
+        fewer_for_states: settings.serving.parallel.is_none(),
         overcommit: settings.overcommit,
         disk_cache: settings.serving.disk_cache(),
         pooling: settings.embed.pooling,

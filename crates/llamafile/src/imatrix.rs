@@ -2,15 +2,14 @@
 
 use std::path::PathBuf;
 
-use backend::KvTypes;
 use tools::imatrix::imatrix as measure;
 use tools::imatrix_file::ImatrixFile;
-use tools::perplexity::{self, Evaluator, Options};
+use tools::perplexity::{self, Evaluator};
 
 use crate::error::CliError;
-use crate::predicting::{explain, progress};
+use crate::predicting::{explain, options, progress};
 use crate::settings::Settings;
-use crate::{models, quantizing};
+use crate::{generator, models, quantizing};
 
 /// Measures which columns of weights matter over a text, and writes that to a file.
 pub fn imatrix(settings: &Settings) -> Result<(), CliError> {
@@ -43,17 +42,10 @@ pub fn imatrix(settings: &Settings) -> Result<(), CliError> {
 fn measured(settings: &Settings) -> Result<ImatrixFile, CliError> {
     let wish = &settings.imatrix;
     let file = models::resolve(settings.model.as_deref(), settings.offline)?;
-    let default = Options::default();
-    let n_ctx = settings.context.unwrap_or(default.n_ctx);
-    let options = Options {
-        n_ctx,
-        n_batch: settings.batch.unwrap_or(default.n_batch),
-        chunks: settings.perplexity.chunks,
-        threads: settings.threads,
-        placement: settings.placement.clone(),
-        kv_types: KvTypes { k: settings.key_type, v: settings.value_type },
-    };
+    let options = options(settings, settings.context);
+    let n_ctx = options.n_ctx;
     let evaluator = Evaluator::load(&file, options).map_err(explain)?;
+    evaluator.faults().iter().for_each(generator::warn);
     // Texts are taken as they are.
     let text = settings.prompt.as_ref().map(|text| text.as_is()).unwrap_or_default();
     let tokens =

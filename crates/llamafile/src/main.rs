@@ -20,6 +20,7 @@ mod packing;
 mod predicting;
 mod pull;
 mod quantizing;
+mod selftest;
 mod serving;
 mod settings;
 mod splitting;
@@ -59,6 +60,7 @@ fn run() -> Result<(), CliError> {
         Command::Bench => measuring::bench(&settings.bench, settings.html.as_deref()),
         Command::Synth => measuring::synth(&settings.synth),
         Command::Doctor => doctor::doctor(&settings),
+        Command::Selftest => selftest::selftest(&settings),
         Command::Pack => packing::pack(&settings.packing),
         Command::Retarget => packing::retarget(&settings.packing),
         Command::Upgrade => packing::upgrade(&settings.packing),

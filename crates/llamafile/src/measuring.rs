@@ -27,6 +27,7 @@ pub fn bench(settings: &Bench, page: Option<&Path>) -> Result<(), CliError> {
     for file in files {
         let mut progress = None;
         bench::run(&file, &settings.plan, &mut |event| match event {
+            Event::Fault(fault) => generator::warn(fault),
             Event::Progress { test, done, total } => progress
                 .get_or_insert_with(|| Progress::new(test, Unit::Tokens, 0))
                 .update(done as u64, total as u64),
@@ -75,6 +76,7 @@ pub fn explain(error: tools::Error) -> CliError {
         Error::Placement(error) => generator::explain_placement(&error),
         Error::Plan(error) => generator::explain(&error),
         Error::Isa(_) => cause.hint("unset the variable to use the best of this machine"),
+        Error::Kernels(_) => cause.hint("unset the variable to use all kernels"),
         Error::NoEncoder(_) => cause.hint("choose another --type"),
         Error::TooManyFiles { .. } => cause.hint("allow larger files"),
         Error::Write { .. } => cause.hint("check the folder, and that the disk has room"),

@@ -13,7 +13,7 @@ use crate::answer::Output;
 use crate::error::{CliError, describe};
 use crate::settings::{Predicted, Settings};
 use crate::terminal::{Progress, Unit};
-use crate::{measuring, models};
+use crate::{generator, measuring, models};
 
 /// Tasks of HellaSwag that are taken where nothing else is asked for.
 const HELLASWAG_TASKS: usize = 400;
@@ -27,22 +27,27 @@ pub fn perplexity(settings: &Settings) -> Result<(), CliError> {
         (Predicted::Divergence, Some(path)) => Some(LogitsReader::open(path).map_err(explain)?),
         _ => None,
     };
-    let default = Options::default();
     let n_ctx = base.as_ref().map(|base| base.n_ctx).or(settings.context);
-    let options = Options {
-        n_ctx: n_ctx.unwrap_or(default.n_ctx),
-        n_batch: settings.batch.unwrap_or(default.n_batch),
-        chunks: wish.chunks,
-        threads: settings.threads,
-        placement: settings.placement.clone(),
-        kv_types: KvTypes { k: settings.key_type, v: settings.value_type },
-    };
-    let evaluator = Evaluator::load(&file, options).map_err(explain)?;
+    let evaluator = Evaluator::load(&file, options(settings, n_ctx)).map_err(explain)?;
+    evaluator.faults().iter().for_each(generator::warn);
     let run = Run { settings, evaluator, name: file.to_string() };
     match (wish.what, base) {
         (Predicted::Tasks(kind), _) => run.tasks(kind),
         (Predicted::Divergence, Some(base)) => run.divergence(base),
         _ => run.text(),
+    }
+}
+
+/// How texts are evaluated, in chunks of `n_ctx` tokens.
+pub fn options(settings: &Settings, n_ctx: Option<usize>) -> Options {
+    let default = Options::default();
+    Options {
+        n_ctx: n_ctx.unwrap_or(default.n_ctx),
+        n_batch: settings.batch.unwrap_or(default.n_batch),
+        chunks: settings.chunks,
+        threads: settings.threads,
+        placement: settings.placement.clone(),
+        kv_types: KvTypes { k: settings.key_type, v: settings.value_type },
     }
 }
 

@@ -7,6 +7,7 @@ use tools::imatrix_file::{self, ImatrixFile};
 use tools::quantize::{self, Error, Importance, Options, Planned, Selection, Target};
 
 use crate::answer::Output;
+use crate::converting;
 use crate::error::CliError;
 use crate::settings::Quantize;
 use crate::terminal::{Progress, Unit};
@@ -89,7 +90,7 @@ fn table(tensors: &[Planned]) -> String {
 }
 
 /// Sizes in all.
-fn summary(tensors: &[Planned]) -> String {
+pub fn summary(tensors: &[Planned]) -> String {
     let sum = |size: fn(&Planned) -> u64| tensors.iter().map(size).sum::<u64>();
     let values = sum(|tensor| tensor.shape.iter().product::<usize>() as u64);
     let line = |bytes: u64| {
@@ -114,9 +115,11 @@ pub fn explain_imatrix(error: imatrix_file::Error) -> CliError {
     CliError::new(error).hint("make one with 'llamafile imatrix', from the unquantised model")
 }
 
-fn explain(error: Error) -> CliError {
+/// An error with its remedy.
+pub fn explain(error: Error) -> CliError {
     let cause = CliError::new(&error);
     match error {
+        Error::Folder(error) => converting::explain(error),
         Error::File(_) | Error::Read { .. } => {
             cause.hint("give a GGUF model file of 16 or 32 bits that is whole")
         }

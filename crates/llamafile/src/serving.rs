@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
+use engine::Engine;
 use engine::fleet::{Fleet, FleetOptions, models_in};
 use gguf::Location;
-use server::{Address, Config, Manner, Models, Server, ServerError};
+use server::{Address, Config, Finder, Manner, Models, Server, ServerError};
 use tokio::runtime::Builder;
 
 use crate::error::CliError;
@@ -71,16 +72,15 @@ fn models(settings: &Arc<Settings>) -> Result<Models, CliError> {
         }
     }
     let of_models = settings.clone();
-    let models = Models::new(fleet, move |engine| Manner {
+    let manner = move |engine: &Engine| Manner {
         template: generator::template(engine, &of_models)
             .map(|(template, _)| template)
             .map_err(|error| error.to_string()),
         sampling: of_models.sampling.over(engine.sampling()),
-    });
-    Ok(match serving.models_dir.clone() {
-        Some(folder) => models.with_finder(move || in_folder(&folder)),
-        None => models,
-    })
+    };
+    let finder =
+        serving.models_dir.clone().map(|folder| -> Finder { Box::new(move || in_folder(&folder)) });
+    Ok(Models::new(fleet, manner, finder))
 }
 
 fn in_folder(folder: &Path) -> io::Result<BTreeMap<String, Location>> {

@@ -35,6 +35,8 @@ pub enum Command {
     Synth,
     /// Tell what the machine has and what is used of it.
     Doctor,
+    /// Test all kernels.
+    Selftest,
     /// Write a file that holds models and engines.
     Pack,
     /// Give a packed file another front.
@@ -128,6 +130,8 @@ pub struct Settings {
     pub placement: Placement,
     /// Most prompt tokens evaluated at once; `None` is the engine's default.
     pub batch: Option<usize>,
+    /// Most chunks of a text that are evaluated; `None` for all.
+    pub chunks: Option<usize>,
     /// Whether results must not depend on it.
     pub batch_invariant: bool,
     /// Whether more memory may be asked for than there is.
@@ -182,6 +186,8 @@ pub struct Settings {
     pub split: Split,
     /// What `llamafile hash` does.
     pub hash: Hashing,
+    /// Parts of names of the kernels to test.
+    pub kernels: Vec<String>,
     /// What `llamafile perplexity` does.
     pub perplexity: Predicting,
     /// What `llamafile pack` and the other commands on packed files do.

@@ -138,6 +138,8 @@ pub enum Unit {
     Bytes,
     /// Tokens.
     Tokens,
+    /// Kernels.
+    Kernels,
 }
 
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -184,6 +186,7 @@ impl Progress {
                 total as f64 / 1e6,
                 rate / 1e6
             ),
+            Unit::Kernels => format!("{done} of {total} kernels"),
             Unit::Tokens => format!("{done} of {total} tokens, {rate:.0} tokens/s"),
         };
         format!("{} {bar} {:3.0}% {count}", self.label, share * 100.0)

@@ -22,7 +22,7 @@ pub use blocks::pooling::{Pooler, Pooling, Reduction};
 pub use context::{Context, Drafted, Outputs, Part};
 pub use error::Error;
 pub use forward::Forward;
-pub use memory::{CacheShape, Capacity, KvShape, Memory, Sequence};
+pub use memory::{CacheShape, Capacity, KvShape, Memory, Sequence, n_slots};
 
 use backend::Tensor;
 
@@ -60,6 +60,15 @@ impl Shape {
         match self.output {
             OutputKind::Logits => self.n_vocab,
             OutputKind::Embeddings(_) => self.n_embd,
+        }
+    }
+
+    /// How the embeddings of a text's tokens are pooled: as the file says; models that generate text,
+    /// whose files don't say, take the mean.
+    pub fn pooling(&self) -> Pooling {
+        match self.output {
+            OutputKind::Embeddings(pooling) => pooling,
+            OutputKind::Logits => Pooling::Mean,
         }
     }
 }

@@ -125,7 +125,7 @@ fn batch_invariant_outputs_are_the_same_bits() {
         }
         let tokens = fixture.tokens();
         let outputs = |threads, batch_invariant, chunks| {
-            let options = CpuOptions { threads: Some(threads), isa: None, batch_invariant };
+            let options = CpuOptions { threads: Some(threads), batch_invariant, ..<_>::default() };
             let backend = Box::new(Cpu::new(options));
             let mut context = Context::new(model.clone(), backend, 256, KvType::F16).unwrap();
             if model.encoder().is_some() {

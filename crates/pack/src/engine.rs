@@ -1,31 +1,33 @@
 //! Engines: the executables that run models, one for each system.
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::Path;
+use std::sync::Arc;
 
-use flate2::Compression;
-use flate2::read::GzDecoder;
-use flate2::write::GzEncoder;
 use sha2::{Digest, Sha256};
 
 use crate::about::About;
 use crate::archive::Archive;
+use crate::bundle::{self, Kind, Stored};
 use crate::resources::Resource;
 use crate::target::{Os, Target};
 use crate::{Error, image, macho, pe};
 
-/// Folder of the engines in a file.
-const FOLDER: &str = ".llamafile/engines/";
 /// Most bytes of an executable.
 const MAX_EXECUTABLE: u64 = 256 << 20;
+/// Most bytes of executables that are compressed together.
+const MAX_TOGETHER: u64 = 1 << 30;
 
-/// An executable for one system, as it is and compressed.
+/// An executable for one system.
 #[derive(Debug, Clone)]
 pub struct Engine {
     target: Target,
     executable: Vec<u8>,
-    gzip: Vec<u8>,
+    /// The program that takes it out of a file, compressed by gzip.
+    unpacker: Option<Arc<Stored>>,
+    /// Where it was read from, maybe with others.
+    stored: Option<Arc<Stored>>,
 }
 
 impl Engine {
@@ -34,26 +36,24 @@ impl Engine {
     ///
     /// # Errors
     /// Bytes that are no executable, or one that could not start.
-    pub fn new(name: &str, mut executable: Vec<u8>) -> Result<Self, Error> {
-        let image = checked(name, &mut executable)?;
-        if image.target.os == Os::Macos && macho::check_signature(&executable).is_none() {
-            macho::sign(&mut executable).map_err(|problem| Error::engine(name, problem))?;
-        }
-        // Time and name are left out, so that equal executables make equal files.
-        let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
-        let gzip = encoder.write_all(&executable).and_then(|()| encoder.finish());
-        let gzip = gzip.map_err(|error| Error::engine(name, error.to_string()))?;
-        Ok(Self { target: image.target, executable, gzip })
+    pub fn new(name: &str, executable: Vec<u8>) -> Result<Self, Error> {
+        let (target, executable) = signed(name, executable)?;
+        Ok(Self { target, executable, unpacker: None, stored: None })
     }
 
-    fn from_gzip(name: &str, gzip: Vec<u8>) -> Result<Self, Error> {
-        let mut executable = Vec::new();
-        GzDecoder::new(&gzip[..])
-            .take(MAX_EXECUTABLE)
-            .read_to_end(&mut executable)
-            .map_err(|error| Error::engine(name, error.to_string()))?;
-        let image = checked(name, &mut executable)?;
-        Ok(Self { target: image.target, executable, gzip })
+    /// The engine, to be stored with others, and the program that takes it out there:
+    /// `llamafile-unpack`.
+    ///
+    /// # Errors
+    /// Bytes that are no executable for the engine's system.
+    pub fn with_unpacker(self, name: &str, executable: Vec<u8>) -> Result<Self, Error> {
+        let (target, executable) = signed(name, executable)?;
+        if target != self.target {
+            return Err(misplaced(name, target, self.target));
+        }
+        let gzip = Stored::gzip(&executable);
+        let gzip = gzip.map_err(|error| Error::engine(name, error.to_string()))?;
+        Ok(Self { unpacker: Some(Arc::new(gzip)), ..self })
     }
 
     /// The engine for Windows with what is to be shown of it; any other stays as it is.
@@ -95,14 +95,14 @@ impl Engine {
         &self.executable
     }
 
-    /// The executable, compressed by gzip.
-    pub fn gzip(&self) -> &[u8] {
-        &self.gzip
+    /// The program that takes it out of a file, compressed by gzip.
+    pub(crate) fn unpacker(&self) -> Option<&Arc<Stored>> {
+        self.unpacker.as_ref()
     }
 
-    /// Name of its member in a file.
-    pub(crate) fn member(&self) -> String {
-        format!("{FOLDER}{}.gz", self.target)
+    /// Where it was read from.
+    pub(crate) fn stored(&self) -> Option<&Arc<Stored>> {
+        self.stored.as_ref()
     }
 
     /// The first 16 hexadecimal digits of the executable's SHA-256.
@@ -111,30 +111,39 @@ impl Engine {
     }
 }
 
-/// Whether a member of that name is an engine.
-pub(crate) fn is_engine(name: &str) -> bool {
-    name.starts_with(FOLDER)
-}
-
 /// Lower-case hexadecimal digits.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn checked(name: &str, executable: &mut Vec<u8>) -> Result<image::Image, Error> {
+/// The system of an executable, and the executable without what follows it, signed where need be.
+fn signed(name: &str, executable: Vec<u8>) -> Result<(Target, Vec<u8>), Error> {
+    let (target, mut executable) = checked(name, executable)?;
+    if target.os == Os::Macos && macho::check_signature(&executable).is_none() {
+        macho::sign(&mut executable).map_err(|problem| Error::engine(name, problem))?;
+    }
+    Ok((target, executable))
+}
+
+fn checked(name: &str, mut executable: Vec<u8>) -> Result<(Target, Vec<u8>), Error> {
     let wrong = |problem: &str| Error::engine(name, problem);
-    let image = image::inspect(executable).map_err(wrong)?;
+    let image = image::inspect(&executable).map_err(wrong)?;
     match usize::try_from(image.len) {
         Ok(len) if len <= executable.len() => executable.truncate(len),
         _ => return Err(wrong("the executable is incomplete")),
     }
     if image.target.os == Os::Macos {
-        macho::check_signature(executable).unwrap_or(Ok(())).map_err(wrong)?;
+        macho::check_signature(&executable).unwrap_or(Ok(())).map_err(wrong)?;
     }
-    Ok(image)
+    Ok((image.target, executable))
 }
 
-/// The engines of a folder, by the names `llamafile-OS-ARCH` (with `.exe` for Windows).
+fn misplaced(name: &str, found: Target, expected: Target) -> Error {
+    Error::engine(name, format!("it is for {found}, not for {expected}"))
+}
+
+/// The engines of a folder, by the names `llamafile-OS-ARCH` (with `.exe` for Windows), with the
+/// unpackers `unpack-OS-ARCH` that are beside them.
 ///
 /// # Errors
 /// A file that can't be read, or is no executable for the system it is named after.
@@ -144,10 +153,13 @@ pub fn from_folder(folder: &Path) -> Result<Vec<Engine>, Error> {
         let mut files = target.files().into_iter().map(|name| folder.join(name));
         let Some(path) = files.find(|path| path.is_file()) else { continue };
         let name = path.display().to_string();
-        let engine = Engine::new(&name, read(&path)?)?;
+        let mut engine = Engine::new(&name, read(&path)?)?;
         if engine.target != target {
-            let problem = format!("it is for {}, not for {target}", engine.target);
-            return Err(Error::engine(name, problem));
+            return Err(misplaced(&name, engine.target, target));
+        }
+        let path = folder.join(format!("unpack-{target}"));
+        if path.is_file() {
+            engine = engine.with_unpacker(&path.display().to_string(), read(&path)?)?;
         }
         engines.push(engine);
     }
@@ -165,14 +177,43 @@ pub fn from_folder(folder: &Path) -> Result<Vec<Engine>, Error> {
 /// An engine that is damaged.
 pub fn from_archive(archive: &Archive) -> Result<Vec<Engine>, Error> {
     let mut engines = Vec::new();
-    for entry in archive.entries().iter().filter(|entry| is_engine(entry.name())) {
-        let name = format!("{}: {}", archive.path().display(), entry.name());
-        let engine = Engine::from_gzip(&name, archive.read(entry.name(), MAX_EXECUTABLE)?)?;
-        if engine.member() != entry.name() {
-            return Err(Error::engine(name, format!("it is for {}", engine.target)));
+    let mut unpackers = Vec::new();
+    for entry in archive.entries() {
+        let kind = Kind::of(entry.name());
+        if kind == Kind::Other {
+            continue;
         }
-        engines.push(engine);
+        let name = format!("{}: {}", archive.path().display(), entry.name());
+        let bytes = archive.read(entry.name(), MAX_EXECUTABLE)?;
+        let read = Stored::read(entry.name(), bytes, MAX_TOGETHER);
+        let (stored, mut content) =
+            read.map_err(|error| Error::engine(&name, error.to_string()))?;
+        let stored = Arc::new(stored);
+        if kind == Kind::Unpacker {
+            unpackers.push((checked(&name, content)?.0, stored));
+            continue;
+        }
+        while !content.is_empty() {
+            let image =
+                image::inspect(&content).map_err(|problem| Error::engine(&name, problem))?;
+            let len = usize::try_from(image.len).unwrap_or(usize::MAX).min(content.len());
+            let next = content.split_off(len);
+            let (target, executable) = checked(&name, content)?;
+            content = next;
+            let stored = Some(stored.clone());
+            engines.push((entry.name(), Engine { target, executable, unpacker: None, stored }));
+        }
     }
+    for (_, engine) in &mut engines {
+        let unpacker = unpackers.iter().find(|(target, _)| *target == engine.target);
+        engine.unpacker = unpacker.map(|(_, stored)| stored.clone());
+    }
+    if let Some((name, engine)) = engines.iter().find(|(name, e)| bundle::member(e) != *name) {
+        let problem =
+            format!("{name} holds an engine for {}, or its unpacker is missing", engine.target);
+        return Err(Error::damaged(archive.path(), problem));
+    }
+    let mut engines: Vec<Engine> = engines.into_iter().map(|(_, engine)| engine).collect();
     engines.sort_by_key(|engine| Target::ALL.iter().position(|target| *target == engine.target));
     Ok(engines)
 }

@@ -5,6 +5,7 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use crate::archive::Archive;
+use crate::bundle::bundles;
 use crate::engine::{self, Engine};
 use crate::head::{self, Form, Placed};
 use crate::layout::Part;
@@ -23,7 +24,7 @@ const FIRST: usize = 4096;
 pub fn retarget(path: &Path, form: Form, output: Option<&Path>) -> Result<(), Error> {
     let archive = Archive::open(path)?;
     let engines = engine::from_archive(&archive)?;
-    let front = head::build(form, &placed(&archive, &engines))?;
+    let front = head::build(form, &placed(&archive, &engines)?)?;
     let room = room(&archive);
     edit(path, output, &mut |file, path| replace(file, path, &front, room))
 }
@@ -34,12 +35,12 @@ pub(crate) fn room(archive: &Archive) -> u64 {
 }
 
 /// Engines with the places that they have in the file.
-pub(crate) fn placed<'a>(archive: &Archive, engines: &'a [Engine]) -> Vec<Placed<'a>> {
-    let place = |engine: &'a Engine| {
-        let offset = archive.entry(&engine.member())?.data.start;
-        Some(Placed { engine, offset })
-    };
-    engines.iter().filter_map(place).collect()
+pub(crate) fn placed<'a>(
+    archive: &Archive,
+    engines: &'a [Engine],
+) -> Result<Vec<Placed<'a>>, Error> {
+    let range = |name: &str| Some(archive.entry(name)?.data.clone());
+    Ok(bundles(engines)?.iter().flat_map(|bundle| bundle.placed(&range)).collect())
 }
 
 /// The form that a file has now.

@@ -1,5 +1,7 @@
 //! The front of a file: what makes a system start it.
 
+use std::ops::Range;
+
 use crate::Error;
 use crate::cksum::cksum;
 use crate::engine::Engine;
@@ -50,10 +52,17 @@ impl Form {
     }
 }
 
-/// An engine and where its gzip data begins in the file.
+/// An engine and where it is in the file.
 pub(crate) struct Placed<'a> {
     pub engine: &'a Engine,
+    /// Where the bytes begin that it is compressed in, maybe with others.
     pub offset: u64,
+    /// What `cksum` says of these.
+    pub cksum: String,
+    /// Bytes of other engines before it, among what they hold.
+    pub skip: u64,
+    /// Where the program is that takes it out there.
+    pub unpacker: Option<Range<u64>>,
 }
 
 /// Bytes that the largest possible front takes with these engines.
@@ -83,12 +92,14 @@ pub(crate) fn build(form: Form, engines: &[Placed<'_>]) -> Result<Vec<u8>, Error
 fn places(engines: &[Placed<'_>]) -> Vec<Place> {
     engines
         .iter()
-        .map(|Placed { engine, offset }| Place {
-            target: engine.target(),
-            offset: *offset,
-            len: engine.gzip().len() as u64,
-            hash: engine.hash(),
-            cksum: cksum(engine.executable()),
+        .map(|placed| Place {
+            target: placed.engine.target(),
+            offset: placed.offset,
+            stored: placed.cksum.clone(),
+            skip: placed.skip,
+            unpacker: placed.unpacker.clone(),
+            hash: placed.engine.hash(),
+            cksum: cksum(placed.engine.executable()),
         })
         .collect()
 }

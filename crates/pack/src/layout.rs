@@ -14,11 +14,13 @@
 //! As there is room for every form of the front, one can take another's place while all else
 //! stays where it is.
 
+use std::collections::HashMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use crate::Error;
 use crate::args;
+use crate::bundle::{Bundle, bundles};
 use crate::engine::Engine;
 use crate::front;
 use crate::head::{self, Form, Placed};
@@ -26,7 +28,7 @@ use crate::writer::{ALIGNMENT, Source, Writer};
 use crate::zip;
 
 /// Spare room for later, larger engines: one part in this many.
-const SPARE: u64 = 32;
+const SPARE: u64 = 64;
 
 /// What goes into a file.
 #[derive(Debug, Clone)]
@@ -60,9 +62,10 @@ pub fn pack(
         .truncate(true)
         .open(&part.0)
         .map_err(Error::io("create", &part.0))?;
-    let layout = Layout::new(contents.engines, true);
+    let bundles = bundles(contents.engines)?;
+    let layout = Layout::new(contents.engines, &bundles, true);
     let mut writer = Writer::new(&mut file, &part.0, layout.room);
-    let places = layout.write_engines(contents.engines, &mut writer)?;
+    let places = write_engines(&bundles, &mut writer)?;
     let front = head::build(contents.form, &places)?;
     writer.skip_to(layout.end);
     if let Some(args) = &contents.args {
@@ -92,29 +95,30 @@ pub(crate) struct Layout {
 
 impl Layout {
     /// `spare` leaves room for larger engines.
-    pub fn new(engines: &[Engine], spare: bool) -> Self {
+    pub fn new(engines: &[Engine], bundles: &[Bundle<'_>], spare: bool) -> Self {
         let roomy = |len: u64| if spare { len + len / SPARE } else { len };
         let room = roomy(head::room(engines)).next_multiple_of(ALIGNMENT);
-        let sizes = engines.iter().map(|engine| {
-            let size = engine.gzip().len() as u64;
-            zip::local_len(&engine.member(), size) + size
+        let sizes = bundles.iter().flat_map(Bundle::members).map(|(name, bytes)| {
+            let size = bytes.len() as u64;
+            zip::local_len(&name, size) + size
         });
         let end = (room + roomy(sizes.sum())).next_multiple_of(ALIGNMENT);
         Self { room, end }
     }
+}
 
-    /// Writes the engines and says where they are.
-    pub fn write_engines<'e>(
-        &self,
-        engines: &'e [Engine],
-        writer: &mut Writer<'_>,
-    ) -> Result<Vec<Placed<'e>>, Error> {
-        let place = |engine: &'e Engine| {
-            let offset = writer.bytes(&engine.member(), engine.gzip())?;
-            Ok(Placed { engine, offset })
-        };
-        engines.iter().map(place).collect()
+/// Writes the engines and says where they are.
+pub(crate) fn write_engines<'e>(
+    bundles: &[Bundle<'e>],
+    writer: &mut Writer<'_>,
+) -> Result<Vec<Placed<'e>>, Error> {
+    let mut ranges = HashMap::new();
+    for (name, bytes) in bundles.iter().flat_map(Bundle::members) {
+        let offset = writer.bytes(&name, bytes)?;
+        ranges.insert(name, offset..offset + bytes.len() as u64);
     }
+    let range = |name: &str| ranges.get(name).cloned();
+    Ok(bundles.iter().flat_map(|bundle| bundle.placed(&range)).collect())
 }
 
 /// A file that is not complete yet; removed unless it becomes one.

@@ -8,6 +8,7 @@
 mod about;
 mod archive;
 pub mod args;
+mod bundle;
 mod bytes;
 mod cksum;
 mod elf;

@@ -7,6 +7,7 @@
 //! exported variables.
 
 use std::fmt::Write;
+use std::ops::Range;
 
 use crate::pe;
 use crate::target::Target;
@@ -22,10 +23,14 @@ pub const UNIX_MAGIC: &[u8] = b"#!/bin/sh\n";
 pub struct Place {
     /// System.
     pub target: Target,
-    /// Where its gzip data begins.
+    /// Where the bytes begin that it is compressed in.
     pub offset: u64,
-    /// Bytes of that.
-    pub len: u64,
+    /// What `cksum` says of these.
+    pub stored: String,
+    /// Bytes of other engines before it, among what they hold.
+    pub skip: u64,
+    /// Where the program is, compressed by gzip, that takes it out of these; `None` where gzip does.
+    pub unpacker: Option<Range<u64>>,
     /// Name of the executable in the cache.
     pub hash: String,
     /// What `cksum` says of the executable.
@@ -49,19 +54,27 @@ pub fn unix(places: &[Place]) -> Vec<u8> {
 
 fn body(places: &[Place]) -> String {
     let mut cases = String::new();
-    for Place { target, offset, len, hash, cksum } in places {
+    for place in places {
+        let Place { target, offset, stored, skip, unpacker, hash, cksum } = place;
         let names: Vec<String> = target.uname().iter().map(|name| format!("'{name}'")).collect();
-        if !names.is_empty() {
-            // tail counts from 1.
-            let (names, from) = (names.join(" | "), offset + 1);
-            let _ =
-                writeln!(cases, "{names}) from_={from} size_={len} hash_={hash} sum_='{cksum}' ;;");
+        if names.is_empty() {
+            continue;
         }
+        // tail counts from 1.
+        let (names, from) = (names.join(" | "), offset + 1);
+        let _ = write!(cases, "{names}) is_ {hash} {cksum} {from} {stored}");
+        if let Some(Range { start, end }) = unpacker {
+            let _ = write!(cases, " {} {} {skip}", start + 1, end - start);
+        }
+        cases.push_str(" ;;\n");
     }
     format!("{FIND}{cases}{RUN}")
 }
 
-/// Finds the file and the system. A shell that found the file by PATH may tell its name only.
+/// Finds the file and the system. A shell that found the file by PATH may tell its name only. `is_` is
+/// told of the engine: its name in the cache, its checksum and size; where the bytes are that it is
+/// compressed in, with their checksum and size; and, where it takes an unpacker, where that is, its
+/// size, and the bytes before the engine.
 const FIND: &str = r#"file_=$0
 case $file_ in
 */*) ;;
@@ -73,6 +86,11 @@ case $system_ in Darwin*)
 caches_=Library/Caches
 [ "$(sysctl -n hw.optional.arm64 2>&1)" = 1 ] && system_='Darwin arm64' ;;
 esac
+is_() {
+hash_=$1 sum_="$2 $3" size_=$3
+from_=$4 as_="$5 $6" as_size_=$6
+tool_=$7 tool_size_=$8 skip_=$9
+}
 case $system_ in
 "#;
 
@@ -80,19 +98,26 @@ case $system_ in
 /// not so on a read-only or noexec file system. Shared folders must be the user's own.
 const RUN: &str = r#"*) echo "$file_: no engine for $system_ in this file" >&2; exit 1 ;;
 esac
-first_() { { head -c $size_ || dd bs=1 count=$size_; } 2>/dev/null; }
-unpack_() { tail -c +$from_ "$file_" | first_ | gzip -dc; }
-whole_() { case $(cksum) in "$sum_" | "$sum_ "*) ;; *) false ;; esac; }
-good_() { [ -x "$1" ] && whole_ <"$1"; }
+cut_() { tail -c +$1 "$file_" | { head -c $2 || dd bs=1 count=$2; } 2>/dev/null; }
+stored_() { cut_ $from_ $as_size_; }
+unpack_() {
+[ "$tool_" ] || { stored_ | gzip -dc; return; }
+cut_ $tool_ $tool_size_ | gzip -dc >"$1/unpack"
+chmod 755 "$1/unpack"
+stored_ | "$1/unpack" $skip_ $size_
+}
+whole_() { case $(cksum) in "$1" | "$1 "*) ;; *) false ;; esac; }
+good_() { [ -x "$1" ] && whole_ "$sum_" <"$1"; }
 place_() {
 engine_=$1/$hash_
 good_ "$engine_" && return
-mkdir -p "$1" && new_=$(mktemp "$1/.$hash_.XXXXXX") || return
-unpack_ >"$new_"
-chmod 755 "$new_"
-good_ "$new_" && "$new_" --version && mv -f "$new_" "$engine_" && return
-rm -f "$new_"
-false
+mkdir -p "$1" && new_=$(mktemp -d "$1/.$hash_.XXXXXX") || return
+unpack_ "$new_" >"$new_/engine"
+chmod 755 "$new_/engine"
+good_ "$new_/engine" && "$new_/engine" --version && mv -f "$new_/engine" "$engine_"
+placed_=$?
+rm -rf "$new_"
+return $placed_
 }
 shared_() {
 own_=$1/llamafile-$(id -u)
@@ -111,7 +136,7 @@ shared_ "${TMPDIR:-/tmp}" || shared_ /tmp || shared_ /dev/shm
 if anywhere_ </dev/null >/dev/null 2>&1; then
 exec "$engine_" --llamafile "$file_" "$@"
 fi
-if unpack_ | whole_; then
+if stored_ | whole_ "$as_"; then
 echo "$file_: no folder to run the engine from (tried $cache_, ${TMPDIR:-/tmp}, /dev/shm)
 Set LLAMAFILE_CACHE to one where programs may run, or retarget the file elsewhere." >&2
 else
@@ -130,7 +155,9 @@ mod tests {
             .map(|target| Place {
                 target,
                 offset: 99_999_999,
-                len: 99_999_999,
+                stored: "4294967295 99999999".into(),
+                skip: 99_999_999,
+                unpacker: Some(99_000_000..99_999_999),
                 hash: "0123456789abcdef".into(),
                 cksum: "4294967295 999999999".into(),
             })

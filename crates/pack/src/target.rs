@@ -37,6 +37,16 @@ pub struct Target {
     pub arch: Arch,
 }
 
+impl Arch {
+    /// The name, such as `x86_64`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::X86_64 => "x86_64",
+            Self::Aarch64 => "aarch64",
+        }
+    }
+}
+
 impl Target {
     /// Every system, those most used first.
     pub const ALL: [Self; 10] = [

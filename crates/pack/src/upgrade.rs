@@ -5,10 +5,11 @@ use std::fs::File;
 use std::path::Path;
 
 use crate::archive::{Archive, Entry};
-use crate::engine::{self, Engine, is_engine};
+use crate::bundle::{Bundle, Kind, bundles};
+use crate::engine::{self, Engine};
 use crate::front::{edit, form, replace};
 use crate::head::{self, Form};
-use crate::layout::{Contents, Layout, pack};
+use crate::layout::{Contents, Layout, pack, write_engines};
 use crate::writer::{SUMS, Source, Writer, sums};
 use crate::{Error, args};
 
@@ -37,12 +38,13 @@ pub fn upgrade(
     let form = wish.map_or_else(|| form(path), Ok)?;
     let kept = kept(&archive);
     let start = kept.iter().map(|entry| entry.record.header).min().unwrap_or(archive.directory);
-    let layout = [true, false].map(|spare| Layout::new(engines, spare));
+    let bundles = bundles(engines)?;
+    let layout = [true, false].map(|spare| Layout::new(engines, &bundles, spare));
     match layout.iter().find(|layout| layout.end <= start) {
         Some(layout) => {
             let old = old_sums(&archive)?;
             edit(path, output, &mut |file, path| {
-                swap(file, path, layout, engines, form, &kept, &old)
+                swap(file, path, layout, &bundles, form, &kept, &old)
             })
         }
         None => {
@@ -67,7 +69,7 @@ fn kept(archive: &Archive) -> Vec<&Entry> {
     let own = archive.entry(SUMS).is_some();
     let keep = |entry: &&Entry| {
         let name = entry.name();
-        let ours = own && !is_engine(name) && name != SUMS;
+        let ours = own && Kind::of(name) == Kind::Other && name != SUMS;
         ours || name == args::MEMBER || entry.is_model()
     };
     archive.entries().iter().filter(keep).collect()
@@ -87,13 +89,13 @@ fn swap(
     file: &mut File,
     path: &Path,
     layout: &Layout,
-    engines: &[Engine],
+    bundles: &[Bundle<'_>],
     form: Form,
     kept: &[&Entry],
     old: &HashMap<String, String>,
 ) -> Result<(), Error> {
     let mut writer = Writer::new(file, path, layout.room);
-    let places = layout.write_engines(engines, &mut writer)?;
+    let places = write_engines(bundles, &mut writer)?;
     let front = head::build(form, &places)?;
     for entry in kept {
         let sum = old.get(entry.name()).map(String::as_str);

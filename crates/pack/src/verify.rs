@@ -68,7 +68,7 @@ impl Archive {
     /// The front must be the one that would be written now.
     fn verify_front(&self) -> Result<(), Error> {
         let engines = engine::from_archive(self)?;
-        let expected = head::build(form(self.path())?, &placed(self, &engines))?;
+        let expected = head::build(form(self.path())?, &placed(self, &engines)?)?;
         let same = File::open(self.path())
             .and_then(|file| is_front(file.take(room(self)), &expected))
             .map_err(Error::io("read", self.path()))?;

@@ -17,16 +17,18 @@ fn members_are_stored_and_aligned() {
     let archive = Archive::open(&file).unwrap();
     let names: Vec<&str> = archive.entries().iter().map(pack::Entry::name).collect();
     let engines = [
-        "linux-x86_64",
-        "linux-aarch64",
-        "macos-aarch64",
-        "macos-x86_64",
-        "windows-x86_64",
-        "freebsd-x86_64",
+        "unpack-linux-x86_64.gz",
+        "unpack-macos-x86_64.gz",
+        "unpack-freebsd-x86_64.gz",
+        "unix-x86_64.xz",
+        "unpack-linux-aarch64.gz",
+        "unpack-macos-aarch64.gz",
+        "unix-aarch64.xz",
+        "windows-x86_64.xz",
     ]
-    .map(|system| format!(".llamafile/engines/{system}.gz"));
-    assert_eq!(names[..6], engines);
-    assert_eq!(names[6..], [".args", "a b.gguf", "c.gguf", ".llamafile/SHA256SUMS"]);
+    .map(|name| format!(".llamafile/engines/{name}"));
+    assert_eq!(names[..8], engines);
+    assert_eq!(names[8..], [".args", "a b.gguf", "c.gguf", ".llamafile/SHA256SUMS"]);
     for (name, len, seed) in [("a b.gguf", 300_000, 1), ("c.gguf", 70_001, 2)] {
         let range = archive.entry(name).unwrap().range().unwrap();
         assert_eq!(range.start % (64 << 10), 0);

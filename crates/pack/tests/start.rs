@@ -14,7 +14,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::{PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use common::{engine, folder};
+use common::{engine, engines_that_start, folder};
 use pack::{Archive, Form, Target};
 
 /// A process that begins while another thread writes a file has that file open for a moment, and
@@ -33,7 +33,7 @@ fn output(command: &mut Command) -> Output {
 
 fn packed(folder: &Path, name: &str, form: Form) -> PathBuf {
     let _guard = FORKING.write().unwrap_or_else(PoisonError::into_inner);
-    common::packed(folder, name, form)
+    common::packed_with(folder, name, form, &engines_that_start())
 }
 
 fn write_program(path: &Path, bytes: &[u8]) {
@@ -271,14 +271,31 @@ fn on_a_system_without_engine() {
 }
 
 #[test]
+fn with_an_engine_that_is_stored_alone() {
+    let home = folder("alone");
+    let file = common::packed_with(&home, "m", Form::Unix, &common::alone());
+    let output = output(command("sh", &home).arg(&file).arg("x"));
+    assert_eq!(text(&output), expected(file.to_str().unwrap(), &["x"]), "{output:?}");
+}
+
+#[test]
 fn with_a_damaged_engine() {
-    let home = folder("damaged-engine");
+    let host = Target::host().unwrap();
     // One that no other test has left in /tmp: the last byte of padding in ELF's first 16.
-    let mut executable = engine(Target::host().unwrap().name());
+    let mut executable = engine(host.name());
     executable[15] = 1;
-    let engine = pack::Engine::new("unique", executable).unwrap();
+    let alone = pack::Engine::new("unique", executable).unwrap();
+    let together = alone.clone();
+    let unpacker = fs::read(env!("CARGO_BIN_EXE_llamafile-unpack")).unwrap();
+    let together = together.with_unpacker("unpacker", unpacker).unwrap();
+    refuses_damage(alone, &format!("{host}.gz"));
+    refuses_damage(together, &format!("unix-{}.xz", host.arch.name()));
+}
+
+fn refuses_damage(engine: pack::Engine, member: &str) {
+    let home = folder(&format!("damaged-{member}"));
     let file = common::packed_with(&home, "m", Form::Unix, &[engine]);
-    let member = format!(".llamafile/engines/{}.gz", Target::host().unwrap());
+    let member = format!(".llamafile/engines/{member}");
     let range = Archive::open(&file).unwrap().entry(&member).unwrap().range().unwrap();
     let good = fs::read(&file).unwrap();
     let middle = (range.start + range.end) as usize / 2;

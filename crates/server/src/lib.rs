@@ -46,7 +46,7 @@ use tower_http::timeout::RequestBodyTimeoutLayer;
 
 pub use config::{Address, Config};
 pub use listen::{Server, ServerError};
-pub use models::{Manner, Models};
+pub use models::{Finder, Manner, Models};
 
 use error::{ApiError, Kind};
 use routes::Routes;

@@ -91,7 +91,7 @@ impl Loaded {
 type MannerOf = Box<dyn Fn(&Engine) -> Manner + Send + Sync>;
 
 /// Which models there are now.
-type Finder = Box<dyn Fn() -> io::Result<BTreeMap<String, Location>> + Send + Sync>;
+pub type Finder = Box<dyn Fn() -> io::Result<BTreeMap<String, Location>> + Send + Sync>;
 
 /// The models that are served.
 #[derive(Clone)]
@@ -109,24 +109,15 @@ struct Shared {
 type Known = (Weak<Worker>, Arc<Prepared>);
 
 impl Models {
-    /// The models of `fleet`, each with its manner.
-    pub fn new(fleet: Fleet, manner: impl Fn(&Engine) -> Manner + Send + Sync + 'static) -> Self {
-        let (manner, prepared) = (Box::new(manner), Mutex::default());
-        Self(Arc::new(Shared { fleet, manner, finder: None, prepared }))
-    }
-
-    /// With those that `finder` finds from now on, too: in a folder, to which some may be added.
-    ///
-    /// # Panics
-    /// Where the models are already shared.
-    #[must_use]
-    pub fn with_finder(
-        mut self,
-        finder: impl Fn() -> io::Result<BTreeMap<String, Location>> + Send + Sync + 'static,
+    /// The models of `fleet`, each with its manner, and those that `finder` finds from now on: in a
+    /// folder, to which some may be added.
+    pub fn new(
+        fleet: Fleet,
+        manner: impl Fn(&Engine) -> Manner + Send + Sync + 'static,
+        finder: Option<Finder>,
     ) -> Self {
-        let shared = Arc::get_mut(&mut self.0).expect("nobody else has it yet");
-        shared.finder = Some(Box::new(finder));
-        self
+        let (manner, prepared) = (Box::new(manner), Mutex::default());
+        Self(Arc::new(Shared { fleet, manner, finder, prepared }))
     }
 
     /// The model for a request that asks for `name`, loaded where it is not. Where there is only one,

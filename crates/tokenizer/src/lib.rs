@@ -36,3 +36,8 @@ pub use error::Error;
 pub use parts::Parts;
 pub use special::SpecialIds;
 pub use tokenizer::Tokenizer;
+
+/// The names that `tokenizer.ggml.pre` may have.
+pub fn pre_tokenizers() -> impl Iterator<Item = &'static str> + Clone {
+    pre::names()
+}

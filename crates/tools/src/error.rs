@@ -32,6 +32,9 @@ pub enum Error {
     /// The instruction set asked for in the environment can't be used.
     #[error("{0}")]
     Isa(String),
+    /// Kernels that the environment disables are none.
+    #[error("{0}")]
+    Kernels(String),
     /// Threads can't run where they shall.
     #[error(transparent)]
     Placement(#[from] cpu::topology::PlacementError),
@@ -55,3 +58,5 @@ pub enum Error {
         error: io::Error,
     },
 }
+
+crate::output::failure!(Error);

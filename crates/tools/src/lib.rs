@@ -8,7 +8,7 @@
 //! [`perplexity`] tells how well a model predicts a text, and how far it is from another one.
 //! [`tokenize`] prints the tokens of a text. [`split`] spreads a model over files and joins them.
 //! [`hash`] tells whether weights are the same.
-//! [`doctor`] tells what the machine has, what is used of it, and whether a model fits.
+//! [`selftest`] tests all kernels of the machine. [`doctor`] tells what the machine has, what is used of it, and whether a model fits.
 #![forbid(unsafe_code)]
 
 pub mod bench;
@@ -23,9 +23,12 @@ pub mod imatrix_file;
 pub mod inspect;
 mod output;
 pub mod perplexity;
+mod processor;
 pub mod quantize;
+pub mod selftest;
 pub mod split;
 pub mod synth;
 pub mod tokenize;
+mod weights;
 
 pub use error::Error;

@@ -2,23 +2,46 @@
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use crate::Error;
+/// An error that can tell of a file that can't be written.
+pub(crate) trait Failure: Sized {
+    /// Output to the file of this path failed.
+    fn write(path: PathBuf, error: io::Error) -> Self;
+
+    /// The system's reason, where output failed and the error does not name the file.
+    fn nameless(self) -> Result<io::Error, Self>;
+}
+
+/// Implements [`Failure`] for an error with the variants `File` of `gguf` and `Write`.
+macro_rules! failure {
+    ($error:ty) => {
+        impl crate::output::Failure for $error {
+            fn write(path: std::path::PathBuf, error: std::io::Error) -> Self {
+                Self::Write { path, error }
+            }
+
+            fn nameless(self) -> Result<std::io::Error, Self> {
+                match self {
+                    Self::File(gguf::Error::Write(error)) => Ok(error),
+                    other => Err(other),
+                }
+            }
+        }
+    };
+}
+pub(crate) use failure;
 
 /// Has `write` fill a file beside `path`, which takes its place once all of it is written.
-pub(crate) fn write_file(
+pub(crate) fn write_file<E: Failure>(
     path: &Path,
-    write: impl FnOnce(&mut BufWriter<File>) -> Result<(), Error>,
-) -> Result<(), Error> {
+    write: impl FnOnce(&mut BufWriter<File>) -> Result<(), E>,
+) -> Result<(), E> {
     let mut part = path.as_os_str().to_owned();
     part.push(".part");
-    let failed = |error| Error::Write { path: path.to_owned(), error };
+    let failed = |error| E::write(path.to_owned(), error);
     let mut out = BufWriter::new(File::create(&part).map_err(failed)?);
-    let written = write(&mut out).map_err(|error| match error {
-        Error::File(gguf::Error::Write(error)) => failed(error),
-        other => other,
-    });
+    let written = write(&mut out).map_err(|error| error.nameless().map_or_else(|e| e, failed));
     let written = written.and_then(|()| out.flush().map_err(failed));
     drop(out);
     let renamed = written.and_then(|()| fs::rename(&part, path).map_err(failed));
@@ -60,6 +83,7 @@ impl<W: Write> Write for Watched<'_, W> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Error;
 
     #[test]
     fn a_file_that_fails_leaves_nothing() {
@@ -74,7 +98,7 @@ mod tests {
         assert_eq!(fs::read_dir(&folder).expect("a folder").count(), 0);
         let full = |out: &mut BufWriter<File>| {
             out.write_all(b"whole").expect("room");
-            Ok(())
+            Ok::<_, Error>(())
         };
         write_file(&path, full).expect("a file");
         assert_eq!(fs::read(&path).expect("a file"), b"whole");

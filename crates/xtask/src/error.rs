@@ -39,11 +39,11 @@ pub enum Error {
         /// What was found and what was expected.
         reason: String,
     },
-    /// Two builds of one target differ.
-    #[error("{target} is not reproducible: {first} and {second} differ")]
+    /// Two builds of one executable differ.
+    #[error("{name} is not reproducible: {first} and {second} differ")]
     Unreproducible {
-        /// Which target.
-        target: &'static str,
+        /// Which one.
+        name: String,
         /// The build of this folder.
         first: String,
         /// The build of its copy.

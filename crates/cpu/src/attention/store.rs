@@ -5,7 +5,7 @@
 //! scores and weighted sums are the same kind of product: rows of a tile times broadcast numbers.
 //! For quantised vectors see [`super::format`].
 
-use backend::{BackendError, KvSpec, KvType, PAGE};
+use backend::{BackendError, KvSpec, KvType, KvTypes, PAGE};
 use memmap2::MmapMut;
 use quant::f32_to_bf16;
 
@@ -18,6 +18,7 @@ pub const PAD: usize = 16;
 
 /// A layer's store.
 pub struct Store {
+    pub types: KvTypes,
     pub shape: Shape,
     pub k: Side,
     pub v: Side,
@@ -56,7 +57,7 @@ impl Store {
         let k = Side::new(types.k, head_dim, Order::Keys, n_tiles);
         let v = Side::new(types.v, v_cols, Order::Values, n_tiles);
         let (Some(k), Some(v)) = (k, v) else { return Err(refuse(bytes)) };
-        Ok(Self { shape: Shape { n_head_kv, head_dim, head_dim_v, v_cols }, k, v })
+        Ok(Self { types, shape: Shape { n_head_kv, head_dim, head_dim_v, v_cols }, k, v })
     }
 
     /// Copies keys and values of a whole page.

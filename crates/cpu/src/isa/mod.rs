@@ -19,8 +19,7 @@ pub enum Isa {
     Scalar,
     /// x86-64: AVX2, FMA and F16C.
     Avx2,
-    /// x86-64: AVX2 with the 8-bit dot products in 256-bit registers, be they AVX-VNNI's or those of
-    /// AVX-512 VNNI.
+    /// x86-64: AVX2 with the 8-bit dot products in 256-bit registers (AVX-VNNI).
     AvxVnni,
     /// x86-64: AVX-512 F, BW, DQ and VL.
     Avx512,

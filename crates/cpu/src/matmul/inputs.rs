@@ -1,8 +1,9 @@
 //! The input of products, quantised in the forms that kernels take it.
 
 use super::activation::{Block, CodesMut, Quantized, interleave};
-use super::kernels::{Kernels, Method, TILE_COLS, TypeKernels};
+use super::kernels::TILE_COLS;
 use super::linear::Rows;
+use super::method::{Chosen, Method};
 use super::product::{Job, Part};
 use crate::pool::{Pool, SharedMut};
 
@@ -36,7 +37,7 @@ impl Inputs {
     }
 
     /// Quantises the input in the forms that the jobs take it.
-    pub(super) fn quantize(&mut self, pool: &Pool, method: Method, x: Rows<'_>, jobs: &[Job<'_>]) {
+    pub(super) fn quantize(&mut self, pool: &Pool, method: &Method, x: Rows<'_>, jobs: &[Job<'_>]) {
         for block in [Block::B32, Block::B256] {
             self.quantize_block(pool, method, x, block, jobs);
         }
@@ -45,19 +46,18 @@ impl Inputs {
     fn quantize_block(
         &mut self,
         pool: &Pool,
-        method: Method,
+        method: &Method,
         x: Rows<'_>,
         block: Block,
         jobs: &[Job<'_>],
     ) {
-        let kernels = method.kernels();
         let mut needs_rows = false;
         let mut ranges = Vec::new();
         for job in jobs {
-            if let Some(of_type @ TypeKernels::Codes(row)) = kernels.get(job.matrix.ty)
-                && row.activations == block
+            if let Some(kernels @ Chosen::Codes { panels, .. }) = method.get(job.matrix.ty)
+                && panels.activations == block
             {
-                if kernels.interleaved && method.takes_panels(of_type, job.n) {
+                if panels.interleaved && method.takes_panels(kernels, job.n) {
                     ranges.push((job.x_row, job.n));
                 } else {
                     needs_rows = true;
@@ -70,23 +70,17 @@ impl Inputs {
             Block::B256 => b256,
         };
         if needs_rows {
-            quantize_rows(pool, kernels, x, block, by_row);
+            quantize_rows(pool, method, x, block, by_row);
         }
         if !ranges.is_empty() {
             ranges.sort_unstable();
             ranges.dedup();
-            quantize_tiles(pool, kernels, x, block, &ranges, tiles, rows);
+            quantize_tiles(pool, method, x, block, &ranges, tiles, rows);
         }
     }
 }
 
-fn quantize_rows(
-    pool: &Pool,
-    kernels: &'static Kernels,
-    x: Rows<'_>,
-    block: Block,
-    out: &mut Quantized,
-) {
+fn quantize_rows(pool: &Pool, method: &Method, x: Rows<'_>, block: Block, out: &mut Quantized) {
     let cols = x.cols;
     let out = SharedCodes::new(out.resize(x.rows, cols), cols);
     let rows_per_chunk = (QUANTIZE_VALUES / 2 / cols.max(1)).max(1);
@@ -95,9 +89,9 @@ fn quantize_rows(
     pool.for_each(x.rows.div_ceil(rows_per_chunk), |_, chunk| {
         let first = chunk * rows_per_chunk;
         for row in first..x.rows.min(first + rows_per_chunk) {
-            // SAFETY: each row is written by one chunk, and the table is of an instruction set that
+            // SAFETY: each row is written by one chunk, and the kernel is of an instruction set that
             // the processor has.
-            unsafe { (kernels.quantize)(x.row(row), block, out.rows(row, 1)) };
+            unsafe { (method.quantize)(x.row(row), block, out.rows(row, 1)) };
         }
     });
 }
@@ -105,7 +99,7 @@ fn quantize_rows(
 /// Quantises the tiles of ranges of rows: `(first row, number of rows)`.
 fn quantize_tiles(
     pool: &Pool,
-    kernels: &'static Kernels,
+    method: &Method,
     x: Rows<'_>,
     block: Block,
     ranges: &[(usize, usize)],
@@ -132,9 +126,9 @@ fn quantize_tiles(
         let Part { start, len } = tiles[i];
         let row_codes = SharedCodes::new(rows.resize(len, cols), cols);
         for row in 0..len {
-            // SAFETY: only one row is borrowed at a time, and the table is of an instruction set
+            // SAFETY: only one row is borrowed at a time, and the kernel is of an instruction set
             // that the processor has.
-            unsafe { (kernels.quantize)(x.row(start + row), block, row_codes.rows(row, 1)) };
+            unsafe { (method.quantize)(x.row(start + row), block, row_codes.rows(row, 1)) };
         }
         // SAFETY: tiles don't overlap, and each is written by one chunk.
         interleave(block, rows.rows(0, len), len, unsafe { out.rows(start, len) });

@@ -25,6 +25,8 @@ pub(super) type Tile = [[f32; TILE_ROWS]; TILE_COLS];
 /// Results of a direct kernel, `[column][row]`.
 pub(super) type Strip = [[f32; DIRECT_ROWS]; DIRECT_COLS];
 
+/// See [`CodeKernels::unpack`].
+pub(super) type Unpack = unsafe fn(rows: &[u8], n_rows: usize, cols: usize, panel: &mut Panel);
 /// See [`CodeKernels::direct`].
 pub(super) type DirectCodes = unsafe fn(rows: &[u8], n_rows: usize, x: Codes<'_>, out: &mut Strip);
 /// See [`FloatKernels::direct`].
@@ -35,8 +37,6 @@ pub(super) type DirectFloats =
 pub(super) struct Kernels {
     /// Quantises a row of activations; lengths as for [`Codes`].
     pub quantize: unsafe fn(x: &[f32], block: Block, out: CodesMut<'_>),
-    /// Whether tile kernels take the columns of codes interleaved, see `activation`.
-    pub interleaved: bool,
     /// Types of integer codes.
     pub codes: &'static [CodeKernels],
     /// Float types.
@@ -44,17 +44,20 @@ pub(super) struct Kernels {
 }
 
 /// Kernels of a packed integer type.
+#[derive(Clone, Copy)]
 pub(super) struct CodeKernels {
     /// The type.
     pub ty: TensorType,
     /// What the activations must be.
     pub activations: Block,
+    /// Whether tile kernels take the columns of codes interleaved, see `activation`.
+    pub interleaved: bool,
     /// Rows of a panel.
     pub panel_rows: usize,
     /// From this many columns on, panels are faster than direct products.
     pub panel_cols: usize,
     /// Unpacks up to `panel_rows` rows of `cols` values that fill `rows`.
-    pub unpack: unsafe fn(rows: &[u8], n_rows: usize, cols: usize, panel: &mut Panel),
+    pub unpack: Unpack,
     /// Multiplies a panel by `index + 1` columns, the first ones of `x`.
     pub tile: [unsafe fn(panel: &Panel, x: Codes<'_>, out: &mut Tile); TILE_COLS],
     /// Multiplies `n_rows <= DIRECT_ROWS` rows that fill `rows` by `index + 1` columns.
@@ -73,6 +76,7 @@ pub(super) struct Floats<'a> {
 }
 
 /// Kernels of a float type.
+#[derive(Clone, Copy)]
 pub(super) struct FloatKernels {
     /// The type.
     pub ty: TensorType,
@@ -81,36 +85,11 @@ pub(super) struct FloatKernels {
     /// From this many columns on, panels are faster than direct products.
     pub panel_cols: usize,
     /// As in [`CodeKernels`].
-    pub unpack: unsafe fn(rows: &[u8], n_rows: usize, cols: usize, panel: &mut Panel),
+    pub unpack: Unpack,
     /// As in [`CodeKernels`].
     pub tile: [unsafe fn(panel: &Panel, x: Floats<'_>, out: &mut Tile); TILE_COLS],
     /// As in [`CodeKernels`].
     pub direct: [DirectFloats; DIRECT_COLS],
-}
-
-/// How products are computed.
-#[derive(Debug, Clone, Copy)]
-pub struct Method {
-    /// Instruction set.
-    pub isa: Isa,
-    /// Whether a row's results must be the same bits whatever other rows are in the batch: panels are
-    /// then taken for few columns too, since direct kernels sum in another order.
-    pub batch_invariant: bool,
-}
-
-impl Method {
-    /// The kernels to use.
-    ///
-    /// # Panics
-    /// Where the processor lacks the instruction set.
-    pub(super) fn kernels(self) -> &'static Kernels {
-        Kernels::of(self.isa)
-    }
-
-    /// Whether a product with `n` columns goes by panels.
-    pub(super) fn takes_panels(self, kernels: TypeKernels, n: usize) -> bool {
-        self.batch_invariant || n >= kernels.panel_cols()
-    }
 }
 
 /// The kernels of one type.

@@ -2,7 +2,8 @@
 
 use backend::{Linear, Weight};
 
-use super::kernels::{Floats, Method};
+use super::kernels::Floats;
+use super::method::Method;
 use super::product::{Job, Matrix, Scratch, run};
 use crate::pool::Pool;
 
@@ -41,7 +42,7 @@ impl<'a> Rows<'a> {
 /// Where shapes don't fit or a layer's type isn't [supported](super::supports).
 pub fn linear(
     pool: &Pool,
-    method: Method,
+    method: &Method,
     scratch: &mut Scratch,
     x: Rows<'_>,
     layers: &[&Linear],
@@ -74,7 +75,7 @@ pub fn linear(
 /// Where shapes don't fit or the weight's type isn't [supported](super::supports).
 pub fn linear_heads(
     pool: &Pool,
-    method: Method,
+    method: &Method,
     scratch: &mut Scratch,
     x: Rows<'_>,
     weight: &Weight,

@@ -3,8 +3,8 @@
 
 use backend::{ExpertGate, ExpertLinear, Experts};
 
-use super::kernels::Method;
 use super::linear::Rows;
+use super::method::Method;
 use super::product::{Job, Matrix, Scratch, run};
 use crate::pool::Pool;
 
@@ -33,7 +33,7 @@ pub(super) struct Buffers {
 /// Where shapes don't fit or a weight's type isn't [supported](super::supports).
 pub fn moe(
     pool: &Pool,
-    method: Method,
+    method: &Method,
     scratch: &mut Scratch,
     x: Rows<'_>,
     slots: &[(usize, f32)],

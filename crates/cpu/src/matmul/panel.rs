@@ -12,6 +12,25 @@ pub(super) struct Panel {
     pub scales: Vec<f32>,
     /// `[cols / GROUP][R]`; zeros for formats without mins.
     pub mins: Vec<f32>,
+    /// Distance in bytes from the rows to those that this thread will probably unpack next, which are
+    /// fetched meanwhile.
+    pub ahead: usize,
+    /// See [`Parts::padded`].
+    padded: Vec<u8>,
+}
+
+/// The buffers of a panel that is being filled.
+pub(super) struct Parts<'a> {
+    /// See [`Panel::elements`].
+    pub elements: &'a mut [u8],
+    /// See [`Panel::scales`].
+    pub scales: &'a mut [f32],
+    /// See [`Panel::mins`].
+    pub mins: &'a mut [f32],
+    /// See [`Panel::ahead`].
+    pub ahead: usize,
+    /// Room for packed rows, for those who need a full panel of them.
+    pub padded: &'a mut Vec<u8>,
 }
 
 /// A cache line, so that loads don't cross one.
@@ -31,6 +50,21 @@ impl Panel {
         let lines: &[Line] = &self.elements;
         // SAFETY: lines are plain bytes without padding.
         unsafe { std::slice::from_raw_parts(lines.as_ptr().cast(), size_of_val(lines)) }
+    }
+
+    /// Room for the codes and factors of `n_rows` rows of `cols` values in groups of `group`.
+    pub(super) fn prepare(&mut self, cols: usize, group: usize, n_rows: usize) -> Parts<'_> {
+        let n_factors = cols / group * n_rows;
+        self.scales.resize(n_factors, 0.0);
+        self.mins.resize(n_factors, 0.0);
+        let elements = bytes_mut(&mut self.elements, cols * n_rows);
+        Parts {
+            elements,
+            scales: &mut self.scales,
+            mins: &mut self.mins,
+            ahead: self.ahead,
+            padded: &mut self.padded,
+        }
     }
 }
 
@@ -56,14 +90,13 @@ pub(super) fn unpack<F: Format, const R: usize>(
 ) {
     let row_bytes = cols / F::LEN * F::BYTES;
     assert!(n_rows <= R && rows.len() == n_rows * row_bytes);
-    let Panel { scales: all_scales, mins: all_mins, elements } = panel;
-    for scales in [&mut *all_scales, &mut *all_mins] {
-        scales.resize(cols / F::GROUP * R, 0.0);
-        if n_rows < R {
-            scales.fill(0.0);
-        }
+    let Parts { elements, scales: all_scales, mins: all_mins, ahead, .. } =
+        panel.prepare(cols, F::GROUP, R);
+    let next_rows = rows.as_ptr().wrapping_add(ahead);
+    if n_rows < R {
+        all_scales.fill(0.0);
+        all_mins.fill(0.0);
     }
-    let elements = bytes_mut(elements, cols * R);
 
     let groups = F::LEN / F::GROUP;
     let mut step = [[0; STEP]; R];
@@ -75,7 +108,10 @@ pub(super) fn unpack<F: Format, const R: usize>(
         let all_scales = &mut all_scales[first_group..][..n_scales];
         let all_mins = &mut all_mins[first_group..][..n_scales];
         for (r, codes) in step.iter_mut().enumerate().take(n_rows) {
-            let row = &rows[r * row_bytes + first_block * F::BYTES..][..n_blocks * F::BYTES];
+            let (first_byte, n_bytes) = (first_block * F::BYTES, n_blocks * F::BYTES);
+            let row = &rows[r * row_bytes + first_byte..][..n_bytes];
+            let next = first_byte * R + r * n_bytes;
+            p.fetch(next_rows, next..next + n_bytes);
             let blocks = row.chunks_exact(F::BYTES).zip(codes.chunks_exact_mut(F::LEN));
             for (b, (block, codes)) in blocks.enumerate() {
                 let (mut scales, mut mins) = ([0.0; STEP / 16], [0.0; STEP / 16]);
@@ -115,16 +151,18 @@ pub(super) fn unpack_floats<F: FloatFormat, const R: usize>(
 ) {
     let row_bytes = cols * F::BYTES;
     assert!(n_rows <= R && rows.len() == n_rows * row_bytes);
+    let next_rows = rows.as_ptr().wrapping_add(panel.ahead);
     let out = bytes_mut(&mut panel.elements, cols.next_multiple_of(8) * 4 * R);
     let mut step = [[0; STEP]; R];
     for start in (0..cols).step_by(STEP / 4) {
         let len = (STEP / 4).min(cols - start);
         for (r, values) in step.iter_mut().enumerate().take(n_rows) {
-            let row = &rows[r * row_bytes + start * F::BYTES..][..len * F::BYTES];
+            let n_bytes = len * F::BYTES;
+            let row = &rows[r * row_bytes + start * F::BYTES..][..n_bytes];
+            let next = start * F::BYTES * R + r * n_bytes;
+            p.fetch(next_rows, next..next + n_bytes);
             let values = values.as_chunks_mut::<4>().0;
-            for (bytes, value) in row.chunks_exact(F::BYTES).zip(values) {
-                *value = F::value(p, bytes).to_ne_bytes();
-            }
+            F::convert(p, row, values);
         }
         let out = &mut out[start * 4 * R..];
         let len = out.len().min(STEP * R);

@@ -7,10 +7,10 @@ use quant::TensorType;
 use super::activation::{Codes, Quantized};
 use super::inputs::Inputs;
 use super::kernels::{
-    CodeKernels, DIRECT_COLS, DIRECT_ROWS, FloatKernels, Floats, Method, TILE_COLS, TILE_ROWS,
-    TypeKernels,
+    CodeKernels, DIRECT_COLS, DIRECT_ROWS, FloatKernels, Floats, TILE_COLS, TILE_ROWS,
 };
 use super::linear::Rows;
+use super::method::{Chosen, Method};
 use super::panel::Panel;
 use crate::pool::{Pool, SharedMut};
 
@@ -58,16 +58,15 @@ pub(super) struct Job<'a> {
 /// Where shapes don't fit, results would lie outside `out`, or a type has no kernels.
 pub(super) fn run(
     pool: &Pool,
-    method: Method,
+    method: &Method,
     scratch: &mut Scratch,
     x: Rows<'_>,
     jobs: &[Job<'_>],
     out: &mut [f32],
     out_stride: usize,
 ) {
-    let kernels = method.kernels();
     let kernels_of = |job: &Job<'_>| {
-        kernels.get(job.matrix.ty).unwrap_or_else(|| panic!("no products of {}", job.matrix.ty))
+        method.get(job.matrix.ty).unwrap_or_else(|| panic!("no products of {}", job.matrix.ty))
     };
     for job in jobs {
         let Matrix { ty, rows, cols, bytes } = job.matrix;
@@ -78,18 +77,18 @@ pub(super) fn run(
     }
     scratch.inputs.quantize(pool, method, x, jobs);
 
-    let split = Split::new(pool.threads(), method, jobs, kernels_of);
+    let threads = pool.threads();
+    let split = Split::new(threads, method, jobs, kernels_of);
     scratch.starts.clear();
     let mut n_chunks = 0;
     for job in jobs {
         scratch.starts.push(n_chunks);
         n_chunks += split.chunks(job, kernels_of(job));
     }
-    if scratch.panels.len() < pool.threads() {
-        scratch.panels.resize_with(pool.threads(), Panel::default);
+    if scratch.panels.len() < threads {
+        scratch.panels.resize_with(threads, Panel::default);
     }
     let (starts, inputs) = (&scratch.starts, &scratch.inputs);
-    let interleaved = kernels.interleaved;
     let out = SharedMut::new(out);
     pool.for_each_with(&mut scratch.panels, n_chunks, |panel, chunk| {
         let at = starts.partition_point(|&start| start <= chunk) - 1;
@@ -97,31 +96,34 @@ pub(super) fn run(
         let place = Place { job, out, out_stride };
         let (rows, tiles) = split.part(job, kernels_of(job), chunk - starts[at]);
         let panels = method.takes_panels(kernels_of(job), job.n);
+        panel.ahead = job.matrix.bytes.len() / job.matrix.rows * rows.len * threads;
         let work = Work { rows, tiles, panels, place };
         match kernels_of(job) {
-            TypeKernels::Codes(kernels) => {
-                let forms = inputs.forms(kernels.activations);
-                let tiles = if interleaved { &forms.tiles } else { &forms.rows };
-                work.run(panel, CodeProduct { kernels, rows: &forms.rows, tiles });
+            Chosen::Codes { direct, panels } => {
+                let forms = inputs.forms(direct.activations);
+                let tiles = if panels.interleaved { &forms.tiles } else { &forms.rows };
+                work.run(panel, CodeProduct { direct, panels, rows: &forms.rows, tiles });
             }
-            TypeKernels::Floats(kernels) => work.run(panel, FloatProduct { kernels, input: x }),
+            Chosen::Floats { direct, panels } => {
+                work.run(panel, FloatProduct { direct, panels, input: x });
+            }
         }
     });
 }
 
 /// How jobs are cut into chunks: ranges of rows, and for panels also of columns.
-struct Split {
-    method: Method,
+struct Split<'a> {
+    method: &'a Method,
     direct_bytes: usize,
     col_blocks: usize,
 }
 
-impl Split {
+impl<'a> Split<'a> {
     fn new(
         threads: usize,
-        method: Method,
+        method: &'a Method,
         jobs: &[Job<'_>],
-        kernels: impl Fn(&Job<'_>) -> TypeKernels,
+        kernels: impl Fn(&Job<'_>) -> Chosen,
     ) -> Self {
         let wanted = if threads == 1 { 1 } else { threads * CHUNKS_PER_THREAD };
         let bytes: usize = jobs.iter().map(|job| job.matrix.bytes.len()).sum();
@@ -135,7 +137,7 @@ impl Split {
         }
     }
 
-    fn chunks(&self, job: &Job<'_>, kernels: TypeKernels) -> usize {
+    fn chunks(&self, job: &Job<'_>, kernels: Chosen) -> usize {
         if job.n == 0 {
             return 0;
         }
@@ -144,7 +146,7 @@ impl Split {
     }
 
     /// The rows of the weight and the tiles of columns of a chunk.
-    fn part(&self, job: &Job<'_>, kernels: TypeKernels, chunk: usize) -> (Part, Range<usize>) {
+    fn part(&self, job: &Job<'_>, kernels: Chosen, chunk: usize) -> (Part, Range<usize>) {
         let (rows, tiles) = (self.rows(job, kernels), self.tiles(job, kernels));
         let row_chunks = job.matrix.rows.div_ceil(rows);
         let (row, tile) = (chunk % row_chunks * rows, chunk / row_chunks * tiles);
@@ -152,7 +154,7 @@ impl Split {
         (part, tile..self.n_tiles(job, kernels).min(tile + tiles))
     }
 
-    fn rows(&self, job: &Job<'_>, kernels: TypeKernels) -> usize {
+    fn rows(&self, job: &Job<'_>, kernels: Chosen) -> usize {
         if self.method.takes_panels(kernels, job.n) {
             return kernels.panel_rows();
         }
@@ -162,7 +164,7 @@ impl Split {
     }
 
     /// Tiles of columns per chunk.
-    fn tiles(&self, job: &Job<'_>, kernels: TypeKernels) -> usize {
+    fn tiles(&self, job: &Job<'_>, kernels: Chosen) -> usize {
         let tiles = self.n_tiles(job, kernels);
         if !self.method.takes_panels(kernels, job.n) {
             return tiles;
@@ -171,25 +173,8 @@ impl Split {
     }
 
     /// All tiles of columns.
-    fn n_tiles(&self, job: &Job<'_>, kernels: TypeKernels) -> usize {
+    fn n_tiles(&self, job: &Job<'_>, kernels: Chosen) -> usize {
         job.n.div_ceil(tile_cols(self.method.takes_panels(kernels, job.n)))
-    }
-}
-
-impl TypeKernels {
-    fn panel_rows(self) -> usize {
-        match self {
-            TypeKernels::Codes(kernels) => kernels.panel_rows,
-            TypeKernels::Floats(kernels) => kernels.panel_rows,
-        }
-    }
-
-    /// From this many columns on, panels are faster than direct products.
-    pub(super) fn panel_cols(self) -> usize {
-        match self {
-            TypeKernels::Codes(kernels) => kernels.panel_cols,
-            TypeKernels::Floats(kernels) => kernels.panel_cols,
-        }
     }
 }
 
@@ -288,25 +273,26 @@ impl Work<'_> {
 }
 
 struct CodeProduct<'a> {
-    kernels: &'static CodeKernels,
+    direct: &'static CodeKernels,
+    panels: &'static CodeKernels,
     /// The input for direct kernels.
     rows: &'a Quantized,
     /// The input for tile kernels.
     tiles: &'a Quantized,
 }
 
-// Kernels come from the table of an instruction set that the processor has; `run` has checked the
+// Kernels come from tables of instruction sets that the processor has; `run` has checked the
 // weight's bytes against its shape, and the input has its columns.
 impl Product for CodeProduct<'_> {
     fn unpack(&self, rows: &[u8], n_rows: usize, cols: usize, panel: &mut Panel) {
         // SAFETY: see above.
-        unsafe { (self.kernels.unpack)(rows, n_rows, cols, panel) }
+        unsafe { (self.panels.unpack)(rows, n_rows, cols, panel) }
     }
 
     fn tile(&self, panel: &Panel, first: usize, n: usize, out: &mut super::kernels::Tile) {
         let x: Codes<'_> = self.tiles.rows(first, n);
         // SAFETY: see above.
-        unsafe { (self.kernels.tile[n - 1])(panel, x, out) }
+        unsafe { (self.panels.tile[n - 1])(panel, x, out) }
     }
 
     fn direct(
@@ -319,25 +305,26 @@ impl Product for CodeProduct<'_> {
     ) {
         let x = self.rows.rows(first, n);
         // SAFETY: see above.
-        unsafe { (self.kernels.direct[n - 1])(rows, n_rows, x, out) }
+        unsafe { (self.direct.direct[n - 1])(rows, n_rows, x, out) }
     }
 }
 
 struct FloatProduct<'a> {
-    kernels: &'static FloatKernels,
+    direct: &'static FloatKernels,
+    panels: &'static FloatKernels,
     input: Rows<'a>,
 }
 
 impl Product for FloatProduct<'_> {
     fn unpack(&self, rows: &[u8], n_rows: usize, cols: usize, panel: &mut Panel) {
         // SAFETY: see above.
-        unsafe { (self.kernels.unpack)(rows, n_rows, cols, panel) }
+        unsafe { (self.panels.unpack)(rows, n_rows, cols, panel) }
     }
 
     fn tile(&self, panel: &Panel, first: usize, n: usize, out: &mut super::kernels::Tile) {
         let x: Floats<'_> = self.input.floats(first, n);
         // SAFETY: see above.
-        unsafe { (self.kernels.tile[n - 1])(panel, x, out) }
+        unsafe { (self.panels.tile[n - 1])(panel, x, out) }
     }
 
     fn direct(
@@ -350,6 +337,6 @@ impl Product for FloatProduct<'_> {
     ) {
         let x = self.input.floats(first, n);
         // SAFETY: see above.
-        unsafe { (self.kernels.direct[n - 1])(rows, n_rows, x, out) }
+        unsafe { (self.direct.direct[n - 1])(rows, n_rows, x, out) }
     }
 }

@@ -15,7 +15,6 @@ const COLS: usize = 5;
 /// The table of portable kernels.
 pub(super) static KERNELS: Kernels = Kernels {
     quantize: activation::quantize_row,
-    interleaved: false,
     codes: &[
         codes::<legacy::Q4_0>(),
         codes::<legacy::Q4_1>(),
@@ -50,6 +49,7 @@ const fn codes<F: Format>() -> CodeKernels {
     CodeKernels {
         ty: F::TY,
         activations: F::ACTIVATIONS,
+        interleaved: false,
         panel_rows: ROWS,
         panel_cols: COLS,
         unpack: |rows, n_rows, cols, panel| {

@@ -3,8 +3,11 @@
 use quant::TensorType::{self, *};
 
 use super::activation::{Block, Quantized, quantize_row};
-use super::kernels::{CodeKernels, FloatKernels, Kernels, Method, TypeKernels};
+use super::kernels::{CodeKernels, FloatKernels, Kernels, TypeKernels};
 use super::linear::Rows;
+use super::method::Method;
+#[cfg(target_arch = "x86_64")]
+use super::panel::Panel;
 use super::product::{Job, Matrix, Scratch, run};
 use crate::isa::Isa;
 use crate::pool::Pool;
@@ -16,12 +19,12 @@ fn types() -> impl Iterator<Item = TensorType> {
 
 /// The instruction set, with kernels chosen by the number of columns.
 fn fastest(isa: Isa) -> Method {
-    Method { isa, batch_invariant: false }
+    Method::new(isa, false)
 }
 
 /// The instruction set, with results that don't depend on the number of columns.
 fn invariant(isa: Isa) -> Method {
-    Method { isa, batch_invariant: true }
+    Method::new(isa, true)
 }
 
 /// Deterministic noise (splitmix64).
@@ -156,12 +159,12 @@ impl Case {
         Matrix { ty: self.ty, rows: self.rows, cols: self.cols, bytes: &self.weights }
     }
 
-    fn product(&self, pool: &Pool, method: Method) -> Vec<f32> {
+    fn product(&self, pool: &Pool, method: &Method) -> Vec<f32> {
         self.product_of(self.input(), pool, method)
     }
 
     /// The product with some of the columns.
-    fn product_of(&self, x: Rows<'_>, pool: &Pool, method: Method) -> Vec<f32> {
+    fn product_of(&self, x: Rows<'_>, pool: &Pool, method: &Method) -> Vec<f32> {
         let job = Job {
             matrix: self.matrix(),
             x_row: 0,
@@ -184,11 +187,11 @@ impl Case {
             let one_by_one: Vec<f32> = (0..m)
                 .flat_map(|t| {
                     let x = Rows { data: self.input().row(t), rows: 1, ..self.input() };
-                    self.product_of(x, &pools[0], invariant(isa))
+                    self.product_of(x, &pools[0], &invariant(isa))
                 })
                 .collect();
             for pool in pools {
-                let together = self.product(pool, invariant(isa));
+                let together = self.product(pool, &invariant(isa));
                 let threads = pool.threads();
                 let what = format!("{ty} {rows}x{cols} by {m} on {isa}, {threads} threads");
                 assert_eq!(bits(&one_by_one), bits(&together), "{what}");
@@ -229,7 +232,7 @@ impl Case {
             }
             let mut first: Option<Vec<f32>> = None;
             for pool in pools {
-                let out = self.product(pool, fastest(isa));
+                let out = self.product(pool, &fastest(isa));
                 let (mut error, mut squares) = (0.0, 0.0);
                 for (i, (&y, &[rounded, exact, magnitude, square])) in
                     out.iter().zip(&expected).enumerate()
@@ -291,7 +294,7 @@ fn batch_invariant_results_are_near_the_exact_ones() {
     for ty in types() {
         let case = Case::new(ty, 19, 256, 2);
         for isa in Isa::available() {
-            let out = case.product(&pool, invariant(isa));
+            let out = case.product(&pool, &invariant(isa));
             for (y, [rounded, _, magnitude, _]) in out.iter().zip(case.expected(isa)) {
                 let error = (f64::from(*y) - rounded).abs();
                 assert!(error <= 2e-6 * magnitude, "{ty} on {isa}: {y}, not {rounded}");
@@ -360,13 +363,13 @@ fn jobs_side_by_side_with_scale_and_bias() {
     let a = Case::new(Q8_0, 40, 256, 5);
     let b = Case { x: a.x.clone(), ..Case::new(Q4_K, 21, 256, 5) };
     let bias: Vec<f32> = (0..21).map(|i| i as f32).collect();
-    let of = |case: &Case| case.product(&pool, fastest(Isa::detect()));
+    let of = |case: &Case| case.product(&pool, &fastest(Isa::detect()));
     let (a_out, b_out) = (of(&a), of(&b));
     let job =
         Job { matrix: a.matrix(), x_row: 0, n: 5, out_row: 0, out_col: 0, scale: 1.0, bias: None };
     let jobs = [job, Job { matrix: b.matrix(), out_col: 40, scale: 0.5, bias: Some(&bias), ..job }];
     let mut out = vec![0.0; 5 * 61];
-    run(&pool, fastest(Isa::detect()), &mut Scratch::default(), a.input(), &jobs, &mut out, 61);
+    run(&pool, &fastest(Isa::detect()), &mut Scratch::default(), a.input(), &jobs, &mut out, 61);
     for (t, row) in out.chunks(61).enumerate() {
         assert_eq!(row[..40], a_out[t * 40..][..40]);
         for r in 0..21 {
@@ -383,7 +386,7 @@ fn a_nan_in_the_input_reaches_the_output() {
             let mut case = Case::new(ty, 4, 256, m);
             case.x[100] = f32::NAN;
             for isa in Isa::available() {
-                let out = case.product(&pool, fastest(isa));
+                let out = case.product(&pool, &fastest(isa));
                 assert!(out[..4].iter().all(|y| y.is_nan()), "{ty} on {isa}");
                 assert!(out[4..].iter().all(|y| y.is_finite()), "{ty} on {isa}");
             }
@@ -466,7 +469,7 @@ mod experts {
             let mut out = vec![f32::NAN; n_rows * n_embd];
             let (x, slots) = (of(&x, n_embd), slots(&routing, &logits));
             let scratch = &mut Scratch::default();
-            let method = fastest(Isa::detect());
+            let method = &fastest(Isa::detect());
             moe(&pool, method, scratch, x, &slots, weigh_input, &experts, relu, &mut out);
             results.push(out);
         }
@@ -532,7 +535,7 @@ mod experts {
                     for ((x, logits), out) in chunks {
                         let rows = x.len() / n_embd;
                         let x = Rows { data: x, rows, cols: n_embd, stride: n_embd };
-                        let (method, slots) = (invariant(isa), slots(&routing, logits));
+                        let (method, slots) = (&invariant(isa), slots(&routing, logits));
                         moe(pool, method, &mut scratch, x, &slots, false, &experts, relu, out);
                     }
                     bits(&out)
@@ -554,6 +557,43 @@ mod experts {
         for n_rows in [1, 2, 9, 40] {
             for (gated, weigh_input) in [(true, false), (false, false), (true, true)] {
                 check(n_rows, gated, weigh_input);
+            }
+        }
+    }
+}
+
+/// However codes are unpacked, the results are those of portable code, to the bit.
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn panels_are_those_of_portable_code() {
+    let mut noise = Noise(11);
+    let portable = Kernels::of(Isa::Scalar).codes;
+    for isa in Isa::available().filter(|isa| *isa != Isa::Scalar) {
+        for (kernels, portable) in Kernels::of(isa).codes.iter().zip(portable) {
+            let cols = kernels.ty.block_len() * if kernels.ty.block_len() == 256 { 2 } else { 11 };
+            let row_bytes = kernels.ty.row_bytes(cols).unwrap();
+            let (mut panel, mut one) = (Panel::default(), Panel::default());
+            for n_rows in [kernels.panel_rows, kernels.panel_rows - 1, 1] {
+                let rows = weights(&mut noise, kernels.ty, n_rows, cols);
+                // SAFETY: the processor has the instruction set.
+                unsafe { (kernels.unpack)(&rows, n_rows, cols, &mut panel) };
+                for (r, row) in rows.chunks_exact(row_bytes).enumerate() {
+                    // SAFETY: portable code.
+                    unsafe { (portable.unpack)(row, 1, cols, &mut one) };
+                    let codes = |panel: &Panel, n: usize, r: usize| -> Vec<[u8; 4]> {
+                        let words = panel.elements().as_chunks().0.iter().skip(r).step_by(n);
+                        words.copied().take(cols / 4).collect()
+                    };
+                    let factors = |values: &[f32], n: usize, r: usize| -> Vec<u32> {
+                        values.iter().skip(r).step_by(n).map(|value| value.to_bits()).collect()
+                    };
+                    let (n, of_one) = (kernels.panel_rows, portable.panel_rows);
+                    let about = format!("{isa} {} row {r} of {n_rows}", kernels.ty);
+                    assert_eq!(codes(&panel, n, r), codes(&one, of_one, 0), "{about}");
+                    for (some, others) in [(&panel.scales, &one.scales), (&panel.mins, &one.mins)] {
+                        assert_eq!(factors(some, n, r), factors(others, of_one, 0), "{about}");
+                    }
+                }
             }
         }
     }

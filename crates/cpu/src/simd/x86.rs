@@ -1,6 +1,7 @@
 //! AVX2 and AVX-512.
 
 use std::arch::x86_64::*;
+use std::ops::Range;
 
 use super::{Kernel, Simd};
 
@@ -31,6 +32,17 @@ pub fn run_avx512<K: Kernel>(kernel: K) -> K::Output {
 #[inline(never)]
 pub fn run_avx512_vnni<K: Kernel>(kernel: K) -> K::Output {
     kernel.run(Avx512::<true>(()))
+}
+
+/// Has these bytes behind an address, any one, come from memory into the second-level cache. Lines that
+/// begin before them are left to others.
+#[inline(always)]
+pub fn fetch(at: *const u8, bytes: Range<usize>) {
+    for line in bytes.start.div_ceil(64)..bytes.end.div_ceil(64) {
+        let line = at.wrapping_add(line * 64);
+        // SAFETY: a prefetch of any address is harmless, and every x86-64 processor has it.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(line.cast()) }
+    }
 }
 
 /// Helps the processor to follow a stream of weights that goes on by `step` bytes from `at`. Steps must

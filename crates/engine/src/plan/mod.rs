@@ -171,6 +171,11 @@ fn is_too_large(error: &Error) -> bool {
     matches!(model, model::Error::Backend(BackendError::OutOfMemory { .. }))
 }
 
+/// Bytes that states may take in any case, see [`Options::fewer_for_states`].
+const STATES: u64 = 1 << 30;
+/// Texts at once that there are room for in any case, where they are asked for.
+const FEWEST: usize = 4;
+
 /// What plans are made from.
 struct Planner<'a> {
     model: &'a dyn Model,
@@ -182,7 +187,18 @@ struct Planner<'a> {
 impl Planner<'_> {
     fn capacity(&self, n_ctx: usize) -> Capacity {
         let n_positions = self.options.n_positions.unwrap_or(n_ctx).max(n_ctx);
-        Capacity { n_ctx, n_positions, n_sequences: self.options.parallel.max(1) }
+        Capacity { n_ctx, n_positions, n_sequences: self.n_sequences() }
+    }
+
+    fn n_sequences(&self) -> usize {
+        let parallel = self.options.parallel.max(1);
+        let values: usize = self.model.shape().states.iter().flatten().sum();
+        let each = (values * size_of::<f32>() * model::n_slots(1)) as u64;
+        let most = (self.weights / 4).max(STATES).checked_div(each);
+        match most.and_then(|most| usize::try_from(most).ok()) {
+            Some(most) if self.options.fewer_for_states => parallel.min(most.max(FEWEST)),
+            _ => parallel,
+        }
     }
 
     fn plan(&self, n_ctx: usize, reason: Reason) -> Result<Plan, Error> {
@@ -356,6 +372,25 @@ mod tests {
         assert!(refused.contains("no context fits"), "{refused}");
         let absurd = plan(&of(usize::MAX / 2), Some(room)).expect_err("too many").to_string();
         assert!(absurd.contains("-c 128"), "{absurd}");
+    }
+
+    #[test]
+    fn large_states_are_for_fewer_texts() {
+        let n_sequences = |name: &str, options: &Options| {
+            let model = model::load(&Fixture::named(name).model()).expect("the fixture loads");
+            Plan::new(&*model, 1 << 20, options, None).expect("no limit").n_sequences
+        };
+        let states = |name: &str| {
+            let model = model::load(&Fixture::named(name).model()).expect("the fixture loads");
+            model.shape().states.iter().flatten().sum::<usize>()
+        };
+        // As many as never have room.
+        let many = (STATES as usize / 4 / 5).div_ceil(states("mamba")) + 1000;
+        let fewer = Options { parallel: many, fewer_for_states: true, n_batch: 1, ..options() };
+        assert_eq!(n_sequences("llama-gqa", &Options { parallel: 9, ..fewer.clone() }), 9);
+        let found = n_sequences("mamba", &fewer);
+        assert!(found < many && found * states("mamba") * 20 <= STATES as usize, "{found}");
+        assert_eq!(n_sequences("mamba", &Options { parallel: 3, ..fewer }), 3);
     }
 
     #[test]

@@ -1,9 +1,12 @@
 //! Flags and operands of `llamafile convert`.
 
+use std::num::NonZero;
+
 use tools::convert::Precision;
 
 use super::flag::{Action, Flag, Group, Invalid};
 use super::shared;
+use super::values::{MAX_THREADS, whole};
 use crate::error::CliError;
 use crate::settings::Settings;
 
@@ -27,17 +30,56 @@ pub const CONVERT: &[Flag] = &[
         action: Action::Value {
             name: "TYPE",
             set: |s, v| {
-                s.convert.precision = match v {
-                    "f32" => Precision::F32,
-                    "f16" => Precision::F16,
-                    _ => return Err(Invalid::expected("f32 or f16", v)),
-                };
+                let precision = Precision::named(v);
+                let expected = "auto, f32, f16, bf16 or q8_0";
+                s.convert.precision = precision.ok_or_else(|| Invalid::expected(expected, v))?;
                 Ok(())
             },
         },
         env: None,
         group: Group::Convert,
-        help: "Precision of matrices: f32 or f16 (default: f16).",
+        help: "What matrices become: f32, f16, bf16, q8_0, or auto, 16 bits as the weights have \
+               them (default: auto).",
+    },
+    Flag {
+        names: &["--model-name"],
+        action: Action::Value {
+            name: "NAME",
+            set: |s, v| {
+                s.convert.name = Some(v.into());
+                Ok(())
+            },
+        },
+        env: None,
+        group: Group::Convert,
+        help: "What the model is called (default: by its folder).",
+    },
+    Flag {
+        names: &["--pre"],
+        action: Action::Value {
+            name: "NAME",
+            set: |s, v| {
+                s.convert.pre_tokenizer = Some(v.into());
+                Ok(())
+            },
+        },
+        env: None,
+        group: Group::Convert,
+        help: "How the tokenizer cuts text into words, such as llama-bpe or qwen2; needed only where \
+               it is not recognised.",
+    },
+    Flag {
+        names: &["-t", "--threads"],
+        action: Action::Value {
+            name: "N",
+            set: |s, v| {
+                s.convert.threads = NonZero::new(whole(v, 1)?.min(MAX_THREADS));
+                Ok(())
+            },
+        },
+        env: None,
+        group: Group::Convert,
+        help: "Threads that convert (default: one for each fast core).",
     },
     shared::help(Group::Convert),
 ];
@@ -67,8 +109,13 @@ mod tests {
         assert_eq!(settings.command, Command::Convert);
         assert_eq!(settings.convert.folder.to_str(), Some("dir"));
         assert_eq!(settings.convert.precision, Precision::F32);
+        let settings =
+            parsed("convert dir -o x --pre qwen2 --model-name A --outtype q8_0").unwrap();
+        assert_eq!(settings.convert.precision, Precision::Q8_0);
+        assert_eq!(settings.convert.pre_tokenizer.as_deref(), Some("qwen2"));
+        assert_eq!(settings.convert.name.as_deref(), Some("A"));
         for line in
-            ["convert dir", "convert -o out", "convert a b -o c", "convert a -o b --outtype q8_0"]
+            ["convert dir", "convert -o out", "convert a b -o c", "convert a -o b --outtype q4_0"]
         {
             assert!(parsed(line).is_err(), "{line}");
         }

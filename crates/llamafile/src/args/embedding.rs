@@ -156,8 +156,9 @@ pub const EMBED: &[Flag] = &[
 /// Each operand is a text.
 pub fn apply_words(settings: &mut Settings, words: &[String]) -> Result<(), CliError> {
     if settings.prompt.is_some() && !words.is_empty() {
-        return Err(CliError::new(format!("unexpected argument \"{}\"", words[0]))
-            .hint("give texts as operands or with -p, not both"));
+        return Err(
+            CliError::unexpected(&words[0]).hint("give texts as operands or with -p, not both")
+        );
     }
     settings.embed.texts = words.to_vec();
     Ok(())

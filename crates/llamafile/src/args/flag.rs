@@ -95,6 +95,8 @@ pub enum Group {
     Synth,
     /// Of `llamafile doctor`.
     Doctor,
+    /// Of `llamafile selftest`.
+    Selftest,
     /// Of `llamafile inspect`.
     Inspect,
     /// Of `llamafile tokenize`.
@@ -113,7 +115,7 @@ pub enum Group {
 
 impl Group {
     /// All groups, in the order of the help.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::Model,
         Self::Prompt,
         Self::Sampling,
@@ -132,6 +134,7 @@ impl Group {
         Self::Bench,
         Self::Synth,
         Self::Doctor,
+        Self::Selftest,
         Self::Inspect,
         Self::Tokenize,
         Self::Split,
@@ -162,6 +165,7 @@ impl Group {
             Self::Bench => "Flags of llamafile bench",
             Self::Synth => "Flags of llamafile synth",
             Self::Doctor => "Flags of llamafile doctor",
+            Self::Selftest => "Flags of llamafile selftest",
             Self::Inspect => "Flags of llamafile inspect",
             Self::Tokenize => "Flags of llamafile tokenize",
             Self::Split => "Flags of llamafile split, merge",

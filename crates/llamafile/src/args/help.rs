@@ -55,6 +55,7 @@ fn of_command(style: Style, subcommand: &Subcommand) -> String {
     match *name {
         "synth" => shapes(&mut text, style),
         "quantize" => targets(&mut text, style),
+        "convert" => architectures(&mut text, style),
         _ => {}
     }
     text
@@ -88,6 +89,14 @@ fn shapes(text: &mut String, style: Style) {
     section(text, style, "Shapes of llamafile synth");
     for shape in SHAPES {
         pairs(text, style, &[(shape.name, shape.title)], INDENT);
+    }
+}
+
+fn architectures(text: &mut String, style: Style) {
+    section(text, style, "Architectures, as config.json names them");
+    let all: Vec<&str> = tools::convert::architectures().collect();
+    for line in wrap(&all.join(", "), WIDTH - 2) {
+        let _ = writeln!(text, "  {line}");
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::flag::{Action, Flag, Group};
 use super::shared;
-use super::values::{file, whole, whole_or};
+use super::values::{file, whole};
 use crate::error::CliError;
 use crate::settings::Settings;
 
@@ -69,19 +69,7 @@ pub const IMATRIX: &[Flag] = &[
     },
     shared::context(GROUP, "Tokens of a chunk (default: 512)."),
     shared::batch(GROUP, "Tokens of all chunks that are evaluated side by side (default: 2048)."),
-    Flag {
-        names: &["--chunks"],
-        action: Action::Value {
-            name: "N",
-            set: |s, v| {
-                s.perplexity.chunks = whole_or(v, 1, &["-1"])?;
-                Ok(())
-            },
-        },
-        env: None,
-        group: GROUP,
-        help: "Most chunks to evaluate (default: -1, all).",
-    },
+    shared::chunks(GROUP),
     Flag {
         names: &["--chunk", "--from-chunk"],
         action: Action::Value {
@@ -102,8 +90,9 @@ pub const IMATRIX: &[Flag] = &[
 /// No operands.
 pub fn apply_words(settings: &mut Settings, words: &[String]) -> Result<(), CliError> {
     if let Some(word) = words.first() {
-        return Err(CliError::new(format!("unexpected argument \"{word}\""))
-            .hint("a text is given with -f FILE, a model with -m"));
+        return Err(
+            CliError::unexpected(word).hint("a text is given with -f FILE, a model with -m")
+        );
     }
     if settings.prompt.is_none() && settings.imatrix.earlier.is_empty() {
         return Err(CliError::new("there is no text").hint("give one with -f FILE"));

@@ -17,6 +17,7 @@ mod packing;
 mod predicting;
 mod quantizing;
 mod sampling;
+mod selftest;
 mod serving;
 mod shared;
 mod splitting;
@@ -255,7 +256,7 @@ fn unknown_flag(flags: &'static [Flag], argument: &str, name: &str) -> CliError 
 }
 
 fn unexpected_word(word: &str) -> CliError {
-    let error = CliError::new(format!("unexpected argument \"{word}\""));
+    let error = CliError::unexpected(word);
     if let Some(near) = nearest(word, commands()) {
         return error.hint(format!("did you mean 'llamafile {near}'?"));
     }

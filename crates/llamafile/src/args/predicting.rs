@@ -4,7 +4,7 @@ use tools::perplexity::{Kind, OutputType};
 
 use super::flag::{Action, Flag, Group, Invalid};
 use super::shared;
-use super::values::{whole, whole_or};
+use super::values::whole;
 use crate::error::CliError;
 use crate::settings::{Predicted, Settings};
 
@@ -31,19 +31,7 @@ pub const PERPLEXITY: &[Flag] = &[
     },
     shared::context(GROUP, "Tokens of a chunk (default: 512)."),
     shared::batch(GROUP, "Tokens of all chunks that are evaluated side by side (default: 2048)."),
-    Flag {
-        names: &["--chunks"],
-        action: Action::Value {
-            name: "N",
-            set: |s, v| {
-                s.perplexity.chunks = whole_or(v, 1, &["-1"])?;
-                Ok(())
-            },
-        },
-        env: None,
-        group: GROUP,
-        help: "Most chunks to evaluate (default: -1, all).",
-    },
+    shared::chunks(GROUP),
     Flag {
         names: &["--ppl-stride"],
         action: Action::Value {
@@ -144,8 +132,9 @@ pub const PERPLEXITY: &[Flag] = &[
 /// There are no operands.
 pub fn apply_words(settings: &mut Settings, words: &[String]) -> Result<(), CliError> {
     if let Some(word) = words.first() {
-        return Err(CliError::new(format!("unexpected argument \"{word}\""))
-            .hint("a text is given with -f FILE, a model with -m"));
+        return Err(
+            CliError::unexpected(word).hint("a text is given with -f FILE, a model with -m")
+        );
     }
     let wish = &settings.perplexity;
     let no_text = settings.prompt.is_none();
@@ -176,9 +165,12 @@ mod tests {
                     --ppl-output-type 1 --kl-divergence-base x";
         let settings = parsed(line).unwrap();
         assert_eq!(settings.command, Command::Perplexity);
-        assert_eq!((settings.context, settings.batch), (Some(256), Some(512)));
+        assert_eq!(
+            (settings.context, settings.batch, settings.chunks),
+            (Some(256), Some(512), Some(3))
+        );
         let wish = settings.perplexity;
-        assert_eq!((wish.chunks, wish.stride, wish.output), (Some(3), 64, OutputType::Long));
+        assert_eq!((wish.stride, wish.output), (64, OutputType::Long));
         assert_eq!((wish.logits, wish.what), (Some("x".into()), Predicted::Text));
         let tasks = parsed("perplexity --winogrande -p x --winogrande-tasks 7").unwrap().perplexity;
         assert_eq!((tasks.what, tasks.tasks), (Predicted::Tasks(Kind::Winogrande), Some(7)));

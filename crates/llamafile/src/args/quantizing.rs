@@ -224,7 +224,7 @@ pub fn apply_words(settings: &mut Settings, words: &[String]) -> Result<(), CliE
             Some(number.ok_or_else(wrong)?)
         }
         [_, extra, ..] => {
-            return Err(CliError::new(format!("unexpected argument \"{extra}\"")).hint(USAGE));
+            return Err(CliError::unexpected(extra).hint(USAGE));
         }
     };
     if !quantize.include.is_empty() && !quantize.exclude.is_empty() {

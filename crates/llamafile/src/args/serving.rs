@@ -71,8 +71,9 @@ pub const SERVING: &[Flag] = &[
         },
         env: Some("LLAMA_ARG_N_PARALLEL"),
         group: Group::Server,
-        help: "Requests to work on at once; others wait (default: 32). They share the memory of the \
-               context (-c), and each may use all of it.",
+        help: "Requests to work on at once; others wait (default: 32, fewer for models with large \
+               recurrent states). They share the memory of the context (-c), and each may use all \
+               of it.",
     },
     Flag {
         names: &["--api-key"],

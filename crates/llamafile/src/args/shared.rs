@@ -2,7 +2,7 @@
 
 use super::flag::{Action, Flag, Group};
 use super::table::kv_type;
-use super::values::{file, threads as thread_count, whole};
+use super::values::{file, threads as thread_count, whole, whole_or};
 use crate::settings::{Command, Text};
 
 /// `-m`, the one model of a command.
@@ -138,6 +138,23 @@ pub const fn batch(group: Group, help: &'static str) -> Flag {
         env: Some("LLAMA_ARG_BATCH"),
         group,
         help,
+    }
+}
+
+/// `--chunks`, how much of a text.
+pub const fn chunks(group: Group) -> Flag {
+    Flag {
+        names: &["--chunks"],
+        action: Action::Value {
+            name: "N",
+            set: |s, v| {
+                s.chunks = whole_or(v, 1, &["-1"])?;
+                Ok(())
+            },
+        },
+        env: None,
+        group,
+        help: "Most chunks to evaluate (default: -1, all).",
     }
 }
 

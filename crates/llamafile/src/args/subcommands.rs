@@ -11,6 +11,7 @@ use super::measuring::{self, BENCH, SYNTH};
 use super::packing::{self, PACKING};
 use super::predicting::{self, PERPLEXITY};
 use super::quantizing::{self, QUANTIZE};
+use super::selftest::{self, SELFTEST};
 use super::splitting::{self, SPLIT};
 use super::tokenizing::{self, TOKENIZE};
 use crate::error::CliError;
@@ -53,9 +54,13 @@ pub const SUBCOMMANDS: &[Subcommand] = &[
         command: Command::Convert,
         flags: CONVERT,
         operands: converting::apply_words,
-        usage: "DIR -o FILE",
-        about: "a model file of a BERT model's folder",
-        examples: &[("llamafile convert bge-small/ -o bge.gguf", "with matrices in 16 bits")],
+        usage: "DIR -o FILE [FLAGS]",
+        about: "a model file of a folder from Hugging Face",
+        examples: &[
+            ("llamafile convert Qwen3-0.6B/ -o qwen3.gguf", "16 bits, as the weights have them"),
+            ("llamafile convert gemma-3-1b-it/ -o g.gguf --outtype q8_0", "half the size"),
+            ("llamafile convert bge-small/ -o bge.gguf --outtype f32", "every bit of it"),
+        ],
     },
     Subcommand {
         name: "quantize",
@@ -67,6 +72,7 @@ pub const SUBCOMMANDS: &[Subcommand] = &[
         examples: &[
             ("llamafile quantize model-F16.gguf small.gguf Q4_K_M", "the usual choice"),
             ("llamafile quantize model-F16.gguf Q8_0 8", "with 8 threads"),
+            ("llamafile quantize Qwen3-0.6B/ small.gguf Q4_K_M", "from a folder, see convert"),
             ("llamafile quantize --dry-run model-F16.gguf Q5_K_M", "how large it would be"),
             ("llamafile quantize --imatrix i.gguf in.gguf out.gguf IQ2_M", "tiny, still usable"),
             (
@@ -118,6 +124,18 @@ pub const SUBCOMMANDS: &[Subcommand] = &[
         examples: &[
             ("llamafile doctor", "processors, memory and what is used of them"),
             ("llamafile doctor -m model.gguf -c 32768", "and whether the model fits"),
+        ],
+    },
+    Subcommand {
+        name: "selftest",
+        command: Command::Selftest,
+        flags: SELFTEST,
+        operands: selftest::apply_words,
+        usage: "[NAME...] [FLAGS]",
+        about: "test all kernels on this machine",
+        examples: &[
+            ("llamafile selftest", "each against the scalar reference"),
+            ("llamafile selftest Q4_K attention", "those with these in their names"),
         ],
     },
     Subcommand {

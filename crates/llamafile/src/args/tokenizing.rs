@@ -71,7 +71,7 @@ pub const TOKENIZE: &[Flag] = &[
 /// There are no operands.
 pub fn apply_words(settings: &mut Settings, words: &[String]) -> Result<(), CliError> {
     if let Some(word) = words.first() {
-        return Err(CliError::new(format!("unexpected argument \"{word}\""))
+        return Err(CliError::unexpected(word)
             .hint("a text is given with -p \"…\" (in quotes), a model with -m"));
     }
     if settings.prompt.is_none() && settings.tokenize.source == Tokenized::Prompt {

@@ -87,8 +87,6 @@ pub struct Predicting {
     pub what: Predicted,
     /// Log-probabilities to save, or to compare with.
     pub logits: Option<PathBuf>,
-    /// Most chunks.
-    pub chunks: Option<usize>,
     /// Tokens between the beginnings of chunks that overlap; 0 for others.
     pub stride: usize,
     /// How chunks are printed.
@@ -188,6 +186,12 @@ pub struct Convert {
     pub output: Option<PathBuf>,
     /// What matrices become.
     pub precision: Precision,
+    /// Name of the pre-tokenizer.
+    pub pre_tokenizer: Option<String>,
+    /// Name of the model.
+    pub name: Option<String>,
+    /// Threads that encode.
+    pub threads: Option<NonZero<usize>>,
 }
 
 /// What `llamafile quantize` does.

@@ -12,5 +12,6 @@ mod packing;
 mod pull;
 mod reference;
 mod refusals;
+mod selftest;
 mod support;
 mod toolbox;

@@ -4,15 +4,8 @@ use super::{Context, Outputs, Part, Yield, check_finite};
 use crate::blocks::pooling::{Pooling, Reduction};
 use crate::error::Error;
 use crate::forward::Forward;
-use crate::{Model, OutputKind};
 
 impl Context {
-    /// How the model's file says to pool; models that generate text, whose files don't say, take the
-    /// mean.
-    pub fn usual_pooling(&self) -> Pooling {
-        usual_pooling(&*self.model)
-    }
-
     /// Embeds a text and pools the embeddings of its tokens as the file says, or otherwise, see
     /// [`Pooling`]: one vector, or without pooling one for each token; scores from a model that ranks.
     /// The first sequence is empty before and after.
@@ -21,7 +14,7 @@ impl Context {
     /// A text without tokens, ranking without a classifier, models that have no embeddings, and what
     /// [`Context::decode`] refuses.
     pub fn embed(&mut self, tokens: &[u32], pooling: Option<Pooling>) -> Result<Vec<f32>, Error> {
-        let pooling = pooling.unwrap_or(self.usual_pooling());
+        let pooling = pooling.unwrap_or(self.model.shape().pooling());
         if tokens.is_empty() {
             return Err(Error::EmptyText);
         }
@@ -87,12 +80,5 @@ impl Context {
         }
         check_finite(&mut rows)?;
         Ok(rows)
-    }
-}
-
-fn usual_pooling(model: &dyn Model) -> Pooling {
-    match model.shape().output {
-        OutputKind::Embeddings(pooling) => pooling,
-        OutputKind::Logits => Pooling::Mean,
     }
 }

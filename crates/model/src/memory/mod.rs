@@ -94,8 +94,8 @@ impl Capacity {
     }
 }
 
-/// Slots for the states of sequences and their snapshots.
-fn n_slots(n_sequences: usize) -> usize {
+/// Slots for the states of sequences and their snapshots, each of the values of [`Shape::states`].
+pub fn n_slots(n_sequences: usize) -> usize {
     n_sequences.saturating_mul(1 + SNAPSHOTS)
 }
 

@@ -3,8 +3,9 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
-use pack::{Contents, Engine, Form, Source};
+use pack::{Contents, Engine, Form, Source, Target};
 
 /// An empty folder of that name for one test.
 pub fn folder(name: &str) -> PathBuf {
@@ -19,7 +20,35 @@ pub fn engine_folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/engines")
 }
 
+/// The stand-ins, those for Unix to be stored together. In place of unpackers they have stand-ins.
 pub fn engines() -> Vec<Engine> {
+    let with_unpacker = |engine: Engine| match engine.target() {
+        Target::WINDOWS => engine,
+        target => {
+            let unpacker = engine.executable().to_vec();
+            engine.with_unpacker(target.name(), unpacker).unwrap()
+        }
+    };
+    alone().into_iter().map(with_unpacker).collect()
+}
+
+/// The same, with the true unpacker for this machine.
+pub fn engines_that_start() -> Vec<Engine> {
+    static UNPACKER: OnceLock<Vec<Engine>> = OnceLock::new();
+    let host = Target::host().unwrap();
+    let complete = |engine: Engine| match engine.target() == host {
+        true => {
+            let unpacker = fs::read(env!("CARGO_BIN_EXE_llamafile-unpack")).unwrap();
+            engine.with_unpacker("llamafile-unpack", unpacker).unwrap()
+        }
+        false => engine,
+    };
+    // Compressing it takes a moment.
+    UNPACKER.get_or_init(|| engines().into_iter().map(complete).collect()).clone()
+}
+
+/// The stand-ins, each to be stored alone.
+pub fn alone() -> Vec<Engine> {
     pack::engine::from_folder(&engine_folder()).unwrap()
 }
 

@@ -1,7 +1,7 @@
 //! Answers, whole or as lines of JSON.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
 use axum::Json;
 use axum::response::{IntoResponse, Response};
@@ -9,7 +9,7 @@ use chat::Delta;
 use engine::{Finish, Outcome};
 use serde_json::{Value, json};
 
-use super::time::rfc3339;
+use super::time::{nanos, rfc3339};
 use crate::error::ApiError;
 use crate::models::Loaded;
 use crate::sse::{self, Gone, Pieces};
@@ -136,7 +136,6 @@ impl Reply {
             Finish::Limit | Finish::ContextFull | Finish::Cancelled => "length",
             Finish::EndOfGeneration | Finish::StopText => "stop",
         };
-        let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         piece["done"] = true.into();
         piece["done_reason"] = reason.into();
         piece["total_duration"] = nanos(self.start.elapsed()).into();

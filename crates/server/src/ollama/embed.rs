@@ -7,6 +7,7 @@ use axum::extract::State;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::time::nanos;
 use crate::App;
 use crate::body::Body;
 use crate::error::ApiError;
@@ -58,8 +59,4 @@ pub async fn embed_one(State(app): State<App>, body: Body) -> Result<Json<Value>
     tokens.truncate(model.n_ctx());
     let (mut vectors, _) = embed_each(&model, vec![tokens], None).await?;
     Ok(Json(json!({ "embedding": vectors.pop().unwrap_or_default() })))
-}
-
-fn nanos(time: std::time::Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }

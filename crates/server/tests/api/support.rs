@@ -77,7 +77,7 @@ impl Running {
             template: engine.template().map_err(|error| error.to_string()),
             sampling: sampling.clone(),
         };
-        let models = Models::new(fleet, manner);
+        let models = Models::new(fleet, manner, None);
         let (stop, stopped) = oneshot::channel();
         let (sender, address) = mpsc::channel();
         let run = async move {

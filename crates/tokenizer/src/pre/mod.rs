@@ -30,7 +30,7 @@ pub(crate) fn find(name: &str) -> Option<&'static PreTokenizer> {
 }
 
 /// All names.
-pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+pub(crate) fn names() -> impl Iterator<Item = &'static str> + Clone {
     table::TABLE.iter().flat_map(|pre| pre.names).copied().filter(|name| !name.is_empty())
 }
 

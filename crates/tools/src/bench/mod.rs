@@ -13,13 +13,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
+use ::selftest::Fault;
 use backend::KvTypes;
+use cpu::Cpu;
 use cpu::isa::Isa;
 use cpu::topology::{Placement, Topology};
-use cpu::{Cpu, CpuOptions};
 use gguf::{Gguf, Location};
 use model::{Context, Model, OutputKind, Outputs};
 
+use crate::processor::Processor;
 use crate::{Error, file_type};
 use measurement::test_name;
 
@@ -71,6 +73,8 @@ impl Default for Plan {
 /// What happens while a model is measured.
 #[derive(Debug)]
 pub enum Event<'a> {
+    /// A kernel is wrong on this machine, and not used.
+    Fault(&'a Fault),
     /// A test goes on; not sent while the clock runs.
     Progress {
         /// The model and the test.
@@ -91,22 +95,19 @@ pub enum Event<'a> {
 /// can't be used, or an environment that names such an instruction set.
 pub fn run(file: &Location, plan: &Plan, notice: &mut dyn FnMut(Event<'_>)) -> Result<(), Error> {
     let path = file.path();
-    let isa = Isa::from_env().map_err(Error::Isa)?;
     let failed = |error| Error::Model { path: path.to_owned(), error };
     let gguf = file.open()?;
     let model = model::load(&gguf).map_err(failed)?;
     if model.shape().output != OutputKind::Logits {
         return Err(Error::NotGenerative { path: path.to_owned() });
     }
-    let facts = facts(path, &gguf, plan, isa)?;
+    let processor = Processor::for_model(&gguf, plan.kv_types)?;
+    processor.faults.iter().for_each(|fault| notice(Event::Fault(fault)));
+    let facts = facts(path, &gguf, plan, processor.isa)?;
     let default_threads = [plan.placement.plan(Topology::of_process(), None)?.threads];
     let all_threads = if plan.threads.is_empty() { &default_threads[..] } else { &plan.threads };
     for &threads in all_threads {
-        let options = CpuOptions {
-            threads: Some(threads),
-            isa: Some(isa),
-            batch_invariant: plan.batch_invariant,
-        };
+        let options = processor.options(Some(threads), plan.batch_invariant);
         let backend = Cpu::placed(options, &plan.placement)?;
         let limits = backend.limits();
         let mut facts = Measurement {
@@ -301,6 +302,7 @@ mod tests {
         };
         let (mut rows, mut last) = (Vec::new(), (0, 1));
         run(&path.clone().into(), &plan, &mut |event| match event {
+            Event::Fault(fault) => panic!("{fault}"),
             Event::Progress { done, total, .. } => last = (done, total),
             Event::Done(measurement) => rows.push(measurement.clone()),
         })

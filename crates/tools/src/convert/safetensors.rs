@@ -1,11 +1,12 @@
-//! Reading safetensors: the length of a header in JSON, the header, the bytes of tensors.
+//! Headers of safetensors files: the length of a header in JSON, the header, the bytes of tensors
+//! (<https://github.com/huggingface/safetensors#format>).
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
+use std::io::Read;
+use std::path::Path;
 
-use quant::{TensorType, bf16_to_f32, f16_to_f32, f32_to_f16};
+use quant::TensorType;
 use serde::Deserialize;
 
 use super::error::Error;
@@ -13,124 +14,105 @@ use super::error::Error;
 /// Longest header that is read, as in the format's own library.
 const MAX_HEADER: u64 = 100_000_000;
 
-/// An open file and what it has.
-pub struct Safetensors {
-    path: PathBuf,
-    /// By name, in alphabetical order.
-    pub tensors: BTreeMap<String, Stored>,
-    data_start: u64,
+/// Most dimensions of a tensor.
+const MAX_DIMENSIONS: usize = 8;
+
+/// A tensor of a file.
+#[derive(Debug, Clone)]
+pub struct Stored {
+    /// Name of the type of values.
+    pub dtype: String,
+    /// Sizes, the contiguous dimension last.
+    pub shape: Vec<usize>,
+    /// Where the data begins in the file.
+    pub offset: u64,
 }
 
 /// A tensor as the header describes it.
-#[derive(Debug, Clone, Deserialize)]
-pub struct Stored {
+#[derive(Deserialize)]
+struct Entry {
     dtype: String,
-    /// Sizes, the contiguous dimension last.
-    pub shape: Vec<usize>,
+    shape: Vec<u64>,
     /// From and to, after the header.
     data_offsets: [u64; 2],
 }
 
 impl Stored {
-    /// Number of values.
-    fn len(&self) -> Option<u64> {
-        self.shape.iter().try_fold(1u64, |len, &n| len.checked_mul(u64::try_from(n).ok()?))
+    /// Number of values; no shape is accepted whose product doesn't fit.
+    pub fn values(&self) -> usize {
+        self.shape.iter().product()
     }
 
-    /// Bytes per value, for floats.
-    fn width(&self) -> Option<u64> {
+    /// The type of floats.
+    pub fn float(&self) -> Option<TensorType> {
         match self.dtype.as_str() {
-            "F32" => Some(4),
-            "F16" | "BF16" => Some(2),
+            "F32" => Some(TensorType::F32),
+            "F16" => Some(TensorType::F16),
+            "BF16" => Some(TensorType::BF16),
             _ => None,
         }
     }
 }
 
-impl Safetensors {
-    /// Reads and checks the header.
-    pub fn open(path: &Path) -> Result<Self, Error> {
-        let failed = |error| Error::Read { path: path.to_owned(), error };
-        let wrong = |what: String, expected: &str| Error::Content {
-            path: path.to_owned(),
-            what,
-            expected: expected.into(),
-        };
-        let mut file = File::open(path).map_err(failed)?;
-        let size = file.metadata().map_err(failed)?.len();
-        let mut len = [0; 8];
-        file.read_exact(&mut len).map_err(failed)?;
-        let len = u64::from_le_bytes(len);
-        if len > MAX_HEADER || len > size - 8 {
-            return Err(wrong(format!("a header of {len} bytes"), "one within the file"));
+/// Reads and checks the header: every tensor has the bytes that its shape asks for, within the file, and
+/// none shares them.
+pub fn read_header(path: &Path) -> Result<BTreeMap<String, Stored>, Error> {
+    let failed = |error| Error::Read { path: path.to_owned(), error };
+    let wrong = |what: String, expected: &str| Error::Content {
+        path: path.to_owned(),
+        what,
+        expected: expected.into(),
+    };
+    let mut file = File::open(path).map_err(failed)?;
+    let size = file.metadata().map_err(failed)?.len();
+    let mut len = [0; 8];
+    file.read_exact(&mut len).map_err(failed)?;
+    let len = u64::from_le_bytes(len);
+    if len > MAX_HEADER || len > size.saturating_sub(8) {
+        return Err(wrong(format!("a header of {len} bytes"), "one within the file"));
+    }
+    let mut header = vec![0; len as usize];
+    file.read_exact(&mut header).map_err(failed)?;
+    let mut entries: BTreeMap<String, serde_json::Value> = serde_json::from_slice(&header)
+        .map_err(|error| wrong(format!("header: {error}"), "JSON"))?;
+    entries.remove("__metadata__");
+
+    let (data_start, mut tensors, mut ranges) = (8 + len, BTreeMap::new(), Vec::new());
+    for (name, entry) in entries {
+        let entry = Entry::deserialize(entry)
+            .map_err(|error| wrong(format!("{name}: {error}"), "dtype, shape and data_offsets"))?;
+        let [from, to] = entry.data_offsets;
+        if from > to || to > size - data_start {
+            let what = format!("{name} has bytes {from} to {to}");
+            return Err(wrong(what, &format!("bytes up to {}", size - data_start)));
         }
-        let mut header = vec![0; len as usize];
-        file.read_exact(&mut header).map_err(failed)?;
-        let mut entries: BTreeMap<String, serde_json::Value> = serde_json::from_slice(&header)
-            .map_err(|error| wrong(format!("header: {error}"), "JSON"))?;
-        entries.remove("__metadata__");
-        let (data_start, mut tensors) = (8 + len, BTreeMap::new());
-        for (name, entry) in entries {
-            let stored = Stored::deserialize(entry).map_err(|error| {
-                wrong(format!("{name}: {error}"), "dtype, shape and data_offsets")
-            })?;
-            let [from, to] = stored.data_offsets;
-            if from > to || to > size - data_start {
-                let what = format!("{name} has bytes {from} to {to}");
-                return Err(wrong(what, &format!("bytes up to {}", size - data_start)));
-            }
-            let needed =
-                stored.len().zip(stored.width()).map(|(len, width)| len.checked_mul(width));
-            if needed.is_some_and(|needed| needed != Some(to - from)) {
-                let what = format!("{name} of shape {:?} has {} bytes", stored.shape, to - from);
+        let shape: Option<Vec<usize>> =
+            entry.shape.iter().map(|&len| usize::try_from(len).ok()).collect();
+        let Some(shape) = shape.filter(|shape| shape.len() <= MAX_DIMENSIONS) else {
+            let what = format!("{name} has shape {:?}", entry.shape);
+            return Err(wrong(what, "one that fits into memory"));
+        };
+        let stored = Stored { dtype: entry.dtype, shape, offset: data_start + from };
+        if let Some(ty) = stored.float() {
+            let width = ty.block_bytes() as u64;
+            let needed = entry.shape.iter().try_fold(width, |bytes, &len| bytes.checked_mul(len));
+            if needed != Some(to - from) {
+                let what = format!("{name} of shape {:?} has {} bytes", entry.shape, to - from);
                 return Err(wrong(what, "as many as its shape and type ask for"));
             }
-            tensors.insert(name, stored);
         }
-        Ok(Self { path: path.to_owned(), tensors, data_start })
+        ranges.push((from, to, name.clone()));
+        tensors.insert(name, stored);
     }
-
-    /// Writes a tensor's values as floats of type `ty`, [`TensorType::F32`] or [`TensorType::F16`].
-    pub fn write(&self, stored: &Stored, ty: TensorType, out: &mut dyn Write) -> io::Result<()> {
-        let mut file = File::open(&self.path)?;
-        let [from, to] = stored.data_offsets;
-        file.seek(SeekFrom::Start(self.data_start + from))?;
-        let mut rest = file.take(to - from);
-        let mut buffer = Vec::with_capacity(1 << 16);
-        loop {
-            buffer.clear();
-            rest.by_ref().take(1 << 16).read_to_end(&mut buffer)?;
-            if buffer.is_empty() {
-                return Ok(());
-            }
-            let halves = || buffer.as_chunks::<2>().0.iter().map(|&half| u16::from_le_bytes(half));
-            let values: Vec<f32> = match stored.dtype.as_str() {
-                "F16" => halves().map(f16_to_f32).collect(),
-                "BF16" => halves().map(bf16_to_f32).collect(),
-                _ => buffer.as_chunks::<4>().0.iter().map(|&v| f32::from_le_bytes(v)).collect(),
-            };
-            let bytes: Vec<u8> = match ty {
-                TensorType::F16 => {
-                    values.into_iter().flat_map(|v| f32_to_f16(v).to_le_bytes()).collect()
-                }
-                _ => values.into_iter().flat_map(f32::to_le_bytes).collect(),
-            };
-            out.write_all(&bytes)?;
+    ranges.sort();
+    // Tensors without values may lie anywhere.
+    ranges.retain(|(from, to, _)| from < to);
+    for pair in ranges.windows(2) {
+        let [(_, end, first), (start, _, second)] = pair else { continue };
+        if start < end {
+            let what = format!("{first} and {second} share bytes");
+            return Err(wrong(what, "tensors that don't overlap"));
         }
     }
-
-    /// The tensor of that name, of floats.
-    pub fn floats(&self, name: &str) -> Result<&Stored, Error> {
-        let content = |what: String, expected: &str| Error::Content {
-            path: self.path.clone(),
-            what,
-            expected: expected.into(),
-        };
-        let stored = self.tensors.get(name);
-        let stored = stored.ok_or_else(|| content(format!("no tensor {name}"), "it"))?;
-        match stored.width() {
-            Some(_) => Ok(stored),
-            None => Err(content(format!("{name} is {}", stored.dtype), "F32, F16 or BF16")),
-        }
-    }
+    Ok(tensors)
 }

@@ -3,10 +3,11 @@
 mod fit;
 mod text;
 
+use backend::{KvTypes, TensorType};
 use cpu::host::Memory;
 use cpu::isa::{self, Isa};
 use cpu::topology::{CoreKind, Placement, Topology};
-use cpu::{Cpu, CpuOptions};
+use cpu::{Cpu, CpuOptions, Kernel};
 use gguf::Location;
 use serde::Serialize;
 
@@ -39,6 +40,8 @@ pub struct Diagnosis {
     pub processor: ProcessorFacts,
     /// Which instructions are used.
     pub instructions: Instructions,
+    /// Which kernels are not used.
+    pub kernels: KernelFacts,
     /// How many threads are used.
     pub threads: Threads,
     /// Main memory; `None` where the system does not tell.
@@ -108,6 +111,26 @@ pub struct Level {
     pub missing: Vec<&'static str>,
 }
 
+/// Which kernels are not used, by name; those of lower instruction sets take their place.
+#[derive(Debug, Clone, Serialize)]
+pub struct KernelFacts {
+    /// Those that the environment disables.
+    pub disabled: Vec<String>,
+    /// Those that models might use and that are wrong on this machine.
+    pub wrong: Vec<WrongKernel>,
+}
+
+/// A kernel that is wrong on this machine.
+#[derive(Debug, Clone, Serialize)]
+pub struct WrongKernel {
+    /// Its name.
+    pub name: String,
+    /// What it got wrong, for people.
+    pub why: String,
+    /// What is used instead; `None` where all are wrong.
+    pub instead: Option<String>,
+}
+
 /// How many threads are used.
 #[derive(Debug, Clone, Serialize)]
 pub struct Threads {
@@ -139,13 +162,14 @@ pub struct LimitFacts {
     pub f32_gflops: Option<f64>,
 }
 
-/// Examines the machine and the model. Takes about a third of a second.
+/// Examines the machine and the model. Takes less than half a second.
 ///
 /// # Errors
 /// A file that can't be read or is no model, processors that can't be used, or an environment that
 /// names such an instruction set.
 pub fn diagnose(options: &Options) -> Result<Diagnosis, Error> {
     let isa = Isa::from_env().map_err(Error::Isa)?;
+    let kernels = kernels(isa)?;
     let topology = Topology::of_process();
     // Before the measurement takes memory.
     let memory = Memory::of_machine();
@@ -162,6 +186,7 @@ pub fn diagnose(options: &Options) -> Result<Diagnosis, Error> {
         architecture: std::env::consts::ARCH,
         processor: processor(topology),
         instructions: instructions(isa),
+        kernels,
         threads: Threads { chosen: plan.threads, reason: reason(topology, options) },
         memory: memory.map(|Memory { total, available, limit }| MemoryFacts {
             total,
@@ -203,6 +228,19 @@ fn instructions(isa: Isa) -> Instructions {
         asked: std::env::var(isa::ENV).ok(),
         levels: levels.map(|isa| Level { name: isa.name(), missing: isa.missing() }).collect(),
     }
+}
+
+/// Tests what models of any type use, a little.
+fn kernels(isa: Isa) -> Result<KernelFacts, Error> {
+    let disabled = Kernel::disabled_by_env().map_err(Error::Kernels)?;
+    let faults = ::selftest::wrong_kernels(isa, &disabled, TensorType::all(), KvTypes::default());
+    let wrong = faults.iter().map(|fault| WrongKernel {
+        name: fault.kernel.to_string(),
+        why: fault.wrong.to_string(),
+        instead: fault.instead.map(|kernel| kernel.to_string()),
+    });
+    let disabled = disabled.iter().map(Kernel::to_string).collect();
+    Ok(KernelFacts { disabled, wrong: wrong.collect() })
 }
 
 /// Why there are as many threads as [`Placement::plan`] says.

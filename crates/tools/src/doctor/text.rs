@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Diagnosis, Fit, Instructions, LimitFacts, MemoryFacts, ProcessorFacts};
+use super::{Diagnosis, Fit, Instructions, KernelFacts, LimitFacts, MemoryFacts, ProcessorFacts};
 use crate::bench::size;
 
 /// Width of the column of names.
@@ -17,6 +17,7 @@ impl fmt::Display for Diagnosis {
         line(f, "system", &format!("{}, {}", self.os, self.architecture))?;
         processor(f, &self.processor)?;
         instructions(f, &self.instructions)?;
+        kernels(f, &self.kernels)?;
         writeln!(f, "\nThreads")?;
         line(f, &self.threads.chosen.to_string(), &self.threads.reason)?;
         memory(f, self.memory.as_ref())?;
@@ -69,6 +70,22 @@ fn instructions(f: &mut fmt::Formatter<'_>, found: &Instructions) -> fmt::Result
             (missing, _) => format!("not available: the processor lacks {}", missing.join(", ")),
         };
         line(f, level.name, &text)?;
+    }
+    Ok(())
+}
+
+fn kernels(f: &mut fmt::Formatter<'_>, found: &KernelFacts) -> fmt::Result {
+    writeln!(f, "\nKernels")?;
+    for name in &found.disabled {
+        line(f, "not used", &format!("{name}: {} asks for it", cpu::kernel::ENV))?;
+    }
+    for wrong in &found.wrong {
+        let instead = wrong.instead.as_deref().unwrap_or("nothing, as all others are wrong too,");
+        let text = format!("{}: wrong ({}); {instead} takes its place", wrong.name, wrong.why);
+        line(f, "not used", &text)?;
+    }
+    if found.wrong.is_empty() {
+        line(f, "in use", "agree with the reference; 'llamafile selftest' tests all")?;
     }
     Ok(())
 }
@@ -159,7 +176,7 @@ fn or_unknown(text: String) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{CacheFacts, Level, Threads};
+    use super::super::{CacheFacts, Level, Threads, WrongKernel};
     use super::*;
 
     fn diagnosis() -> Diagnosis {
@@ -191,6 +208,7 @@ mod tests {
                     level("avx512", &["avx512f", "avx512bw"]),
                 ],
             },
+            kernels: KernelFacts { disabled: Vec::new(), wrong: Vec::new() },
             threads: Threads { chosen: 2, reason: "one for each performance core".into() },
             memory: Some(MemoryFacts {
                 total: 32 << 30,
@@ -226,6 +244,9 @@ Instruction sets
   avx2            in use: the best of this processor
   avx512          not available: the processor lacks avx512f, avx512bw
 
+Kernels
+  in use          agree with the reference; 'llamafile selftest' tests all
+
 Threads
   2               one for each performance core
 
@@ -240,6 +261,26 @@ Measured with 2 threads
   float products  unknown
 ";
         assert_eq!(diagnosis().to_string(), expected);
+    }
+
+    #[test]
+    fn kernels_that_are_not_used() {
+        let mut found = diagnosis();
+        found.kernels.disabled.push("avx2/rope".into());
+        found.kernels.wrong.push(WrongKernel {
+            name: "avx2/Q4_K/panels".into(),
+            why: "35x512 weights: value 3 is 2 instead of 1, within 1.0e-4".into(),
+            instead: Some("scalar/Q4_K/panels".into()),
+        });
+        let expected = "
+Kernels
+  not used        avx2/rope: LLAMAFILE_DISABLE asks for it
+  not used        avx2/Q4_K/panels: wrong (35x512 weights: value 3 is 2 instead of 1, within
+                  1.0e-4); scalar/Q4_K/panels takes its place
+
+";
+        let text = found.to_string();
+        assert!(text.contains(expected), "{text}");
     }
 
     #[test]

@@ -3,16 +3,17 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use ::selftest::Fault;
 use backend::{Backend, KvTypes};
-use cpu::isa::Isa;
+use cpu::Cpu;
 use cpu::topology::Placement;
-use cpu::{Cpu, CpuOptions};
 use gguf::Location;
 use model::{Capacity, Context, Model, OutputKind, Outputs, Part};
 use tokenizer::Tokenizer;
 
 use super::Error;
 use crate::imatrix::{Observations, Observer};
+use crate::processor::Processor;
 
 /// Tokens that are evaluated at once: the logits of all must have room.
 const STEP: usize = 512;
@@ -56,6 +57,7 @@ pub struct Evaluator {
     path: PathBuf,
     model: Arc<dyn Model>,
     tokenizer: Tokenizer,
+    processor: Processor,
     pub(super) options: Options,
     /// What products are to be noted in.
     observations: Option<Observations>,
@@ -76,12 +78,18 @@ impl Evaluator {
         let tokenizer = Tokenizer::from_metadata(gguf.metadata());
         let tokenizer =
             tokenizer.map_err(|error| Error::Tokenizer { path: path.clone(), error })?;
-        Ok(Self { path, model, tokenizer, options, observations: None })
+        let processor = Processor::for_model(&gguf, options.kv_types)?;
+        Ok(Self { path, model, tokenizer, processor, options, observations: None })
     }
 
     /// The same, with what weights are multiplied with noted for all tokens.
     pub(crate) fn observed(self, observations: Observations) -> Self {
         Self { observations: Some(observations), ..self }
+    }
+
+    /// Kernels that are wrong on this machine, and not used.
+    pub fn faults(&self) -> &[Fault] {
+        &self.processor.faults
     }
 
     /// Whether products are noted, for which all tokens count.
@@ -128,13 +136,9 @@ impl Evaluator {
     }
 
     fn runner_of(&self, capacity: Capacity) -> Result<Runner<'_>, Error> {
-        let isa = Isa::from_env().map_err(crate::Error::Isa)?;
-        let options = CpuOptions {
-            threads: self.options.threads,
-            isa: Some(isa),
-            // Then a chunk is the same however many are beside it.
-            batch_invariant: true,
-        };
+        // Then a chunk is the same however many are beside it.
+        let batch_invariant = true;
+        let options = self.processor.options(self.options.threads, batch_invariant);
         let backend = Cpu::placed(options, &self.options.placement).map_err(crate::Error::from)?;
         let backend: Box<dyn Backend> = match &self.observations {
             Some(seen) => Box::new(Observer::new(backend, seen.clone())),

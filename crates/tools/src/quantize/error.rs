@@ -12,6 +12,9 @@ pub enum Error {
     /// The model file can't be read or not be composed.
     #[error(transparent)]
     File(#[from] gguf::Error),
+    /// The folder is no model that can be converted.
+    #[error(transparent)]
+    Folder(crate::convert::Error),
     /// The output is a file of the input.
     #[error("{} is the model itself; expected another file to write", path.display())]
     SameFile {
@@ -109,3 +112,5 @@ pub enum Error {
         value: f32,
     },
 }
+
+crate::output::failure!(Error);

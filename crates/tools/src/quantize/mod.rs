@@ -15,13 +15,11 @@ mod role;
 mod target;
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
-use std::io::{BufWriter, Write};
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 
 use fancy_regex::Regex;
-use gguf::{Gguf, Writer};
+use gguf::{Metadata, Writer};
 pub use quant::TensorType;
 
 pub use error::Error;
@@ -30,10 +28,15 @@ use metadata::Pairs;
 pub use metadata::Replacement;
 use pipeline::Pipeline;
 pub use plan::Planned;
+pub(crate) use role::is_quantised;
 pub use target::{FileType, TARGETS, Target};
 
+use crate::convert;
+use crate::output::write_file;
+use crate::weights::Weights;
+
 /// Version of the encodings, in `general.quantization_version`.
-const ENCODINGS: u32 = 2;
+pub(crate) const ENCODINGS: u32 = 2;
 
 /// What shall become of a model.
 #[derive(Debug)]
@@ -113,14 +116,15 @@ impl Override {
 /// # Errors
 /// A model that can't be read, or can't become what is asked for.
 pub fn plan(input: &Path, options: &Options) -> Result<Vec<Planned>, Error> {
-    let gguf = Gguf::open(input)?;
-    let pairs = pairs(&gguf, options);
-    Ok(plan::plan(&gguf, &pairs, options)?.0)
+    let weights = read(input)?;
+    let pairs = pairs(&weights.metadata, options);
+    Ok(plan::plan(&weights, &pairs, options)?.0)
 }
 
 /// Writes the quantised model to `output`, or to shards named after it. A file appears under its name
-/// when it is complete. `progress` is told the bytes of weights that are written and that will be.
-/// The result is what became of each tensor.
+/// when it is complete. The input is a model file, or a folder that [`crate::convert`] takes.
+/// `progress` is told the bytes of weights that are written and that will be. The result is what became
+/// of each tensor.
 ///
 /// # Errors
 /// A model that can't be read, weights that are not finite, what is asked for is not possible, or
@@ -131,9 +135,9 @@ pub fn run(
     options: &Options,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Vec<Planned>, Error> {
-    let gguf = Gguf::open(input)?;
-    let mut pairs = pairs(&gguf, options);
-    let (tensors, layers_left) = plan::plan(&gguf, &pairs, options)?;
+    let weights = read(input)?;
+    let mut pairs = pairs(&weights.metadata, options);
+    let (tensors, layers_left) = plan::plan(&weights, &pairs, options)?;
     if let Some(missing) = tensors.iter().find(|tensor| tensor.requires_importance) {
         return Err(Error::NeedsImportance { tensor: missing.name.clone(), ty: missing.to });
     }
@@ -142,47 +146,71 @@ pub fn run(
         pairs.set(&key, Replacement::Integer(left as u32));
     }
 
-    let count = if options.keep_split { gguf.paths().len() } else { 1 };
+    let count = if options.keep_split { weights.shards } else { 1 };
     let paths: Vec<PathBuf> = (0..count).map(|no| shard_path(output, no, count)).collect();
-    for path in &paths {
-        if gguf.paths().any(|source| is_same_file(source, path)) {
+    let put = |no: usize, writer: &mut Writer<'_>| {
+        if no == 0 {
+            pairs.write(writer)?;
+        }
+        if count > 1 {
+            writer.put(metadata::SPLIT_NO, no as u16)?;
+            writer.put(metadata::SPLIT_COUNT, count as u16)?;
+            writer.put(metadata::SPLIT_TENSORS, tensors.len() as i32)?;
+        }
+        Ok(())
+    };
+    write(&weights.files, &tensors, &paths, put, options.threads, progress)?;
+    Ok(tensors)
+}
+
+/// A model file or a folder.
+fn read(input: &Path) -> Result<Weights, Error> {
+    match input.is_dir() {
+        true => convert::read(input, &convert::Options::default()).map_err(Error::Folder),
+        false => Ok(Weights::of_file(input)?),
+    }
+}
+
+/// Encodes tensors and writes them to files, those of each shard to its own. `put` adds the metadata of
+/// a shard.
+pub(crate) fn write(
+    files: &[PathBuf],
+    tensors: &[Planned],
+    paths: &[PathBuf],
+    put: impl Fn(usize, &mut Writer<'_>) -> Result<(), gguf::Error>,
+    threads: Option<NonZero<usize>>,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<(), Error> {
+    for path in paths {
+        if files.iter().any(|source| is_same_file(source, path)) {
             return Err(Error::SameFile { path: path.clone() });
         }
     }
     let total = tensors.iter().map(|tensor| tensor.to_bytes).sum();
-    let threads = options.threads.map_or_else(cpu::topology::default_threads, NonZero::get);
-    let sources: Vec<&Path> = gguf.paths().collect();
-    std::thread::scope(|scope| -> Result<(), Error> {
-        let pipeline = Pipeline::start(scope, &tensors, &sources, threads, total, progress);
+    let threads = threads.map_or_else(cpu::topology::default_threads, NonZero::get);
+    std::thread::scope(|scope| {
+        let pipeline = Pipeline::start(scope, tensors, files, threads, total, progress);
         for (no, path) in paths.iter().enumerate() {
             let mut writer = Writer::new();
-            if no == 0 {
-                pairs.write(&mut writer)?;
-            }
-            if count > 1 {
-                writer.put(metadata::SPLIT_NO, no as u16)?;
-                writer.put(metadata::SPLIT_COUNT, count as u16)?;
-                writer.put(metadata::SPLIT_TENSORS, tensors.len() as i32)?;
-            }
-            for tensor in tensors.iter().filter(|tensor| count == 1 || tensor.source.shard() == no)
-            {
+            put(no, &mut writer)?;
+            let is_here = |tensor: &&Planned| paths.len() == 1 || tensor.source.shard == no;
+            for tensor in tensors.iter().filter(is_here) {
                 let pipeline = &pipeline;
                 writer.tensor(&tensor.name, tensor.to, &tensor.shape, |out| pipeline.write(out))?;
             }
-            write_whole(path, writer).map_err(|error| pipeline.failure().unwrap_or(error))?;
+            write_file(path, |out| Ok(writer.finish(out)?))
+                .map_err(|error| pipeline.failure().unwrap_or(error))?;
         }
         Ok(())
-    })?;
-    Ok(tensors)
+    })
 }
 
 /// The metadata of the output, but for the number of layers.
-fn pairs<'a>(gguf: &'a Gguf, options: &Options) -> Pairs<'a> {
-    let mut pairs = Pairs::new(gguf.metadata());
+fn pairs<'a>(input: &'a Metadata, options: &Options) -> Pairs<'a> {
+    let mut pairs = Pairs::new(input);
     let file_type = match options.target.file_type {
         Some(file_type) => Some(file_type as u32),
-        None => gguf
-            .metadata()
+        None => input
             .get(metadata::FILE_TYPE)
             .as_ref()
             .and_then(|value| value.as_integer().and_then(|number| u32::try_from(number).ok())),
@@ -212,23 +240,4 @@ fn shard_path(output: &Path, no: usize, count: usize) -> PathBuf {
 
 fn is_same_file(a: &Path, b: &Path) -> bool {
     matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
-}
-
-fn write_whole(path: &Path, writer: Writer<'_>) -> Result<(), Error> {
-    let mut part = path.as_os_str().to_owned();
-    part.push(".part");
-    let failed = |error| Error::Write { path: path.to_owned(), error };
-    let mut out = BufWriter::new(File::create(&part).map_err(failed)?);
-    let written = match writer.finish(&mut out) {
-        Ok(()) => out.flush().map_err(failed),
-        Err(gguf::Error::Write(error)) => Err(failed(error)),
-        Err(error) => Err(error.into()),
-    };
-    drop(out);
-    let renamed = written.and_then(|()| fs::rename(&part, path).map_err(failed));
-    if renamed.is_err() {
-        // That the remains can't be removed either matters less than why.
-        let _ = fs::remove_file(&part);
-    }
-    renamed
 }

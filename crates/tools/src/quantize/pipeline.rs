@@ -5,10 +5,9 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Write};
 use std::ops::Range;
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::Scope;
@@ -16,6 +15,7 @@ use std::thread::Scope;
 use quant::TensorType;
 
 use super::{Error, Planned};
+use crate::weights::{ReadError, Reader};
 
 /// About how many values a part has.
 const PART: usize = 1 << 18;
@@ -42,7 +42,7 @@ struct Job<'a> {
 }
 
 /// Encodes the tensors in order.
-pub(super) struct Pipeline<'a>(RefCell<State<'a>>);
+pub(crate) struct Pipeline<'a>(RefCell<State<'a>>);
 
 struct State<'a> {
     /// Parts that no thread was given yet.
@@ -57,11 +57,11 @@ struct State<'a> {
 }
 
 impl<'a> Pipeline<'a> {
-    /// Starts threads that begin with the first parts. `sources` are the files of the input.
-    pub(super) fn start<'scope, 'env>(
+    /// Starts threads that begin with the first parts. `files` are those of the input.
+    pub(crate) fn start<'scope, 'env>(
         scope: &'scope Scope<'scope, 'env>,
         tensors: &'a [Planned],
-        sources: &'a [&'a Path],
+        files: &'a [PathBuf],
         threads: usize,
         total: u64,
         progress: &'a mut dyn FnMut(u64, u64),
@@ -74,7 +74,7 @@ impl<'a> Pipeline<'a> {
         for _ in 0..threads {
             let queue = Arc::clone(&queue);
             scope.spawn(move || {
-                let mut reader = Reader::new(sources);
+                let mut reader = Reader::new(files);
                 loop {
                     let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
                     let Ok(Job { part, result }) = job else { return };
@@ -99,12 +99,12 @@ impl<'a> Pipeline<'a> {
     }
 
     /// Writes the next tensor.
-    pub(super) fn write(&self, out: &mut dyn Write) -> io::Result<()> {
+    pub(crate) fn write(&self, out: &mut dyn Write) -> io::Result<()> {
         self.0.borrow_mut().write(out)
     }
 
     /// Why encoding failed, if it did.
-    pub(super) fn failure(&self) -> Option<Error> {
+    pub(crate) fn failure(&self) -> Option<Error> {
         self.0.borrow_mut().failure.take()
     }
 }
@@ -163,7 +163,12 @@ fn encode(part: &Part<'_>, reader: &mut Reader<'_>) -> Result<Vec<u8>, Error> {
     let Planned { from, to, .. } = **tensor;
     let cols = tensor.shape[0];
     let row_bytes = |ty: TensorType| ty.row_bytes(cols).unwrap_or(0);
-    let bytes = reader.read(tensor, rows.start * row_bytes(from)..rows.end * row_bytes(from))?;
+    let bytes = reader.read(&tensor.source, rows.start * cols..rows.end * cols);
+    let bytes = bytes.map_err(|ReadError { path, error }| Error::Read {
+        path,
+        tensor: tensor.name.clone(),
+        error,
+    })?;
     let Some(decode) = from.info().decode else { return Ok(bytes.to_vec()) };
 
     let mut values = vec![0f32; rows.len() * cols];
@@ -211,40 +216,6 @@ fn check_range(
     match values.iter().all(|value| value.is_finite()) {
         true => Ok(()),
         false => Err(Error::TooLarge { tensor: tensor.name.clone(), largest, ty }),
-    }
-}
-
-/// Reads parts of tensors. They are read rather than mapped, so that a large file takes no memory and
-/// a failing disk gives an error.
-struct Reader<'a> {
-    sources: &'a [&'a Path],
-    /// The last file and its number.
-    open: Option<(usize, File)>,
-    buffer: Vec<u8>,
-}
-
-impl<'a> Reader<'a> {
-    fn new(sources: &'a [&'a Path]) -> Self {
-        Self { sources, open: None, buffer: Vec::new() }
-    }
-
-    fn read(&mut self, tensor: &Planned, range: Range<usize>) -> Result<&[u8], Error> {
-        let no = tensor.source.shard();
-        self.try_read(no, tensor.source.file_range().start as u64, range).map_err(|error| {
-            Error::Read { path: self.sources[no].to_owned(), tensor: tensor.name.clone(), error }
-        })?;
-        Ok(&self.buffer)
-    }
-
-    fn try_read(&mut self, no: usize, offset: u64, range: Range<usize>) -> io::Result<()> {
-        let file = match self.open.take() {
-            Some((open, file)) if open == no => file,
-            _ => File::open(self.sources[no])?,
-        };
-        let (_, file) = self.open.insert((no, file));
-        file.seek(SeekFrom::Start(offset + range.start as u64))?;
-        self.buffer.resize(range.len(), 0);
-        file.read_exact(&mut self.buffer)
     }
 }
 

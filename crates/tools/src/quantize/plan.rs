@@ -3,13 +3,13 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use gguf::{Gguf, TensorInfo};
 use quant::TensorType;
 
 use super::metadata::Pairs;
 use super::recipe::{self, Recipe, Traits, fallback};
 use super::role::{self, PER_LAYER_EMBEDDING, Role};
 use super::{Error, Options, Override};
+use crate::weights::{Tensor, Weights};
 
 /// What becomes of one tensor.
 #[derive(Debug, Clone)]
@@ -31,9 +31,27 @@ pub struct Planned {
     /// It will be garbage without an importance matrix, and there is none for it.
     pub requires_importance: bool,
     /// Which tensor of the input it is.
-    pub(super) source: TensorInfo,
+    pub(crate) source: Tensor,
     /// Means by column, for one expert after the other.
     pub(super) importance: Option<Arc<[f32]>>,
+}
+
+impl Planned {
+    /// A tensor that becomes `to`, whose blocks its rows are whole ones of, without a recipe.
+    pub(crate) fn plain(source: Tensor, to: TensorType) -> Self {
+        Self {
+            name: source.name.clone(),
+            shape: source.shape.clone(),
+            from: source.ty,
+            to,
+            from_bytes: source.bytes(),
+            to_bytes: to.row_bytes(source.values()).unwrap_or(0) as u64,
+            wanted: to,
+            requires_importance: false,
+            importance: None,
+            source,
+        }
+    }
 }
 
 /// Layers that stay, by their old numbers, and the numbers that they get.
@@ -69,20 +87,20 @@ impl<'a> Layers<'a> {
 /// Types and names of all tensors of the output, in its order, and the number of layers where some
 /// were pruned.
 pub(super) fn plan(
-    gguf: &Gguf,
+    weights: &Weights,
     pairs: &Pairs<'_>,
     options: &Options,
 ) -> Result<(Vec<Planned>, Option<usize>), Error> {
-    let mut sources: Vec<&TensorInfo> = gguf.tensors().iter().collect();
-    let order = |tensor: &&TensorInfo| (role::layer(&tensor.name), tensor.name.clone());
+    let mut sources: Vec<&Tensor> = weights.tensors.iter().collect();
+    let order = |tensor: &&Tensor| (role::layer(&tensor.name), tensor.name.clone());
     sources.sort_by_cached_key(order);
     let mut layers = Layers::new(&options.prune);
-    let mut named: Vec<(String, &TensorInfo)> = sources
+    let mut named: Vec<(String, &Tensor)> = sources
         .into_iter()
         .filter_map(|source| Some((layers.rename(&source.name)?, source)))
         .collect();
     if options.keep_split {
-        named.sort_by_key(|(_, source)| (source.shard(), source.file_range().start));
+        named.sort_by_key(|(_, source)| source.place());
     }
 
     let traits = Traits {
@@ -109,7 +127,7 @@ pub(super) fn plan(
 }
 
 /// The shape without trailing dimensions of 1.
-fn shape(tensor: &TensorInfo) -> Vec<usize> {
+fn shape(tensor: &Tensor) -> Vec<usize> {
     let dims = tensor.shape.iter().rposition(|&len| len > 1).map_or(1, |last| last + 1);
     tensor.shape[..dims].to_vec()
 }
@@ -152,7 +170,7 @@ fn matching(overrides: &[Override], name: &str) -> Option<TensorType> {
 fn planned(
     name: String,
     shape: Vec<usize>,
-    source: &TensorInfo,
+    source: &Tensor,
     wanted: TensorType,
     to: TensorType,
     options: &Options,
@@ -181,7 +199,7 @@ fn planned(
         shape,
         from,
         to,
-        from_bytes: source.size() as u64,
+        from_bytes: source.bytes(),
         to_bytes: to_bytes as u64,
         wanted,
         requires_importance: requires_importance && importance.is_none(),
@@ -192,7 +210,7 @@ fn planned(
 
 /// The tensor's part of the importance matrix.
 fn importance_of(
-    source: &TensorInfo,
+    source: &Tensor,
     name: &str,
     shape: &[usize],
     options: &Options,

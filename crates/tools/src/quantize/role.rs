@@ -105,7 +105,7 @@ const KEPT_GLM5_NEXT: &[&str] = &[
 ];
 
 /// Whether a tensor of this name and shape may change its type.
-pub(super) fn is_quantised(architecture: &str, name: &str, shape: &[usize]) -> bool {
+pub(crate) fn is_quantised(architecture: &str, name: &str, shape: &[usize]) -> bool {
     let special = if architecture == "glm5-next" { KEPT_GLM5_NEXT } else { &[] };
     shape.len() >= 2
         && name.ends_with("weight")

@@ -124,10 +124,10 @@ def answer(request: dict) -> tuple[str, str, float]:
         return "", huge(), 0
     if "request" in text:
         return "", "```json\n" + json.dumps(request, indent=1) + "\n```", 0
-    if "long" in text:
-        return "", "\n\n".join(f"Paragraph {i}. " + "Some more words. " * 20 for i in range(400)), 0
     if "slow" in text:
         return thinking, "word " * 400, 0.03
+    if "long" in text:
+        return "", "\n\n".join(f"Paragraph {i}. " + "Some more words. " * 20 for i in range(400)), 0
     return thinking, f"You said: {text[:200]}", 0.01
 
 

@@ -1,4 +1,4 @@
-//! One executable.
+//! The executables of one target.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::process::Command;
 use super::command::run;
 use super::openbsd;
 use super::rust::Rust;
-use super::target::{System, Target};
+use super::target::{Program, System, Target};
 use super::zig::Zig;
 use crate::error::Error;
 
@@ -25,19 +25,34 @@ pub struct Folders {
     pub cargo_home: PathBuf,
 }
 
-/// Builds the executable with the release profile; returns its path.
-pub fn build(target: &Target, rust: &Rust, zig: &Zig, folders: &Folders) -> Result<PathBuf, Error> {
+/// An executable that was made.
+pub struct Made {
+    /// Where it is.
+    pub path: PathBuf,
+    /// What it is handed out as.
+    pub name: String,
+}
+
+/// Builds the target's executables with the release profile.
+pub fn build(
+    target: &'static Target,
+    rust: &Rust,
+    zig: &Zig,
+    folders: &Folders,
+) -> Result<Vec<Made>, Error> {
     let mut cargo = Command::new(&rust.cargo);
     cargo
         .current_dir(&folders.source)
-        .args(["build", "--release", "--locked", "--package", "llamafile", "--bin", "llamafile"])
-        .args(["--target", target.triple])
+        .args(["build", "--release", "--locked", "--target", target.triple])
         .env("RUSTC", &rust.rustc)
         .env("CARGO_HOME", &folders.cargo_home)
         .env("CARGO_TARGET_DIR", &folders.target)
         .env("CARGO_INCREMENTAL", "0")
         .env("CARGO_ENCODED_RUSTFLAGS", rustflags(target, rust, folders).join("\u{1f}"))
         .env("SOURCE_DATE_EPOCH", env::var("SOURCE_DATE_EPOCH").unwrap_or(EPOCH.into()));
+    for program in target.programs() {
+        cargo.args(["--package", program.package(), "--bin", program.name()]);
+    }
     if rust.builds_std {
         // Cargo's stable versions have this too, but want to be asked twice.
         cargo.args(["-Z", "build-std=std,panic_abort"]).env("RUSTC_BOOTSTRAP", "1");
@@ -53,10 +68,19 @@ pub fn build(target: &Target, rust: &Rust, zig: &Zig, folders: &Folders) -> Resu
         cargo.env_remove(name);
     }
     run(&mut cargo)?;
-    let made = folders.target.join(target.triple).join("release");
-    let made = made.join(format!("llamafile{}", target.extension()));
+    let made = |program: &Program| Made {
+        path: folders.target.join(target.triple).join("release").join(format!(
+            "{}{}",
+            program.name(),
+            target.extension()
+        )),
+        name: target.file_name(*program),
+    };
+    let made: Vec<Made> = target.programs().iter().map(made).collect();
     if target.system == System::OpenBsd {
-        openbsd::exempt(&made)?;
+        for made in &made {
+            openbsd::exempt(&made.path)?;
+        }
     }
     Ok(made)
 }

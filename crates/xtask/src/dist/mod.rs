@@ -30,7 +30,8 @@ Makes executables of llamafile for every system, or for those that are named.
 
   --target NAME         linux-x86_64, linux-glibc-x86_64, linux-aarch64, windows-x86_64,
                         macos-aarch64, macos-x86_64, freebsd-x86_64, netbsd-x86_64, openbsd-x86_64
-  --out DIR             folder for llamafile-NAME; by default dist in cargo's target folder
+  --out DIR             folder for llamafile-NAME and unpack-NAME, which portable files take;
+                        by default dist in cargo's target folder
   --check-reproducible  build a copy of the repository in another folder too, and compare
   --debian              with Debian's Rust, even where rustup has the target
 ";
@@ -52,15 +53,16 @@ pub fn run(args: &[String]) -> Result<(), Error> {
     for (index, target) in options.targets.iter().enumerate() {
         let rust = Rust::for_target(target, options.choice)?;
         println!("[{}/{}] {}: {rust}", index + 1, options.targets.len(), target.name);
-        let made = build(target, &rust, &zig, &folders)?;
-        println!("{}: {}", target.name, inspect::inspect(target, &made)?);
-        let path = out.join(target.file_name());
-        fs::copy(&made, &path).map_err(Error::file("copy", &made))?;
-        let product = Product::measure(target.name, &path)?;
-        if options.check_reproducible {
-            reproduce::check(target, &rust, &zig, &folders, &product)?;
+        let first = products.len();
+        for made in build(target, &rust, &zig, &folders)? {
+            println!("{}: {}", made.name, inspect::inspect(target, &made.path)?);
+            let path = out.join(&made.name);
+            fs::copy(&made.path, &path).map_err(Error::file("copy", &made.path))?;
+            products.push(Product::measure(made.name, &path)?);
         }
-        products.push(product);
+        if options.check_reproducible {
+            reproduce::check(target, &rust, &zig, &folders, &products[first..])?;
+        }
     }
     table::print(&products);
     Ok(())

@@ -22,7 +22,7 @@ pub fn check(
     rust: &Rust,
     zig: &Zig,
     folders: &Folders,
-    first: &Product,
+    first: &[Product],
 ) -> Result<(), Error> {
     let copy = env::temp_dir().join(format!("llamafile-built-in-another-folder-{}", process::id()));
     let others = Folders {
@@ -35,17 +35,18 @@ pub fn check(
     fs::create_dir_all(&copy).map_err(Error::file("create", &copy))?;
     symlink(&folders.cargo_home, &others.cargo_home)
         .map_err(Error::file("create", &others.cargo_home))?;
-    let made = build(target, rust, zig, &others)?;
-    inspect(target, &made)?;
-    let second = Product::measure(target.name, &made)?;
-    if first.sha256 != second.sha256 {
-        return Err(Error::Unreproducible {
-            target: target.name,
-            first: first.sha256.clone(),
-            second: format!("{} in {}", second.sha256, made.display()),
-        });
+    for (made, first) in build(target, rust, zig, &others)?.into_iter().zip(first) {
+        inspect(target, &made.path)?;
+        let second = Product::measure(made.name, &made.path)?;
+        if first.sha256 != second.sha256 {
+            return Err(Error::Unreproducible {
+                name: second.name,
+                first: first.sha256.clone(),
+                second: format!("{} in {}", second.sha256, made.path.display()),
+            });
+        }
+        println!("{}: both builds are the same {} bytes", first.name, first.bytes);
     }
-    println!("{}: both builds are the same {} bytes", target.name, first.bytes);
     fs::remove_dir_all(&copy).map_err(Error::file("remove", &copy))
 }
 

@@ -12,8 +12,8 @@ use crate::error::Error;
 
 /// An executable that was made.
 pub struct Product {
-    /// Name of its target.
-    pub name: &'static str,
+    /// What it is handed out as.
+    pub name: String,
     /// Its SHA-256, in hexadecimal digits.
     pub sha256: String,
     /// Its size.
@@ -23,7 +23,7 @@ pub struct Product {
 
 impl Product {
     /// Measures an executable.
-    pub fn measure(name: &'static str, path: &Path) -> Result<Self, Error> {
+    pub fn measure(name: String, path: &Path) -> Result<Self, Error> {
         let content = fs::read(path).map_err(Error::file("read", path))?;
         let mut gzip = GzEncoder::new(&content[..], Compression::best());
         let compressed =
@@ -36,11 +36,11 @@ impl Product {
 
 /// Prints sizes and hashes.
 pub fn print(products: &[Product]) {
-    println!("\n{:20} {:>10} {:>10}  sha256", "target", "bytes", "gzip -9");
+    println!("\n{:28} {:>10} {:>10}  sha256", "executable", "bytes", "gzip -9");
     for product in products {
         let Product { name, bytes, compressed, sha256 } = product;
-        println!("{name:20} {bytes:10} {compressed:10}  {sha256}");
+        println!("{name:28} {bytes:10} {compressed:10}  {sha256}");
     }
     let sum = |number: fn(&Product) -> u64| products.iter().map(number).sum::<u64>();
-    println!("{:20} {:10} {:10}", "together", sum(|p| p.bytes), sum(|p| p.compressed));
+    println!("{:28} {:10} {:10}", "together", sum(|p| p.bytes), sum(|p| p.compressed));
 }

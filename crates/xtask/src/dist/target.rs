@@ -19,7 +19,34 @@ pub enum System {
     OpenBsd,
 }
 
-/// A system and processor to make an executable for.
+/// An executable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Program {
+    /// llamafile.
+    Engine,
+    /// What takes it out of a portable file, where it is compressed with others.
+    Unpacker,
+}
+
+impl Program {
+    /// The name that cargo knows it by.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Engine => "llamafile",
+            Self::Unpacker => "llamafile-unpack",
+        }
+    }
+
+    /// The package that it is in.
+    pub fn package(self) -> &'static str {
+        match self {
+            Self::Engine => "llamafile",
+            Self::Unpacker => "pack",
+        }
+    }
+}
+
+/// A system and processor to make executables for.
 #[derive(Debug)]
 pub struct Target {
     /// Our name: `linux-x86_64`.
@@ -111,9 +138,22 @@ impl Target {
         TARGETS.iter().find(|target| target.name == name)
     }
 
+    /// What is made for it.
+    pub fn programs(&self) -> &'static [Program] {
+        match self.system {
+            // Nothing is unpacked there, or the static executable is.
+            System::Windows | System::LinuxGlibc => &[Program::Engine],
+            _ => &[Program::Engine, Program::Unpacker],
+        }
+    }
+
     /// Name of the executable as it is handed out.
-    pub fn file_name(&self) -> String {
-        format!("llamafile-{}{}", self.name, self.extension())
+    pub fn file_name(&self, program: Program) -> String {
+        let begin = match program {
+            Program::Engine => "llamafile",
+            Program::Unpacker => "unpack",
+        };
+        format!("{begin}-{}{}", self.name, self.extension())
     }
 
     /// What names of executables end with.

@@ -174,6 +174,7 @@ macro_rules! instruction_set {
                 CodeKernels {
                     ty: F::TY,
                     activations: F::ACTIVATIONS,
+                    interleaved: false,
                     panel_rows: ROWS,
                     panel_cols: CODE_COLS,
                     unpack: unpack::<F, $dot>,
@@ -209,7 +210,6 @@ macro_rules! instruction_set {
 
             pub(in super::super) static KERNELS: Kernels = Kernels {
                 quantize: quantize_row,
-                interleaved: false,
                 codes: &[
                     legacy_kernels::<super::legacy::Q4_0>(),
                     legacy_kernels::<super::legacy::Q4_1>(),

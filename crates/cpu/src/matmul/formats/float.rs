@@ -32,6 +32,11 @@ impl FloatFormat for F16 {
     }
 
     #[inline(always)]
+    fn convert<P: Primitives>(p: P, bytes: &[u8], values: &mut [[u8; 4]]) {
+        p.halves(bytes, values);
+    }
+
+    #[inline(always)]
     fn load<S: Simd>(s: S, bytes: &[u8]) -> S::V {
         s.load_f16_bytes(bytes)
     }

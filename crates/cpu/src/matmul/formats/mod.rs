@@ -7,6 +7,8 @@ pub(super) mod legacy;
 pub(super) mod table;
 pub(super) mod ternary;
 
+use std::ops::Range;
+
 use quant::{TensorType, f16_to_f32};
 
 use super::activation::Block;
@@ -17,12 +19,24 @@ pub(super) trait Primitives: Copy {
     /// Converts a half float.
     fn half(self, bits: u16) -> f32;
 
+    /// Converts half floats, for which there are enough values.
+    #[inline(always)]
+    fn halves(self, bytes: &[u8], values: &mut [[u8; 4]]) {
+        for (bytes, value) in bytes.chunks_exact(2).zip(values) {
+            *value = self.half(u16_at(bytes)).to_ne_bytes();
+        }
+    }
+
     /// Codes from a table: those of the low nibbles, then those of the high ones.
     fn lookup(self, table: &[u8; 16], nibbles: &[u8; 16], codes: &mut [u8; 32]);
 
     /// `offset` plus each byte of `magnitudes`, or minus it where the bit of `signs` is set. Results
     /// and `offset` are at most 127.
     fn signed(self, magnitudes: [u64; 4], signs: u32, offset: u8, codes: &mut [u8; 32]);
+
+    /// Has these bytes behind an address, any one, come from memory meanwhile.
+    #[inline(always)]
+    fn fetch(self, _at: *const u8, _bytes: Range<usize>) {}
 }
 
 /// Plain code.
@@ -118,6 +132,14 @@ pub(super) trait FloatFormat {
 
     /// Converts the value in `BYTES` bytes; `p` helps.
     fn value<P: Primitives>(p: P, bytes: &[u8]) -> f32;
+
+    /// Converts these bytes, for which there are enough values; `p` helps.
+    #[inline(always)]
+    fn convert<P: Primitives>(p: P, bytes: &[u8], values: &mut [[u8; 4]]) {
+        for (bytes, value) in bytes.chunks_exact(Self::BYTES).zip(values) {
+            *value = Self::value(p, bytes).to_ne_bytes();
+        }
+    }
 
     /// Converts the first `S::LANES` values of `bytes`.
     fn load<S: Simd>(s: S, bytes: &[u8]) -> S::V;

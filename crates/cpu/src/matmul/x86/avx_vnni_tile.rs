@@ -31,4 +31,5 @@ macro_rules! encoding {
 }
 
 encoding!(vex_tile, dot::AvxVnni);
+#[cfg(debug_assertions)]
 encoding!(evex_tile, dot::Vnni);

@@ -12,6 +12,7 @@ mod avx512_nvfp4;
 mod avx512_ternary;
 mod avx512_tile;
 mod avx_vnni_tile;
+mod columns;
 mod direct_kquant;
 mod direct_legacy;
 mod direct_unpacked;
@@ -23,17 +24,20 @@ use super::activation::{Block, Codes, CodesMut, quantize_row};
 use super::direct_float;
 use super::formats::{FloatFormat, Format, float, grid, kquant, legacy, table, ternary};
 use super::kernels::{
-    CodeKernels, DIRECT_COLS, DirectCodes, FloatKernels, Floats, Kernels, Strip, Tile,
+    CodeKernels, DIRECT_COLS, DirectCodes, FloatKernels, Floats, Kernels, Strip, Tile, Unpack,
 };
 use super::panel::{self, Panel, Step};
 use crate::simd::x86 as simd;
-use avx_vnni_tile::{evex_tile, vex_tile};
+#[cfg(debug_assertions)]
+use avx_vnni_tile::evex_tile;
+use avx_vnni_tile::vex_tile;
+use columns::Columns;
 use primitives::Avx2;
 
 /// The functions that take no dot products of codes: instruction sets that differ by these only share
 /// them.
 macro_rules! width {
-    ($module:ident, $features:literal, $simd:ty, $codes_tile:ident, $float_tile:ident) => {
+    ($module:ident, $features:literal, $simd:ty, $lanes:ty, $codes_tile:ident, $float_tile:ident) => {
         mod $module {
             use super::*;
 
@@ -60,6 +64,20 @@ macro_rules! width {
                 // SAFETY: as above.
                 let p = unsafe { Avx2::new() };
                 panel::unpack::<F, CODE_ROWS>(p, rows, n_rows, cols, panel, interleave);
+            }
+
+            #[target_feature(enable = $features)]
+            pub(super) fn unpack_columns<F: Columns>(
+                rows: &[u8],
+                n_rows: usize,
+                cols: usize,
+                panel: &mut Panel,
+            ) {
+                // SAFETY: this function's features are enough.
+                unsafe {
+                    let lanes = <$lanes>::new();
+                    columns::unpack::<F, _, CODE_ROWS>(lanes, rows, n_rows, cols, panel);
+                }
             }
 
             #[target_feature(enable = $features)]
@@ -126,7 +144,7 @@ macro_rules! width {
 macro_rules! instruction_set {
     ($module:ident, $features:literal, $width:ident, $dot:ty, $codes_tile:ident, $legacy:ident, $unpacked:ident) => {
         mod $module {
-            use super::$width::{CODE_ROWS, float_kernels, quantize, unpack};
+            use super::$width::{CODE_ROWS, float_kernels, quantize, unpack, unpack_columns};
             use super::*;
 
             #[target_feature(enable = $features)]
@@ -172,13 +190,17 @@ macro_rules! instruction_set {
                 unsafe { $unpacked::direct::<F, $dot, T>(rows, n_rows, x, out) }
             }
 
-            const fn code_kernels<F: Format>(direct: [DirectCodes; DIRECT_COLS]) -> CodeKernels {
+            const fn code_kernels<F: Format>(
+                unpack: Unpack,
+                direct: [DirectCodes; DIRECT_COLS],
+            ) -> CodeKernels {
                 CodeKernels {
                     ty: F::TY,
                     activations: F::ACTIVATIONS,
+                    interleaved: true,
                     panel_rows: CODE_ROWS,
                     panel_cols: super::$codes_tile::CODE_COLS,
-                    unpack: unpack::<F>,
+                    unpack,
                     tile: [
                         tile::<F, 1>,
                         tile::<F, 2>,
@@ -191,26 +213,24 @@ macro_rules! instruction_set {
                 }
             }
 
-            const fn legacy_kernels<F: $legacy::Blocks>() -> CodeKernels {
-                code_kernels::<F>([legacy::<F, 1>, legacy::<F, 2>, legacy::<F, 3>, legacy::<F, 4>])
+            const fn legacy_kernels<F: $legacy::Blocks + Columns>() -> CodeKernels {
+                let direct = [legacy::<F, 1>, legacy::<F, 2>, legacy::<F, 3>, legacy::<F, 4>];
+                code_kernels::<F>(unpack_columns::<F>, direct)
             }
 
-            const fn kquant_kernels<F: direct_kquant::Blocks>() -> CodeKernels {
-                code_kernels::<F>([kquant::<F, 1>, kquant::<F, 2>, kquant::<F, 3>, kquant::<F, 4>])
+            const fn kquant_kernels<F: direct_kquant::Blocks + Columns>() -> CodeKernels {
+                let direct = [kquant::<F, 1>, kquant::<F, 2>, kquant::<F, 3>, kquant::<F, 4>];
+                code_kernels::<F>(unpack_columns::<F>, direct)
             }
 
             const fn unpacked_kernels<F: $unpacked::Blocks>() -> CodeKernels {
-                code_kernels::<F>([
-                    unpacked::<F, 1>,
-                    unpacked::<F, 2>,
-                    unpacked::<F, 3>,
-                    unpacked::<F, 4>,
-                ])
+                let direct =
+                    [unpacked::<F, 1>, unpacked::<F, 2>, unpacked::<F, 3>, unpacked::<F, 4>];
+                code_kernels::<F>(unpack::<F>, direct)
             }
 
             pub(in super::super) static KERNELS: Kernels = Kernels {
                 quantize,
-                interleaved: true,
                 codes: &[
                     legacy_kernels::<super::legacy::Q4_0>(),
                     legacy_kernels::<super::legacy::Q4_1>(),
@@ -248,11 +268,12 @@ macro_rules! instruction_set {
     };
 }
 
-width!(ymm, "avx2,fma,f16c", simd::Avx2, avx2_tile, avx2_tile);
+width!(ymm, "avx2,fma,f16c", simd::Avx2, columns::Ymm, avx2_tile, avx2_tile);
 width!(
     zmm,
     "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl",
     simd::Avx512<false>,
+    columns::Ymm,
     avx2_tile,
     avx512_tile
 );
@@ -260,6 +281,7 @@ width!(
     zmm_vnni,
     "avx2,fma,f16c,bmi2,avx512f,avx512bw,avx512dq,avx512vl",
     simd::Avx512<false>,
+    columns::Zmm,
     avx512_tile,
     avx512_tile
 );
@@ -282,6 +304,8 @@ instruction_set!(
     direct_legacy,
     direct_unpacked
 );
+// Only for tests, where the processor has no AVX-VNNI.
+#[cfg(debug_assertions)]
 instruction_set!(
     avx_vnni_evex,
     "avx2,fma,f16c,avx512f,avx512vl,avx512vnni",
@@ -326,5 +350,9 @@ pub(super) static AVX512_BF16: Kernels = Kernels {
 
 /// The kernels of [`crate::isa::Isa::AvxVnni`], in the encoding that the processor has.
 pub(super) fn avx_vnni() -> &'static Kernels {
-    if is_x86_feature_detected!("avxvnni") { &avx_vnni::KERNELS } else { &avx_vnni_evex::KERNELS }
+    #[cfg(debug_assertions)]
+    if !is_x86_feature_detected!("avxvnni") {
+        return &avx_vnni_evex::KERNELS;
+    }
+    &avx_vnni::KERNELS
 }

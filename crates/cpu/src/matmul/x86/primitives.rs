@@ -1,8 +1,10 @@
 //! Steps of unpacking in 256-bit registers.
 
 use std::arch::x86_64::*;
+use std::ops::Range;
 
 use super::super::formats::Primitives;
+use crate::simd::x86::fetch;
 
 /// AVX2 and F16C.
 #[derive(Clone, Copy)]
@@ -22,6 +24,23 @@ impl Primitives for Avx2 {
     fn half(self, bits: u16) -> f32 {
         // SAFETY: see `new`.
         unsafe { _mm_cvtss_f32(_mm_cvtph_ps(_mm_cvtsi32_si128(i32::from(bits)))) }
+    }
+
+    #[inline(always)]
+    fn halves(self, bytes: &[u8], values: &mut [[u8; 4]]) {
+        let (bytes, last_bytes) = bytes.as_chunks::<16>();
+        let (values, last_values) = values.split_at_mut(8 * bytes.len());
+        let values = values.as_chunks_mut::<8>().0;
+        for (bytes, values) in bytes.iter().zip(values) {
+            // SAFETY: see `new`; arrays are as long as the registers.
+            unsafe {
+                let eight = _mm256_cvtph_ps(_mm_loadu_si128(bytes.as_ptr().cast()));
+                _mm256_storeu_ps(values.as_mut_ptr().cast(), eight);
+            }
+        }
+        for (bytes, value) in last_bytes.as_chunks::<2>().0.iter().zip(last_values) {
+            *value = self.half(u16::from_le_bytes(*bytes)).to_ne_bytes();
+        }
     }
 
     #[inline(always)]
@@ -46,6 +65,11 @@ impl Primitives for Avx2 {
             let sum = _mm256_add_epi8(values, _mm256_set1_epi8(offset.cast_signed()));
             _mm256_storeu_si256(codes.as_mut_ptr().cast(), sum);
         }
+    }
+
+    #[inline(always)]
+    fn fetch(self, at: *const u8, bytes: Range<usize>) {
+        fetch(at, bytes);
     }
 }
 
