@@ -64,12 +64,14 @@ fn of_command(style: Style, subcommand: &Subcommand) -> String {
 fn of_all(style: Style) -> String {
     let mut text = String::from("llamafile runs language models from a single file.\n");
     section(&mut text, style, "Examples");
-    pairs(&mut text, style, EXAMPLES, 44);
+    pairs(&mut text, style, EXAMPLES, widest(EXAMPLES));
     section(&mut text, style, "Commands");
-    pairs(&mut text, style, COMMANDS, 44);
-    for Subcommand { name, usage, about, .. } in SUBCOMMANDS {
-        pairs(&mut text, style, &[(&format!("llamafile {name} {usage}"), about)], 44);
-    }
+    let usages = SUBCOMMANDS.iter().map(|c| (format!("llamafile {} {}", c.name, c.usage), c.about));
+    let usages: Vec<(String, &str)> = usages.collect();
+    let commands = COMMANDS.iter().copied();
+    let commands = commands.chain(usages.iter().map(|(usage, about)| (usage.as_str(), *about)));
+    let commands: Vec<(&str, &str)> = commands.collect();
+    pairs(&mut text, style, &commands, widest(&commands));
     for group in Group::ALL {
         section(&mut text, style, group.title());
         for flag in tables().flatten().filter(|flag| flag.group == group) {

@@ -4,6 +4,7 @@ mod build;
 mod command;
 mod inspect;
 mod openbsd;
+mod parallel;
 mod reproduce;
 mod rust;
 mod table;
@@ -14,9 +15,9 @@ use std::env;
 use std::fs;
 use std::path::PathBuf;
 
-use build::{Folders, build};
+use build::{Build, Folders};
+use reproduce::Copy;
 use rust::{Choice, Rust};
-use table::Product;
 use target::{TARGETS, Target};
 use zig::Zig;
 
@@ -26,7 +27,7 @@ use crate::error::Error;
 pub const USAGE: &str = "\
 cargo xtask dist [--target NAME]... [--out DIR] [--check-reproducible] [--debian]
 
-Makes executables of llamafile for every system, or for those that are named.
+Makes executables of llamafile for every system, or for those that are named, several at once.
 
   --target NAME         linux-x86_64, linux-glibc-x86_64, linux-aarch64, windows-x86_64,
                         macos-aarch64, macos-x86_64, freebsd-x86_64, netbsd-x86_64, openbsd-x86_64
@@ -49,20 +50,28 @@ pub fn run(args: &[String]) -> Result<(), Error> {
         fs::create_dir_all(folder).map_err(Error::file("create", folder))?;
     }
     let zig = Zig::install(&tools)?;
-    let mut products = Vec::new();
-    for (index, target) in options.targets.iter().enumerate() {
+    let mut builds = Vec::new();
+    for &target in &options.targets {
         let rust = Rust::for_target(target, options.choice)?;
-        println!("[{}/{}] {}: {rust}", index + 1, options.targets.len(), target.name);
-        let first = products.len();
-        for made in build(target, &rust, &zig, &folders)? {
-            println!("{}: {}", made.name, inspect::inspect(target, &made.path)?);
-            let path = out.join(&made.name);
-            fs::copy(&made.path, &path).map_err(Error::file("copy", &made.path))?;
-            products.push(Product::measure(made.name, &path)?);
-        }
-        if options.check_reproducible {
-            reproduce::check(target, &rust, &zig, &folders, &products[first..])?;
-        }
+        println!("{}: {rust}", target.name);
+        builds.push(Build { target, rust, folders: folders.clone() });
+    }
+    let copy = options.check_reproducible.then(|| Copy::new(&folders)).transpose()?;
+    if let Some(copy) = &copy {
+        let here = builds.clone();
+        builds.extend(here.into_iter().map(|build| Build { folders: copy.folders(), ..build }));
+    }
+
+    let made = parallel::map(&builds, |build| build.run(&zig))?;
+    let (made, again) = made.split_at(options.targets.len());
+    let products = made.concat();
+    for product in &products {
+        let path = out.join(&product.name);
+        fs::copy(&product.path, &path).map_err(Error::file("copy", &product.path))?;
+    }
+    if let Some(copy) = copy {
+        reproduce::compare(&products, &again.concat())?;
+        copy.remove()?;
     }
     table::print(&products);
     Ok(())

@@ -1,53 +1,63 @@
-//! Whether a build gives the same bytes in another folder.
+//! Whether builds give the same bytes in another folder.
 
 use std::env;
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{self, Command};
 
-use super::build::{Folders, build};
+use super::build::Folders;
 use super::command::output;
-use super::inspect::inspect;
-use super::rust::Rust;
 use super::table::Product;
-use super::target::Target;
-use super::zig::Zig;
 use crate::error::Error;
 
-/// Builds the target from a copy of the repository and compares. All folders have other names there,
-/// longer ones, and nothing is there yet. The copy stays where it failed.
-pub fn check(
-    target: &'static Target,
-    rust: &Rust,
-    zig: &Zig,
-    folders: &Folders,
-    first: &[Product],
-) -> Result<(), Error> {
-    let copy = env::temp_dir().join(format!("llamafile-built-in-another-folder-{}", process::id()));
-    let others = Folders {
-        source: copy.join("a/copy/of/the/repository"),
-        target: copy.join("another-target-folder"),
-        cargo_home: copy.join("another-cargo-home"),
-    };
-    println!("{}: again in {}", target.name, copy.display());
-    copy_sources(&folders.source, &others.source)?;
-    fs::create_dir_all(&copy).map_err(Error::file("create", &copy))?;
-    symlink(&folders.cargo_home, &others.cargo_home)
-        .map_err(Error::file("create", &others.cargo_home))?;
-    for (made, first) in build(target, rust, zig, &others)?.into_iter().zip(first) {
-        inspect(target, &made.path)?;
-        let second = Product::measure(made.name, &made.path)?;
+/// A copy of the repository, to be built. All folders have other names there, longer ones, and nothing
+/// is there yet. The copy stays where a build fails or differs.
+pub struct Copy {
+    folder: PathBuf,
+}
+
+impl Copy {
+    /// Copies what git knows or would take.
+    pub fn new(folders: &Folders) -> Result<Self, Error> {
+        let name = format!("llamafile-built-in-another-folder-{}", process::id());
+        let copy = Self { folder: env::temp_dir().join(name) };
+        println!("a copy, to compare: {}", copy.folder.display());
+        let others = copy.folders();
+        copy_sources(&folders.source, &others.source)?;
+        symlink(&folders.cargo_home, &others.cargo_home)
+            .map_err(Error::file("create", &others.cargo_home))?;
+        Ok(copy)
+    }
+
+    /// Its folders.
+    pub fn folders(&self) -> Folders {
+        Folders {
+            source: self.folder.join("a/copy/of/the/repository"),
+            target: self.folder.join("another-target-folder"),
+            cargo_home: self.folder.join("another-cargo-home"),
+        }
+    }
+
+    /// Removes it.
+    pub fn remove(self) -> Result<(), Error> {
+        fs::remove_dir_all(&self.folder).map_err(Error::file("remove", &self.folder))
+    }
+}
+
+/// Compares what was made here with what was made of the copy.
+pub fn compare(here: &[Product], there: &[Product]) -> Result<(), Error> {
+    for (first, second) in here.iter().zip(there) {
         if first.sha256 != second.sha256 {
             return Err(Error::Unreproducible {
-                name: second.name,
+                name: first.name.clone(),
                 first: first.sha256.clone(),
-                second: format!("{} in {}", second.sha256, made.path.display()),
+                second: format!("{} in {}", second.sha256, second.path.display()),
             });
         }
         println!("{}: both builds are the same {} bytes", first.name, first.bytes);
     }
-    fs::remove_dir_all(&copy).map_err(Error::file("remove", &copy))
+    Ok(())
 }
 
 /// Copies all files that git knows or would take.

@@ -20,7 +20,7 @@ pub enum Choice {
 }
 
 /// A Rust toolchain that serves a target.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Rust {
     /// Cargo.
     pub cargo: PathBuf,
