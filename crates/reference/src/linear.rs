@@ -1,5 +1,7 @@
 //! Products with weights.
 
+use std::iter::zip;
+
 use backend::{ExpertGate, ExpertLinear, Experts, Linear, Weight};
 
 use crate::elementwise::{activate, glu};
@@ -7,7 +9,16 @@ use crate::elementwise::{activate, glu};
 /// The sum of products in `f64`.
 pub fn dot(a: &[f32], b: &[f32]) -> f64 {
     assert_eq!(a.len(), b.len());
-    std::iter::zip(a, b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
+    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
+    // Sums that need not wait for each other.
+    let mut sums = [0.0; 8];
+    for (a, b) in zip(a, b) {
+        for (sum, (&a, &b)) in zip(&mut sums, zip(a, b)) {
+            *sum += f64::from(a) * f64::from(b);
+        }
+    }
+    let rest = zip(a_rest, b_rest).map(|(&a, &b)| f64::from(a) * f64::from(b));
+    sums.into_iter().chain(rest).sum()
 }
 
 /// See [`Linear`].
@@ -33,9 +44,9 @@ pub fn moe(x: &[f32], chosen: &[(usize, f32)], weigh_input: bool, experts: &Expe
 fn expert(experts: &Experts, e: usize, x: &[f32]) -> Vec<f64> {
     let up = product_of(&experts.up, e, x).into_iter().map(|v| v as f32);
     let middle: Vec<f32> = match &experts.gate {
-        ExpertGate::Gated(gate, kind) => std::iter::zip(product_of(gate, e, x), up)
-            .map(|(gate, up)| glu(gate as f32, up, *kind))
-            .collect(),
+        ExpertGate::Gated(gate, kind) => {
+            zip(product_of(gate, e, x), up).map(|(gate, up)| glu(gate as f32, up, *kind)).collect()
+        }
         ExpertGate::Plain(activation) => up.map(|v| activate(v, *activation)).collect(),
     };
     product_of(&experts.down, e, &middle)

@@ -8,3 +8,8 @@ __declspec(dllimport) unsigned char SystemFunction036(void *buffer, unsigned lon
 __declspec(dllexport) int ProcessPrng(unsigned char *buffer, size_t length) {
     return SystemFunction036(buffer, (unsigned long)length);
 }
+
+// Without a C library, this is where a DLL is entered.
+int DllMainCRTStartup(void *instance, unsigned long reason, void *reserved) {
+    return 1;
+}
