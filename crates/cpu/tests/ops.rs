@@ -449,7 +449,7 @@ fn to_grid(block: &mut [f32], random: &mut Random) {
     block.iter_mut().for_each(|v| *v = (*v * (127.0 / 4.0)).round() * (4.0 / 127.0));
 }
 
-const LENGTHS: [usize; 6] = [1, 63, 64, 65, 200, 600];
+const LENGTHS: [usize; 6] = [1, 63, 64, 65, 200, 330];
 
 /// Formats of keys and values: each once at least.
 const TYPES: [(KvType, KvType); 8] = [
