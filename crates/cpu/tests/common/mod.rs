@@ -35,6 +35,12 @@ impl Random {
     }
 }
 
+/// Whether the processor is emulated, which takes tens of times as long: `scripts/test-aarch64` says so,
+/// and the larger cases are left out.
+pub fn is_emulated() -> bool {
+    std::env::var_os("EMULATED").is_some()
+}
+
 /// All of a tensor.
 pub fn download(b: &mut dyn Backend, t: Tensor) -> Vec<f32> {
     let mut out = vec![0.0; t.rows() * t.cols()];
@@ -54,7 +60,7 @@ pub fn compare(
     assert!(!expected.is_empty());
     for isa in Isa::available() {
         let mut first: Option<Vec<f32>> = None;
-        for threads in [1, 3] {
+        for threads in (1..=3).step_by(if is_emulated() { 2 } else { 1 }) {
             let options = CpuOptions { threads: Some(threads), isa: Some(isa), ..<_>::default() };
             let found = case(&mut Cpu::new(options));
             let bits = |v: &[f32]| v.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
