@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::Family;
+use super::{Family, put_counts};
 use crate::convert::Error;
 use crate::convert::config::Config;
 use crate::convert::folder::Folder;
@@ -64,15 +64,7 @@ fn sizes(config: &Config<'_>, folder: &Folder, pairs: &mut Pairs) -> Result<(), 
             return Err(config.wrong(key, expected));
         }
     }
-    for (theirs, ours) in [
-        ("num_hidden_layers", "block_count"),
-        ("max_position_embeddings", "context_length"),
-        ("hidden_size", "embedding_length"),
-        ("intermediate_size", "feed_forward_length"),
-        ("num_attention_heads", "attention.head_count"),
-    ] {
-        pairs.size(ours, config.count(theirs)?)?;
-    }
+    put_counts(config, pairs)?;
     pairs.size("attention.layer_norm_epsilon", config.number("layer_norm_eps")? as f32)?;
     pairs.size("attention.causal", false)?;
     pairs.opt_size("pooling_type", pooling(folder)?)

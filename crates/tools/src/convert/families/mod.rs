@@ -79,7 +79,18 @@ fn rename(name: &str) -> Option<String> {
 /// Adds the sizes that every decoder has; `activation` is that of its feed-forward blocks.
 fn put_sizes(config: &Config<'_>, activation: &str, pairs: &mut Pairs) -> Result<(), Error> {
     check_activation(config, "hidden_act", activation)?;
+    put_counts(config, pairs)?;
     let heads = config.count("num_attention_heads")?;
+    let kv_heads = config.opt_count("num_key_value_heads")?.unwrap_or(heads);
+    if kv_heads == 0 || !heads.is_multiple_of(kv_heads) {
+        return Err(config.wrong("num_key_value_heads", "a divisor of num_attention_heads"));
+    }
+    pairs.size("attention.head_count_kv", kv_heads)?;
+    pairs.size("attention.layer_norm_rms_epsilon", config.number("rms_norm_eps")? as f32)
+}
+
+/// Adds the sizes that every model has.
+fn put_counts(config: &Config<'_>, pairs: &mut Pairs) -> Result<(), Error> {
     for (theirs, ours) in [
         ("num_hidden_layers", "block_count"),
         ("max_position_embeddings", "context_length"),
@@ -89,12 +100,7 @@ fn put_sizes(config: &Config<'_>, activation: &str, pairs: &mut Pairs) -> Result
     ] {
         pairs.size(ours, config.count(theirs)?)?;
     }
-    let kv_heads = config.opt_count("num_key_value_heads")?.unwrap_or(heads);
-    if kv_heads == 0 || !heads.is_multiple_of(kv_heads) {
-        return Err(config.wrong("num_key_value_heads", "a divisor of num_attention_heads"));
-    }
-    pairs.size("attention.head_count_kv", kv_heads)?;
-    pairs.size("attention.layer_norm_rms_epsilon", config.number("rms_norm_eps")? as f32)
+    Ok(())
 }
 
 /// Makes sure that feed-forward blocks have the function that the form of model files implies.
