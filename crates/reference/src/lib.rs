@@ -354,10 +354,13 @@ impl Backend for Reference {
 
     fn linear(&mut self, x: Tensor, layers: &[&Linear]) -> Tensor {
         let x_values = self.values(x);
+        let products: Vec<_> =
+            layers.iter().map(|layer| linear::linear(layer, &x_values)).collect();
         let mut out = Vec::new();
-        for x in x_values.chunks_exact(x.cols()) {
-            for layer in layers {
-                out.extend(linear::linear(layer, x));
+        for row in 0..x.rows() {
+            for (layer, products) in std::iter::zip(layers, &products) {
+                let rows = layer.weight.rows();
+                out.extend_from_slice(&products[row * rows..][..rows]);
             }
         }
         self.upload(&out, layers.iter().map(|layer| layer.weight.rows()).sum())
@@ -384,23 +387,21 @@ impl Backend for Reference {
 
     fn moe(&mut self, x: Tensor, logits: Tensor, routing: &Routing, experts: &Experts) -> Tensor {
         assert_eq!(x.rows(), logits.rows());
-        let (mut out, mut chosen) = (Vec::new(), Vec::new());
-        for row in 0..x.rows() {
+        let choose = |row| {
+            let mut chosen = Vec::new();
             routing.choose(self.arena.row(logits, row), &mut chosen);
-            let x = self.arena.row(x, row);
-            out.extend(linear::moe(x, &chosen, routing.weigh_input, experts));
-        }
+            chosen
+        };
+        let chosen: Vec<_> = (0..x.rows()).map(choose).collect();
+        let out = linear::moe(&self.values(x), &chosen, routing.weigh_input, experts);
         self.upload(&out, experts.down.weight.rows())
     }
 
     fn moe_chosen(&mut self, x: Tensor, chosen: &[(usize, f32)], experts: &Experts) -> Tensor {
         assert!(chosen.len().is_multiple_of(x.rows()), "{} experts for {x:?}", chosen.len());
         let n_used = chosen.len().checked_div(x.rows()).unwrap_or(0);
-        let chosen = chosen.chunks(n_used.max(1));
-        let rows = chosen
-            .enumerate()
-            .flat_map(|(row, chosen)| linear::moe(self.arena.row(x, row), chosen, false, experts));
-        let out: Vec<f32> = rows.collect();
+        let chosen: Vec<_> = chosen.chunks(n_used.max(1)).map(<[_]>::to_vec).collect();
+        let out = linear::moe(&self.values(x), &chosen, false, experts);
         self.upload(&out, experts.down.weight.rows())
     }
 
