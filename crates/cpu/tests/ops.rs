@@ -475,12 +475,18 @@ fn attention_over_shapes_masks_and_lengths() {
             if spec.bytes().is_err() {
                 continue;
             }
-            for rows in [1, 3, 1000] {
+            // As many queries as keys, or with several tiles of them at least.
+            let many = if is_emulated() { 70 } else { 1000 };
+            for rows in [1, 3, many] {
                 seed += 1;
+                // Every seventh still has all heads, types, numbers of rows, masks and lengths.
+                if is_emulated() && seed % 7 != 0 {
+                    continue;
+                }
                 // A different mask and length each time, alone or beside others.
                 let mask = masks[seed as usize / 3 % masks.len()];
                 let at = seed as usize % LENGTHS.len();
-                let take = if rows == 1000 { 1 + at % 2 } else { 3 };
+                let take = if rows == many { 1 + at % 2 } else { 3 };
                 let most = if is_emulated() { 330 } else { 600 };
                 let lengths =
                     LENGTHS.map(|len| len.min(most)).into_iter().cycle().skip(at).take(take);
@@ -574,14 +580,19 @@ fn attention_with_biases_by_distance() {
 /// A query's result doesn't depend on what else is in the batch, to the last bit.
 #[test]
 fn attention_is_the_same_in_any_batch() {
-    let (n_head, n_head_kv, head_dim, len) = (6, 2, 64, 333);
+    let (n_head, n_head_kv, head_dim) = (6, 2, 64);
+    let len = if is_emulated() { 210 } else { 333 };
     let mut random = Random::new(11);
     let k = random.values(len * n_head_kv * head_dim);
     let v = random.values(len * n_head_kv * head_dim);
     let q = random.values(len * n_head * head_dim);
     let pages: Vec<u32> = (0..len.div_ceil(PAGE) as u32).rev().collect();
-    for ty in KvType::ALL {
-        for mask in [Mask::Causal, Mask::Sliding(150), Mask::Chunked(200)] {
+    let masks = [Mask::Causal, Mask::Sliding(150), Mask::Chunked(200)];
+    for (i, ty) in KvType::ALL.into_iter().enumerate() {
+        for (j, mask) in masks.into_iter().enumerate() {
+            if is_emulated() && i % masks.len() != j {
+                continue;
+            }
             for isa in Isa::available() {
                 let attend = |batch: usize, threads: usize| {
                     let options =
