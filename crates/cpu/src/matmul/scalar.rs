@@ -1,9 +1,10 @@
-//! Portable kernels.
+//! Portable kernels. One function does for all numbers of columns: here it counts to be small.
 
 use super::activation::{self, Codes};
 use super::formats::{FloatFormat, Format, Portable, float, grid, kquant, legacy, table, ternary};
 use super::kernels::{
-    CodeKernels, DIRECT_ROWS, FloatKernels, Floats, Kernels, Strip, TILE_COLS, Tile,
+    CodeKernels, DIRECT_COLS, DIRECT_ROWS, FloatKernels, Floats, Kernels, Strip, TILE_COLS,
+    TILE_ROWS, Tile,
 };
 use super::panel::{self, Panel};
 
@@ -93,7 +94,12 @@ const fn floats<F: FloatFormat>() -> FloatKernels {
 }
 
 fn tile<F: Format, const T: usize>(panel: &Panel, x: Codes<'_>, out: &mut Tile) {
-    for (t, out) in out.iter_mut().enumerate().take(T) {
+    tile_columns::<F>(panel, x, &mut out[..T]);
+}
+
+#[inline(never)]
+fn tile_columns<F: Format>(panel: &Panel, x: Codes<'_>, out: &mut [[f32; TILE_ROWS]]) {
+    for (t, out) in out.iter_mut().enumerate() {
         out[0] = 0.0;
         let x_codes = x.codes[t * x.cols..][..x.cols].chunks_exact(F::GROUP);
         let groups = panel.elements().chunks_exact(F::GROUP).zip(x_codes);
@@ -108,17 +114,27 @@ fn tile<F: Format, const T: usize>(panel: &Panel, x: Codes<'_>, out: &mut Tile) 
     }
 }
 
-/// Unpacks block after block and multiplies it by `T` columns.
 fn direct<F: Format, const T: usize>(rows: &[u8], n_rows: usize, x: Codes<'_>, out: &mut Strip) {
+    direct_columns::<F>(rows, n_rows, x, &mut out[..T]);
+}
+
+/// Unpacks block after block and multiplies it by all columns.
+#[inline(never)]
+fn direct_columns<F: Format>(
+    rows: &[u8],
+    n_rows: usize,
+    x: Codes<'_>,
+    out: &mut [[f32; DIRECT_ROWS]],
+) {
     let row_bytes = x.cols / F::LEN * F::BYTES;
     assert!(n_rows <= DIRECT_ROWS && rows.len() == n_rows * row_bytes);
     let groups = F::LEN / F::GROUP;
     let (mut codes, mut scales, mut mins) = ([0; 256], [0.0; 16], [0.0; 16]);
     for (r, row) in rows.chunks_exact(row_bytes.max(1)).enumerate() {
-        let mut acc = [0f32; T];
+        let mut acc = [0f32; DIRECT_COLS];
         for (b, block) in row.chunks_exact(F::BYTES).enumerate() {
             F::unpack(Portable, block, &mut codes, &mut scales, &mut mins);
-            for (t, acc) in acc.iter_mut().enumerate() {
+            for (t, acc) in acc[..out.len()].iter_mut().enumerate() {
                 let x_codes = &x.codes[t * x.cols + b * F::LEN..][..F::LEN];
                 for g in 0..groups {
                     let (scale, sum) = group_scale::<F>(x, t, b * groups + g);
