@@ -41,8 +41,7 @@ pub fn pack(wish: &Packing) -> Result<(), CliError> {
     }
     let contents = Contents { form, engines: &engines, args, members };
     let size = write(&contents, &output)?;
-    let systems: Vec<&str> = engines.iter().map(|engine| engine.target().name()).collect();
-    eprintln!("{}: {:.1} MB, engines for {}", output.display(), mb(size), systems.join(", "));
+    eprintln!("{}: {:.1} MB, engines for {}", output.display(), mb(size), systems(&engines));
     if size >= WINDOWS_LIMIT && (form == Form::Portable || windows(form)) {
         pack_companion(contents, &output)?;
     }
@@ -123,9 +122,8 @@ pub fn upgrade(wish: &Packing) -> Result<(), CliError> {
         progress.update(done, total);
     })
     .map_err(explain)?;
-    let systems: Vec<&str> = engines.iter().map(|engine| engine.target().name()).collect();
     let file = output.unwrap_or(file);
-    eprintln!("{}: now with engines for {}", file.display(), systems.join(", "));
+    eprintln!("{}: now with engines for {}", file.display(), systems(&engines));
     Ok(())
 }
 
@@ -136,6 +134,12 @@ pub fn list(archive: &Archive) -> Result<String, CliError> {
     for entry in archive.entries() {
         let offset = entry.range().map_or("compressed".to_owned(), |range| range.start.to_string());
         text += &format!("{:>14} bytes at {offset:>14}  {}\n", entry.size(), entry.name());
+    }
+    // Several may be compressed together.
+    match pack::engine::from_archive(archive) {
+        Ok(engines) if engines.is_empty() => {}
+        Ok(engines) => text += &format!("engines for {}\n", systems(&engines)),
+        Err(error) => text += &format!("engines: {error}\n"),
     }
     if let Some(args) = pack::args::of_archive(archive).map_err(explain)? {
         let args = pack::args::expand(&args, vec!["...".into()]);
@@ -207,6 +211,12 @@ fn describe(engines: Vec<Engine>, about: &About) -> Result<Vec<Engine>, CliError
         .hint("give a folder that has one with --engines"));
     }
     engines.into_iter().map(|engine| engine.described(about).map_err(explain)).collect()
+}
+
+/// The names of the engines' systems.
+fn systems(engines: &[Engine]) -> String {
+    let names: Vec<&str> = engines.iter().map(|engine| engine.target().name()).collect();
+    names.join(", ")
 }
 
 fn default_form(engines: &[Engine]) -> Form {

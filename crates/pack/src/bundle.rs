@@ -1,10 +1,10 @@
 //! How engines are stored in a file.
 //!
-//! Those for Unix on one kind of processor are much alike, so they are compressed together, one
-//! behind the other: by xz that takes less than half of what gzip takes for each. As no Unix is sure
-//! to have a program that reads xz, the file carries one for each of them, the unpacker, compressed by
-//! gzip, which all have. An engine without an unpacker is stored alone, by gzip; one for Windows,
-//! which no script unpacks, alone by xz, as it may be given another icon.
+//! Those for one kind of processor are much alike, so they are compressed together, one behind the
+//! other: by xz that takes less than half of what gzip takes for each. As no Unix is sure to have a
+//! program that reads xz, the file carries one for each of them, the unpacker, compressed by gzip,
+//! which all have. An engine for Unix without an unpacker is stored alone, by gzip. The one for
+//! Windows, which no script unpacks, comes last.
 
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -26,8 +26,6 @@ use crate::target::{Arch, Os, Target};
 const FOLDER: &str = ".llamafile/engines/";
 /// Begin of an unpacker's name.
 const UNPACKER: &str = "unpack-";
-/// Begin of the name of engines that are compressed together.
-const TOGETHER: &str = "unix-";
 /// End of the names of what is compressed by xz.
 const XZ: &str = ".xz";
 /// How hard to try; more takes longer and gains 1 %.
@@ -50,16 +48,16 @@ impl fmt::Debug for Stored {
 }
 
 impl Stored {
-    /// Compresses by gzip.
-    pub fn gzip(content: &[u8]) -> io::Result<Self> {
+    /// Compresses by gzip. `progress` hears of every part of `content`.
+    pub fn gzip(content: &[u8], progress: &mut dyn FnMut(u64)) -> io::Result<Self> {
         // Time and name are left out, so that equal executables make equal files.
         let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
-        encoder.write_all(content)?;
+        write_parts(&mut encoder, content, progress)?;
         Ok(Self { bytes: encoder.finish()?, content: content.len() })
     }
 
-    /// Compresses executables for a processor by xz.
-    fn xz(engines: &[&Engine], arch: Arch) -> io::Result<Self> {
+    /// Compresses executables for a processor by xz. `progress` as for [`Stored::gzip`].
+    fn xz(engines: &[&Engine], arch: Arch, progress: &mut dyn FnMut(u64)) -> io::Result<Self> {
         let content = engines.iter().map(|engine| engine.executable().len()).sum();
         let mut options = XzOptions::with_preset(XZ_LEVEL);
         let dictionary = (content as u64).next_power_of_two().clamp(1 << 16, MAX_DICTIONARY);
@@ -72,7 +70,7 @@ impl Stored {
         options.prepend_pre_filter(filter, 0);
         let mut encoder = XzWriter::new(Vec::new(), options)?;
         for engine in engines {
-            encoder.write_all(engine.executable())?;
+            write_parts(&mut encoder, engine.executable(), progress)?;
         }
         Ok(Self { bytes: encoder.finish()?, content })
     }
@@ -93,6 +91,19 @@ impl Stored {
     }
 }
 
+/// Compresses `content` in parts, each of which takes a moment.
+fn write_parts(
+    encoder: &mut impl Write,
+    content: &[u8],
+    progress: &mut dyn FnMut(u64),
+) -> io::Result<()> {
+    for part in content.chunks(1 << 18) {
+        encoder.write_all(part)?;
+        progress(part.len() as u64);
+    }
+    Ok(())
+}
+
 /// A member of a file that holds one engine or several.
 pub(crate) struct Bundle<'e> {
     name: String,
@@ -101,26 +112,40 @@ pub(crate) struct Bundle<'e> {
 }
 
 /// Engines as they are stored. What was read from a file is not compressed again if it is still
-/// the same.
-pub(crate) fn bundles(engines: &[Engine]) -> Result<Vec<Bundle<'_>>, Error> {
+/// the same. `progress` hears of bytes done, in all those of the executables.
+pub(crate) fn bundles<'e>(
+    engines: &'e [Engine],
+    progress: &mut dyn FnMut(u64),
+) -> Result<Vec<Bundle<'e>>, Error> {
     let mut groups: Vec<(String, Vec<&Engine>)> = Vec::new();
-    for engine in engines {
+    let is_windows = |engine: &&Engine| engine.target().os == Os::Windows;
+    let (last, first): (Vec<_>, Vec<_>) = engines.iter().partition(is_windows);
+    for engine in first.into_iter().chain(last) {
         let name = member(engine);
         match groups.iter_mut().find(|(other, _)| *other == name) {
             Some((_, engines)) => engines.push(engine),
             None => groups.push((name, vec![engine])),
         }
     }
-    groups.into_iter().map(|(name, engines)| Bundle::new(name, engines)).collect()
+    groups.into_iter().map(|(name, engines)| Bundle::new(name, engines, progress)).collect()
 }
 
 impl<'e> Bundle<'e> {
-    fn new(name: String, engines: Vec<&'e Engine>) -> Result<Self, Error> {
+    fn new(
+        name: String,
+        engines: Vec<&'e Engine>,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<Self, Error> {
         let first = engines[0];
         let stored = match as_read(&engines) {
-            Some(stored) => Ok(stored),
-            None if name.ends_with(XZ) => Stored::xz(&engines, first.target().arch).map(Arc::new),
-            None => Stored::gzip(first.executable()).map(Arc::new),
+            Some(stored) => {
+                progress(stored.content as u64);
+                Ok(stored)
+            }
+            None if name.ends_with(XZ) => {
+                Stored::xz(&engines, first.target().arch, progress).map(Arc::new)
+            }
+            None => Stored::gzip(first.executable(), progress).map(Arc::new),
         };
         let stored = stored.map_err(|error| Error::engine(&name, error.to_string()))?;
         Ok(Self { name, stored, engines })
@@ -164,10 +189,10 @@ fn as_read(engines: &[&Engine]) -> Option<Arc<Stored>> {
 
 /// Name of the member that an engine is stored in.
 pub(crate) fn member(engine: &Engine) -> String {
-    match engine.unpacker() {
-        Some(_) => format!("{FOLDER}{TOGETHER}{}{XZ}", engine.target().arch.name()),
-        None if engine.target().os == Os::Windows => format!("{FOLDER}{}{XZ}", engine.target()),
-        None => format!("{FOLDER}{}.gz", engine.target()),
+    let target = engine.target();
+    match target.os == Os::Windows || engine.unpacker().is_some() {
+        true => format!("{FOLDER}{}{XZ}", target.arch.name()),
+        false => format!("{FOLDER}{target}.gz"),
     }
 }
 

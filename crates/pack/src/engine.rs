@@ -51,7 +51,7 @@ impl Engine {
         if target != self.target {
             return Err(misplaced(name, target, self.target));
         }
-        let gzip = Stored::gzip(&executable);
+        let gzip = Stored::gzip(&executable, &mut |_| ());
         let gzip = gzip.map_err(|error| Error::engine(name, error.to_string()))?;
         Ok(Self { unpacker: Some(Arc::new(gzip)), ..self })
     }

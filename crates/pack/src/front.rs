@@ -40,7 +40,7 @@ pub(crate) fn placed<'a>(
     engines: &'a [Engine],
 ) -> Result<Vec<Placed<'a>>, Error> {
     let range = |name: &str| Some(archive.entry(name)?.data.clone());
-    Ok(bundles(engines)?.iter().flat_map(|bundle| bundle.placed(&range)).collect())
+    Ok(bundles(engines, &mut |_| ())?.iter().flat_map(|bundle| bundle.placed(&range)).collect())
 }
 
 /// The form that a file has now.

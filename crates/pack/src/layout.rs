@@ -43,7 +43,7 @@ pub struct Contents<'a> {
     pub members: Vec<Source>,
 }
 
-/// Writes a file. `progress` hears of bytes done and of all bytes of the members.
+/// Writes a file. `progress` hears of bytes done and of all bytes of the engines and members.
 ///
 /// An unfinished file never has the name `output`.
 ///
@@ -54,35 +54,27 @@ pub fn pack(
     output: &Path,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<u64, Error> {
+    // What can't be written is refused before engines are compressed.
     let part = Part::new(output);
-    let mut file = File::options()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .open(&part.0)
-        .map_err(Error::io("create", &part.0))?;
-    let bundles = bundles(contents.engines)?;
-    let layout = Layout::new(contents.engines, &bundles, true);
-    let mut writer = Writer::new(&mut file, &part.0, layout.room);
-    let places = write_engines(&bundles, &mut writer)?;
-    let front = head::build(contents.form, &places)?;
-    writer.skip_to(layout.end);
-    if let Some(args) = &contents.args {
-        writer.bytes(args::MEMBER, args.as_bytes())?;
-    }
-    let total = contents.members.iter().map(Source::len).sum();
+    let file = part.create()?;
+    let total = contents.size();
     let mut done = 0;
-    for member in &contents.members {
-        writer.source(member, &mut |n| {
-            done += n;
-            progress(done, total);
-        })?;
+    let bundles = bundles(contents.engines, &mut |n| {
+        done += n;
+        progress(done, total);
+    })?;
+    part.fill(file, contents, &bundles, output, progress)
+}
+
+impl Contents<'_> {
+    /// Bytes of engines and members.
+    fn size(&self) -> u64 {
+        self.engine_size() + self.members.iter().map(Source::len).sum::<u64>()
     }
-    let size = writer.finish()?;
-    front::replace(&mut file, &part.0, &front, layout.room)?;
-    part.become_file(&file, output)?;
-    Ok(size)
+
+    fn engine_size(&self) -> u64 {
+        self.engines.iter().map(|engine| engine.executable().len() as u64).sum()
+    }
 }
 
 /// Where engines are.
@@ -129,6 +121,44 @@ impl Part {
         let mut name = output.as_os_str().to_owned();
         name.push(format!(".{}.part", std::process::id()));
         Self(name.into())
+    }
+
+    /// Creates it.
+    pub fn create(&self) -> Result<File, Error> {
+        let mut options = File::options();
+        let file = options.read(true).write(true).create(true).truncate(true).open(&self.0);
+        file.map_err(Error::io("create", &self.0))
+    }
+
+    /// [`pack`], with the engines compressed before.
+    pub fn fill(
+        self,
+        mut file: File,
+        contents: &Contents<'_>,
+        bundles: &[Bundle<'_>],
+        output: &Path,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<u64, Error> {
+        let layout = Layout::new(contents.engines, bundles, true);
+        let mut writer = Writer::new(&mut file, &self.0, layout.room);
+        let places = write_engines(bundles, &mut writer)?;
+        let front = head::build(contents.form, &places)?;
+        writer.skip_to(layout.end);
+        if let Some(args) = &contents.args {
+            writer.bytes(args::MEMBER, args.as_bytes())?;
+        }
+        let total = contents.size();
+        let mut done = contents.engine_size();
+        for member in &contents.members {
+            writer.source(member, &mut |n| {
+                done += n;
+                progress(done, total);
+            })?;
+        }
+        let size = writer.finish()?;
+        front::replace(&mut file, &self.0, &front, layout.room)?;
+        self.become_file(&file, output)?;
+        Ok(size)
     }
 
     /// Gives the file its name, and lets everyone run it.

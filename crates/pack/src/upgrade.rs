@@ -9,7 +9,7 @@ use crate::bundle::{Bundle, Kind, bundles};
 use crate::engine::{self, Engine};
 use crate::front::{edit, form, replace};
 use crate::head::{self, Form};
-use crate::layout::{Contents, Layout, pack, write_engines};
+use crate::layout::{Contents, Layout, Part, write_engines};
 use crate::writer::{SUMS, Source, Writer, sums};
 use crate::{Error, args};
 
@@ -20,8 +20,9 @@ const MAX_TEXT: u64 = 16 << 20;
 /// in a copy at `output`.
 ///
 /// Models and arguments are kept. They stay where they are if the engines fit before them, which
-/// takes a moment; otherwise the file is written anew, of which `progress` hears. Icon, name and
-/// version that Windows shows are kept, too. What the engines of the original project kept in the
+/// takes a moment; otherwise the file is written anew. `progress` hears of bytes done, and of all
+/// bytes of the engines and of what is written anew. Icon, name and version that Windows shows are
+/// kept, too. What the engines of the original project kept in the
 /// file for themselves is left out.
 ///
 /// # Errors
@@ -38,7 +39,12 @@ pub fn upgrade(
     let form = wish.map_or_else(|| form(path), Ok)?;
     let kept = kept(&archive);
     let start = kept.iter().map(|entry| entry.record.header).min().unwrap_or(archive.directory);
-    let bundles = bundles(engines)?;
+    let total = engines.iter().map(|engine| engine.executable().len() as u64).sum();
+    let mut done = 0;
+    let bundles = bundles(engines, &mut |n| {
+        done += n;
+        progress(done, total);
+    })?;
     let layout = [true, false].map(|spare| Layout::new(engines, &bundles, spare));
     match layout.iter().find(|layout| layout.end <= start) {
         Some(layout) => {
@@ -49,7 +55,10 @@ pub fn upgrade(
         }
         None => {
             let contents = contents(&archive, engines, form, &kept)?;
-            pack(&contents, output.unwrap_or(path), progress).map(|_| ())
+            let output = output.unwrap_or(path);
+            let part = Part::new(output);
+            let file = part.create()?;
+            part.fill(file, &contents, &bundles, output, progress).map(|_| ())
         }
     }
 }

@@ -289,7 +289,7 @@ fn with_a_damaged_engine() {
     let unpacker = fs::read(env!("CARGO_BIN_EXE_llamafile-unpack")).unwrap();
     let together = together.with_unpacker("unpacker", unpacker).unwrap();
     refuses_damage(alone, &format!("{host}.gz"));
-    refuses_damage(together, &format!("unix-{}.xz", host.arch.name()));
+    refuses_damage(together, &format!("{}.xz", host.arch.name()));
 }
 
 fn refuses_damage(engine: pack::Engine, member: &str) {

@@ -51,7 +51,9 @@ fn a_packed_model_answers_as_the_model_alone() {
     assert_eq!(stdout(&succeeds(&[&["-m", &named], SKY].concat())), expected);
 
     let list = stdout(&succeeds(&["inspect", text(&file)]));
-    for part in ["portable", "windows-x86_64", ".args", "--temp 0 -n 12 ..."] {
+    for part in
+        ["portable", "engines for linux-x86_64", ", windows-x86_64", ".args", "--temp 0 -n 12 ..."]
+    {
         assert!(list.contains(part), "{part}: {list}");
     }
     assert!(stdout(&succeeds(&["verify", text(&file)])).ends_with("whole\n"));
