@@ -111,6 +111,11 @@ impl Engine {
     }
 }
 
+/// Bytes of all these executables.
+pub(crate) fn total_size(engines: &[Engine]) -> u64 {
+    engines.iter().map(|engine| engine.executable.len() as u64).sum()
+}
+
 /// Lower-case hexadecimal digits.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()

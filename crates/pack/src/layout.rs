@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use crate::Error;
 use crate::args;
 use crate::bundle::{Bundle, bundles};
-use crate::engine::Engine;
+use crate::engine::{Engine, total_size};
 use crate::front;
 use crate::head::{self, Form, Placed};
 use crate::writer::{ALIGNMENT, Source, Writer};
@@ -69,11 +69,7 @@ pub fn pack(
 impl Contents<'_> {
     /// Bytes of engines and members.
     fn size(&self) -> u64 {
-        self.engine_size() + self.members.iter().map(Source::len).sum::<u64>()
-    }
-
-    fn engine_size(&self) -> u64 {
-        self.engines.iter().map(|engine| engine.executable().len() as u64).sum()
+        total_size(self.engines) + self.members.iter().map(Source::len).sum::<u64>()
     }
 }
 
@@ -148,7 +144,7 @@ impl Part {
             writer.bytes(args::MEMBER, args.as_bytes())?;
         }
         let total = contents.size();
-        let mut done = contents.engine_size();
+        let mut done = total_size(contents.engines);
         for member in &contents.members {
             writer.source(member, &mut |n| {
                 done += n;

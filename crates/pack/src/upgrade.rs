@@ -22,8 +22,7 @@ const MAX_TEXT: u64 = 16 << 20;
 /// Models and arguments are kept. They stay where they are if the engines fit before them, which
 /// takes a moment; otherwise the file is written anew. `progress` hears of bytes done, and of all
 /// bytes of the engines and of what is written anew. Icon, name and version that Windows shows are
-/// kept, too. What the engines of the original project kept in the
-/// file for themselves is left out.
+/// kept, too. What the engines of the original project kept in the file for themselves is left out.
 ///
 /// # Errors
 /// A file that is damaged or can't be written, or no engine of that form.
@@ -39,7 +38,7 @@ pub fn upgrade(
     let form = wish.map_or_else(|| form(path), Ok)?;
     let kept = kept(&archive);
     let start = kept.iter().map(|entry| entry.record.header).min().unwrap_or(archive.directory);
-    let total = engines.iter().map(|engine| engine.executable().len() as u64).sum();
+    let total = engine::total_size(engines);
     let mut done = 0;
     let bundles = bundles(engines, &mut |n| {
         done += n;
