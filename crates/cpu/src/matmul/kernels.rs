@@ -27,6 +27,8 @@ pub(super) type Strip = [[f32; DIRECT_ROWS]; DIRECT_COLS];
 
 /// See [`CodeKernels::unpack`].
 pub(super) type Unpack = unsafe fn(rows: &[u8], n_rows: usize, cols: usize, panel: &mut Panel);
+/// See [`CodeKernels::tile`].
+pub(super) type TileCodes = unsafe fn(panel: &Panel, x: Codes<'_>, out: &mut Tile);
 /// See [`CodeKernels::direct`].
 pub(super) type DirectCodes = unsafe fn(rows: &[u8], n_rows: usize, x: Codes<'_>, out: &mut Strip);
 /// See [`FloatKernels::direct`].
@@ -59,7 +61,7 @@ pub(super) struct CodeKernels {
     /// Unpacks up to `panel_rows` rows of `cols` values that fill `rows`.
     pub unpack: Unpack,
     /// Multiplies a panel by `index + 1` columns, the first ones of `x`.
-    pub tile: [unsafe fn(panel: &Panel, x: Codes<'_>, out: &mut Tile); TILE_COLS],
+    pub tile: [TileCodes; TILE_COLS],
     /// Multiplies `n_rows <= DIRECT_ROWS` rows that fill `rows` by `index + 1` columns.
     pub direct: [DirectCodes; DIRECT_COLS],
 }

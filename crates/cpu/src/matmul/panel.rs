@@ -12,6 +12,9 @@ pub(super) struct Panel {
     pub scales: Vec<f32>,
     /// `[cols / GROUP][R]`; zeros for formats without mins.
     pub mins: Vec<f32>,
+    /// See [`Format::OFFSET`]. Known when a panel is multiplied, not when the kernel is compiled: types
+    /// that agree in all else share it.
+    pub offset: u8,
     /// Distance in bytes from the rows to those that this thread will probably unpack next, which are
     /// fetched meanwhile.
     pub ahead: usize,
@@ -56,9 +59,14 @@ impl Panel {
         unsafe { std::slice::from_raw_parts(lines.as_ptr().cast(), size_of_val(lines)) }
     }
 
-    /// Room for the codes and factors of `n_rows` rows of `cols` values in groups of `group`.
-    pub(super) fn prepare(&mut self, cols: usize, group: usize, n_rows: usize) -> Parts<'_> {
-        let n_factors = cols / group * n_rows;
+    /// Room for the codes and factors of `n_rows` rows of `cols` values.
+    pub(super) fn prepare<F: Format>(&mut self, cols: usize, n_rows: usize) -> Parts<'_> {
+        const {
+            assert!(F::GROUP == 16 || F::GROUP == 32);
+            assert!(!F::MINS || F::OFFSET == 0, "tile kernels take one of them");
+        }
+        self.offset = F::OFFSET;
+        let n_factors = cols / F::GROUP * n_rows;
         self.scales.resize(n_factors, 0.0);
         self.mins.resize(n_factors, 0.0);
         let elements = bytes_mut(&mut self.elements, cols * n_rows);
@@ -95,7 +103,7 @@ pub(super) fn unpack<F: Format, const R: usize>(
     let row_bytes = cols / F::LEN * F::BYTES;
     assert!(n_rows <= R && rows.len() == n_rows * row_bytes);
     let Parts { elements, scales: all_scales, mins: all_mins, ahead, .. } =
-        panel.prepare(cols, F::GROUP, R);
+        panel.prepare::<F>(cols, R);
     let next_rows = rows.as_ptr().wrapping_add(ahead);
     if n_rows < R {
         all_scales.fill(0.0);

@@ -4,7 +4,7 @@ use super::activation::{self, Codes};
 use super::formats::{FloatFormat, Format, Portable, float, grid, kquant, legacy, table, ternary};
 use super::kernels::{
     CodeKernels, DIRECT_COLS, DIRECT_ROWS, FloatKernels, Floats, Kernels, Strip, TILE_COLS,
-    TILE_ROWS, Tile,
+    TILE_ROWS, Tile, TileCodes,
 };
 use super::panel::{self, Panel};
 
@@ -56,14 +56,12 @@ const fn codes<F: Format>() -> CodeKernels {
         unpack: |rows, n_rows, cols, panel| {
             panel::unpack::<F, ROWS>(Portable, rows, n_rows, cols, panel, panel::interleave)
         },
-        tile: [
-            tile::<F, 1>,
-            tile::<F, 2>,
-            tile::<F, 3>,
-            tile::<F, 4>,
-            tile::<F, 5>,
-            tile::<F, TILE_COLS>,
-        ],
+        tile: match (F::GROUP, F::MINS) {
+            (16, false) => tiles::<16, false>(),
+            (16, true) => tiles::<16, true>(),
+            (_, false) => tiles::<32, false>(),
+            (_, true) => tiles::<32, true>(),
+        },
         direct: [direct::<F, 1>, direct::<F, 2>, direct::<F, 3>, direct::<F, 4>],
     }
 }
@@ -93,21 +91,41 @@ const fn floats<F: FloatFormat>() -> FloatKernels {
     }
 }
 
-fn tile<F: Format, const T: usize>(panel: &Panel, x: Codes<'_>, out: &mut Tile) {
-    tile_columns::<F>(panel, x, &mut out[..T]);
+/// Those of panels of groups of that size, with mins or without.
+const fn tiles<const GROUP: usize, const MINS: bool>() -> [TileCodes; TILE_COLS] {
+    [
+        tile::<GROUP, MINS, 1>,
+        tile::<GROUP, MINS, 2>,
+        tile::<GROUP, MINS, 3>,
+        tile::<GROUP, MINS, 4>,
+        tile::<GROUP, MINS, 5>,
+        tile::<GROUP, MINS, TILE_COLS>,
+    ]
+}
+
+fn tile<const GROUP: usize, const MINS: bool, const T: usize>(
+    panel: &Panel,
+    x: Codes<'_>,
+    out: &mut Tile,
+) {
+    tile_columns::<GROUP, MINS>(panel, x, &mut out[..T]);
 }
 
 #[inline(never)]
-fn tile_columns<F: Format>(panel: &Panel, x: Codes<'_>, out: &mut [[f32; TILE_ROWS]]) {
+fn tile_columns<const GROUP: usize, const MINS: bool>(
+    panel: &Panel,
+    x: Codes<'_>,
+    out: &mut [[f32; TILE_ROWS]],
+) {
     for (t, out) in out.iter_mut().enumerate() {
         out[0] = 0.0;
-        let x_codes = x.codes[t * x.cols..][..x.cols].chunks_exact(F::GROUP);
-        let groups = panel.elements().chunks_exact(F::GROUP).zip(x_codes);
+        let x_codes = x.codes[t * x.cols..][..x.cols].chunks_exact(GROUP);
+        let groups = panel.elements().chunks_exact(GROUP).zip(x_codes);
         for (group, (codes, x_codes)) in groups.enumerate() {
-            let (scale, sum) = group_scale::<F>(x, t, group);
-            let dot = group_dot(codes, x_codes, F::OFFSET);
+            let (scale, sum) = group_scale(x, t, group, GROUP);
+            let dot = group_dot(codes, x_codes, panel.offset);
             out[0] += dot as f32 * (panel.scales[group] * scale);
-            if F::MINS {
+            if MINS {
                 out[0] += panel.mins[group] * sum;
             }
         }
@@ -137,7 +155,7 @@ fn direct_columns<F: Format>(
             for (t, acc) in acc[..out.len()].iter_mut().enumerate() {
                 let x_codes = &x.codes[t * x.cols + b * F::LEN..][..F::LEN];
                 for g in 0..groups {
-                    let (scale, sum) = group_scale::<F>(x, t, b * groups + g);
+                    let (scale, sum) = group_scale(x, t, b * groups + g, F::GROUP);
                     let part = g * F::GROUP..(g + 1) * F::GROUP;
                     let dot = group_dot(&codes[part.clone()], &x_codes[part], F::OFFSET);
                     *acc += dot as f32 * (scales[g] * scale);
@@ -153,12 +171,12 @@ fn direct_columns<F: Format>(
     }
 }
 
-/// Scale of a group of column `t`, and scale times sum of its codes.
+/// Scale of a group of `len` values of column `t`, and scale times sum of its codes.
 #[inline(always)]
-fn group_scale<F: Format>(x: Codes<'_>, t: usize, group: usize) -> (f32, f32) {
-    let first = t * x.cols + group * F::GROUP;
+fn group_scale(x: Codes<'_>, t: usize, group: usize, len: usize) -> (f32, f32) {
+    let first = t * x.cols + group * len;
     let [scale, sum] = x.pairs[first / 32];
-    if F::GROUP == 32 { (scale, sum) } else { (scale, scale * f32::from(x.sums[first / 16])) }
+    if len == 32 { (scale, sum) } else { (scale, scale * f32::from(x.sums[first / 16])) }
 }
 
 #[inline(always)]

@@ -18,7 +18,8 @@ use super::formats::{
     FloatFormat, Format, Primitives, float, grid, kquant, legacy, table, ternary,
 };
 use super::kernels::{
-    CodeKernels, DIRECT_COLS, DirectCodes, FloatKernels, Floats, Kernels, Strip, Tile,
+    CodeKernels, DIRECT_COLS, DirectCodes, FloatKernels, Floats, Kernels, Strip, TILE_COLS, Tile,
+    TileCodes,
 };
 use super::panel::{self, Panel, Step};
 use crate::isa::aarch64::vcvt_f32_f16;
@@ -132,9 +133,24 @@ macro_rules! instruction_set {
             use super::*;
 
             #[target_feature(enable = $features)]
-            fn tile<F: Format, const T: usize>(panel: &Panel, x: Codes<'_>, out: &mut Tile) {
+            fn tile<const GROUP: usize, const MINS: bool, const T: usize>(
+                panel: &Panel,
+                x: Codes<'_>,
+                out: &mut Tile,
+            ) {
                 // SAFETY: this function's features are enough.
-                unsafe { tile::codes::<F, $dot, T>(panel, x, out) }
+                unsafe { tile::codes::<$dot, GROUP, MINS, T>(panel, x, out) }
+            }
+
+            const fn tiles<const GROUP: usize, const MINS: bool>() -> [TileCodes; TILE_COLS] {
+                [
+                    tile::<GROUP, MINS, 1>,
+                    tile::<GROUP, MINS, 2>,
+                    tile::<GROUP, MINS, 3>,
+                    tile::<GROUP, MINS, 4>,
+                    tile::<GROUP, MINS, 5>,
+                    tile::<GROUP, MINS, 6>,
+                ]
             }
 
             #[target_feature(enable = $features)]
@@ -178,14 +194,12 @@ macro_rules! instruction_set {
                     panel_rows: ROWS,
                     panel_cols: CODE_COLS,
                     unpack: unpack::<F, $dot>,
-                    tile: [
-                        tile::<F, 1>,
-                        tile::<F, 2>,
-                        tile::<F, 3>,
-                        tile::<F, 4>,
-                        tile::<F, 5>,
-                        tile::<F, 6>,
-                    ],
+                    tile: match (F::GROUP, F::MINS) {
+                        (16, false) => tiles::<16, false>(),
+                        (16, true) => tiles::<16, true>(),
+                        (_, false) => tiles::<32, false>(),
+                        (_, true) => tiles::<32, true>(),
+                    },
                     direct,
                 }
             }

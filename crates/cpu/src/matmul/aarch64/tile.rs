@@ -20,17 +20,17 @@ pub(super) fn interleave<F: Format, D: Dot>(step: &Step<ROWS>, out: &mut [u8]) {
     }
 }
 
-/// A panel of codes times `T` columns.
+/// A panel of codes in groups of `GROUP`, with mins or without, times `T` columns.
 ///
 /// # Safety
 /// Inlined where the instructions of `D` are enabled.
 #[inline(always)]
-pub(super) unsafe fn codes<F: Format, D: Dot, const T: usize>(
+pub(super) unsafe fn codes<D: Dot, const GROUP: usize, const MINS: bool, const T: usize>(
     panel: &Panel,
     x: Codes<'_>,
     out: &mut Tile,
 ) {
-    let groups = x.cols / F::GROUP;
+    let groups = x.cols / GROUP;
     assert!(panel.elements().len() >= x.cols * ROWS && panel.scales.len() >= groups * ROWS);
     assert!(panel.mins.len() >= groups * ROWS && x.cols.is_multiple_of(32));
     assert!(x.codes.len() >= T * x.cols && x.pairs.len() >= T * x.cols / 32);
@@ -39,24 +39,24 @@ pub(super) unsafe fn codes<F: Format, D: Dot, const T: usize>(
     unsafe {
         match (T, D::COLS) {
             (6, 3) => {
-                some_columns::<F, D, 3>(panel, x, 0, out);
-                some_columns::<F, D, 3>(panel, x, 3, out);
+                some_columns::<D, GROUP, MINS, 3>(panel, x, 0, out);
+                some_columns::<D, GROUP, MINS, 3>(panel, x, 3, out);
             }
             (5, 3) => {
-                some_columns::<F, D, 3>(panel, x, 0, out);
-                some_columns::<F, D, 2>(panel, x, 3, out);
+                some_columns::<D, GROUP, MINS, 3>(panel, x, 0, out);
+                some_columns::<D, GROUP, MINS, 2>(panel, x, 3, out);
             }
             (4, 3) => {
-                some_columns::<F, D, 2>(panel, x, 0, out);
-                some_columns::<F, D, 2>(panel, x, 2, out);
+                some_columns::<D, GROUP, MINS, 2>(panel, x, 0, out);
+                some_columns::<D, GROUP, MINS, 2>(panel, x, 2, out);
             }
-            _ => some_columns::<F, D, T>(panel, x, 0, out),
+            _ => some_columns::<D, GROUP, MINS, T>(panel, x, 0, out),
         }
     }
 }
 
 #[inline(always)]
-unsafe fn some_columns<F: Format, D: Dot, const T: usize>(
+unsafe fn some_columns<D: Dot, const GROUP: usize, const MINS: bool, const T: usize>(
     panel: &Panel,
     x: Codes<'_>,
     first: usize,
@@ -66,10 +66,10 @@ unsafe fn some_columns<F: Format, D: Dot, const T: usize>(
     unsafe {
         let mut acc = [[vdupq_n_f32(0.0); 2]; T];
         let weights = panel.elements().as_ptr().cast::<i8>();
-        for g in 0..x.cols / F::GROUP {
-            let start = |t: usize| (first + t) * x.cols + g * F::GROUP;
+        for g in 0..x.cols / GROUP {
+            let start = |t: usize| (first + t) * x.cols + g * GROUP;
             let columns: [_; T] = from_fn(|t| x.codes.as_ptr().add(start(t)));
-            let dot = D::outer(weights.add(g * F::GROUP * ROWS), columns, F::GROUP);
+            let dot = D::outer(weights.add(g * GROUP * ROWS), columns, GROUP);
             let load = |data: &[f32]| eight(data.as_ptr().add(g * ROWS));
             let scales = load(&panel.scales);
             for t in 0..T {
@@ -79,10 +79,10 @@ unsafe fn some_columns<F: Format, D: Dot, const T: usize>(
                     acc[t][h] = vfmaq_f32(acc[t][h], vcvtq_f32_s32(dot[t][h]), scale);
                 }
             }
-            if F::MINS {
+            if MINS {
                 let mins = load(&panel.mins);
                 for t in 0..T {
-                    let sum = scaled_sum::<F>(x, start(t));
+                    let sum = scaled_sum(x, start(t), GROUP);
                     acc[t] = from_fn(|h| vfmaq_n_f32(acc[t][h], mins[h], sum));
                 }
             }
@@ -94,16 +94,16 @@ unsafe fn some_columns<F: Format, D: Dot, const T: usize>(
     }
 }
 
-/// Scale times sum of the group of activations that starts at value `first`.
+/// Scale times sum of the group of `len` activations that starts at value `first`.
 ///
 /// # Safety
 /// Within the lengths of `x`.
 #[inline(always)]
-unsafe fn scaled_sum<F: Format>(x: Codes<'_>, first: usize) -> f32 {
+unsafe fn scaled_sum(x: Codes<'_>, first: usize, len: usize) -> f32 {
     // SAFETY: as asked.
     unsafe {
         let [scale, sum] = x.pairs.as_ptr().add(first / 32).read();
-        if F::GROUP == 32 { sum } else { scale * f32::from(x.sums.as_ptr().add(first / 16).read()) }
+        if len == 32 { sum } else { scale * f32::from(x.sums.as_ptr().add(first / 16).read()) }
     }
 }
 

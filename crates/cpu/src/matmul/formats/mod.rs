@@ -103,7 +103,7 @@ pub(super) trait Format {
     const BITS: u32;
     /// Values per scale: 16 or 32.
     const GROUP: usize;
-    /// Subtracted from codes.
+    /// Subtracted from codes; 0 where groups have a min.
     const OFFSET: u8;
     /// Whether groups have a min; if not, `mins` is empty.
     const MINS: bool;

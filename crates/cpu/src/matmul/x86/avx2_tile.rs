@@ -9,6 +9,7 @@ use super::super::panel::Panel;
 use super::avx512_tile::{pair_at, start_factors, sum_at, sums_at};
 use super::dot::{AvxVnni, Dot, Maddubs, Vnni};
 pub(super) use super::interleave::avx2 as interleave;
+use super::shape::Shape;
 
 /// Two registers of 8 rows.
 pub(super) const CODE_ROWS: usize = 16;
@@ -18,6 +19,20 @@ pub(super) const CODE_COLS: usize = 6;
 pub(super) const FLOAT_ROWS: usize = 16;
 /// As [`CODE_COLS`].
 pub(super) const FLOAT_COLS: usize = 8;
+
+/// Bits that tile kernels are compiled for: those of the largest codes that are summed as these are.
+pub(super) const fn bits<F: Format>() -> u32 {
+    match (F::BITS, F::GROUP) {
+        (..=4, 32) => 4,
+        (..=5, _) => 5,
+        (bits, _) => bits,
+    }
+}
+
+/// Activations that tile kernels are compiled for: only mins take the two kinds differently.
+pub(super) const fn activations<F: Format>() -> Block {
+    if F::MINS { F::ACTIVATIONS } else { Block::B32 }
+}
 
 /// Sums of a group for each column: two registers of 8 rows.
 type Sums<const T: usize> = [[__m256i; 2]; T];
@@ -35,7 +50,7 @@ pub(super) trait Outer: Dot {
     ///
     /// # Safety
     /// The caller is compiled with the instruction set.
-    unsafe fn outer<F: Format, const T: usize, const ALL: usize>(
+    unsafe fn outer<S: Shape, const T: usize, const ALL: usize>(
         sums: Sums<T>,
         codes: *const u8,
         x: *const i8,
@@ -47,21 +62,21 @@ impl Outer for Maddubs {
     const UNSIGNED_BITS: u32 = 7;
 
     #[inline(always)]
-    unsafe fn outer<F: Format, const T: usize, const ALL: usize>(
+    unsafe fn outer<S: Shape, const T: usize, const ALL: usize>(
         mut sums: Sums<T>,
         codes: *const u8,
         x: *const i8,
     ) -> Sums<T> {
         // SAFETY: as asked.
         unsafe {
-            for start in (0..F::GROUP / 4).step_by(words::<F>()) {
+            for start in (0..S::GROUP / 4).step_by(words::<S>()) {
                 let mut pairs = [[_mm256_setzero_si256(); 2]; T];
-                for i in start..start + words::<F>() {
+                for i in start..start + words::<S>() {
                     let rows = step(codes, i);
                     for (t, pairs) in pairs.iter_mut().enumerate() {
                         let x = four(x, i * ALL + t);
                         for (pairs, rows) in pairs.iter_mut().zip(rows) {
-                            *pairs = _mm256_add_epi16(*pairs, products::<F>(rows, x));
+                            *pairs = _mm256_add_epi16(*pairs, products::<S>(rows, x));
                         }
                     }
                 }
@@ -85,13 +100,13 @@ macro_rules! outer_by_dot_products {
             const UNSIGNED_BITS: u32 = 8;
 
             #[inline(always)]
-            unsafe fn outer<F: Format, const T: usize, const ALL: usize>(
+            unsafe fn outer<S: Shape, const T: usize, const ALL: usize>(
                 sums: Sums<T>,
                 codes: *const u8,
                 x: *const i8,
             ) -> Sums<T> {
                 // SAFETY: as asked.
-                unsafe { dot_products::<F, $dot, T, ALL>(sums, codes, x) }
+                unsafe { dot_products::<S, $dot, T, ALL>(sums, codes, x) }
             }
         }
     };
@@ -102,14 +117,14 @@ outer_by_dot_products!(Vnni);
 
 /// [`Outer::outer`] by dot products of four bytes.
 #[inline(always)]
-unsafe fn dot_products<F: Format, D: Dot, const T: usize, const ALL: usize>(
+unsafe fn dot_products<S: Shape, D: Dot, const T: usize, const ALL: usize>(
     mut sums: Sums<T>,
     codes: *const u8,
     x: *const i8,
 ) -> Sums<T> {
     // SAFETY: as asked.
     unsafe {
-        for i in 0..F::GROUP / 4 {
+        for i in 0..S::GROUP / 4 {
             let rows = step(codes, i);
             for (t, sums) in sums.iter_mut().enumerate() {
                 let x = four(x, i * ALL + t);
@@ -142,12 +157,12 @@ unsafe fn four(x: *const i8, i: usize) -> __m256i {
 /// # Safety
 /// Inlined where AVX2, FMA and the instructions of `D` are enabled.
 #[inline(always)]
-pub(super) unsafe fn codes_by<F: Format, D: Outer, const T: usize>(
+pub(super) unsafe fn codes_by<S: Shape, D: Outer, const T: usize>(
     panel: &Panel,
     x: Codes<'_>,
     out: &mut Tile,
 ) {
-    let groups = x.cols / F::GROUP;
+    let groups = x.cols / S::GROUP;
     assert!(
         panel.elements().len() >= x.cols * CODE_ROWS && panel.scales.len() >= groups * CODE_ROWS
     );
@@ -158,18 +173,18 @@ pub(super) unsafe fn codes_by<F: Format, D: Outer, const T: usize>(
     unsafe {
         match (T, D::COLS) {
             (6, 3) => {
-                some_columns::<F, D, 3, T>(panel, x, 0, out);
-                some_columns::<F, D, 3, T>(panel, x, 3, out);
+                some_columns::<S, D, 3, T>(panel, x, 0, out);
+                some_columns::<S, D, 3, T>(panel, x, 3, out);
             }
             (5, 3) => {
-                some_columns::<F, D, 3, T>(panel, x, 0, out);
-                some_columns::<F, D, 2, T>(panel, x, 3, out);
+                some_columns::<S, D, 3, T>(panel, x, 0, out);
+                some_columns::<S, D, 2, T>(panel, x, 3, out);
             }
             (4, 3) => {
-                some_columns::<F, D, 2, T>(panel, x, 0, out);
-                some_columns::<F, D, 2, T>(panel, x, 2, out);
+                some_columns::<S, D, 2, T>(panel, x, 0, out);
+                some_columns::<S, D, 2, T>(panel, x, 2, out);
             }
-            _ => some_columns::<F, D, T, T>(panel, x, 0, out),
+            _ => some_columns::<S, D, T, T>(panel, x, 0, out),
         }
     }
 }
@@ -179,13 +194,13 @@ pub(super) unsafe fn codes_by<F: Format, D: Outer, const T: usize>(
 /// # Safety
 /// As there.
 #[inline(always)]
-pub(super) unsafe fn codes<F: Format, const T: usize>(panel: &Panel, x: Codes<'_>, out: &mut Tile) {
+pub(super) unsafe fn codes<S: Shape, const T: usize>(panel: &Panel, x: Codes<'_>, out: &mut Tile) {
     // SAFETY: as asked.
-    unsafe { codes_by::<F, Maddubs, T>(panel, x, out) }
+    unsafe { codes_by::<S, Maddubs, T>(panel, x, out) }
 }
 
 #[inline(always)]
-unsafe fn some_columns<F: Format, D: Outer, const T: usize, const ALL: usize>(
+unsafe fn some_columns<S: Shape, D: Outer, const T: usize, const ALL: usize>(
     panel: &Panel,
     x: Codes<'_>,
     first: usize,
@@ -195,37 +210,37 @@ unsafe fn some_columns<F: Format, D: Outer, const T: usize, const ALL: usize>(
     unsafe {
         let mut acc = [[_mm256_setzero_ps(); 2]; T];
         let codes = panel.elements().as_ptr();
-        for g in 0..x.cols / F::GROUP {
-            // Starting at -OFFSET · Σ activations takes the offset off exactly.
+        for g in 0..x.cols / S::GROUP {
+            // Starting at -offset · Σ activations takes the offset off exactly.
             let mut start = [[_mm256_setzero_si256(); 2]; T];
-            if F::OFFSET != 0 && F::BITS <= D::UNSIGNED_BITS {
-                let factors = _mm256_set1_epi32(start_factors::<F>(g));
+            if !S::MINS && S::BITS <= D::UNSIGNED_BITS {
+                let factors = _mm256_set1_epi32(start_factors::<S>(panel.offset, g));
                 for (t, start) in start.iter_mut().enumerate() {
-                    let sums = _mm256_set1_epi32(sums_at::<F, ALL>(x, first + t, g));
+                    let sums = _mm256_set1_epi32(sums_at::<S, ALL>(x, first + t, g));
                     *start = [_mm256_madd_epi16(sums, factors); 2];
                 }
             }
-            let values = x.codes.as_ptr().add(g * F::GROUP * ALL + 4 * first);
-            let dot = D::outer::<F, T, ALL>(start, codes.add(g * F::GROUP * CODE_ROWS), values);
+            let values = x.codes.as_ptr().add(g * S::GROUP * ALL + 4 * first);
+            let dot = D::outer::<S, T, ALL>(start, codes.add(g * S::GROUP * CODE_ROWS), values);
             let load = |data: &[f32]| {
                 let at = data.as_ptr().add(g * CODE_ROWS);
                 [_mm256_loadu_ps(at), _mm256_loadu_ps(at.add(8))]
             };
             let scales = load(&panel.scales);
             for t in 0..T {
-                let x_scale = _mm256_set1_ps(pair_at::<F, ALL>(x, first + t, g)[0]);
+                let x_scale = _mm256_set1_ps(pair_at::<S, ALL>(x, first + t, g)[0]);
                 for h in 0..2 {
                     let scale = _mm256_mul_ps(scales[h], x_scale);
                     acc[t][h] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot[t][h]), scale, acc[t][h]);
                 }
             }
-            if F::MINS {
+            if S::MINS {
                 let mins = load(&panel.mins);
                 for (t, acc) in acc.iter_mut().enumerate() {
-                    let sum = sum_at::<F, ALL>(x, first + t, g);
-                    let sum = match F::ACTIVATIONS {
+                    let sum = sum_at::<S, ALL>(x, first + t, g);
+                    let sum = match S::ACTIVATIONS {
                         Block::B32 => sum,
-                        Block::B256 => sum * pair_at::<F, ALL>(x, first + t, g)[0],
+                        Block::B256 => sum * pair_at::<S, ALL>(x, first + t, g)[0],
                     };
                     let sum = _mm256_set1_ps(sum);
                     for h in 0..2 {
@@ -244,10 +259,10 @@ unsafe fn some_columns<F: Format, D: Outer, const T: usize, const ALL: usize>(
 /// Sums of the products of pairs of bytes, in 16 bits. Codes of 8 bits go by signs, with their offset
 /// taken off, since unsigned ones would overflow.
 #[inline(always)]
-unsafe fn products<F: Format>(codes: __m256i, x: __m256i) -> __m256i {
+unsafe fn products<S: Shape>(codes: __m256i, x: __m256i) -> __m256i {
     // SAFETY: registers only; the caller has AVX2.
     unsafe {
-        if F::BITS <= Maddubs::UNSIGNED_BITS {
+        if S::BITS <= Maddubs::UNSIGNED_BITS {
             return _mm256_maddubs_epi16(codes, x);
         }
         let codes = _mm256_xor_si256(codes, _mm256_set1_epi8(-128));
@@ -256,14 +271,14 @@ unsafe fn products<F: Format>(codes: __m256i, x: __m256i) -> __m256i {
 }
 
 /// How many sums of [`products`] fit in 16 bits, with activations up to 127.
-const fn words<F: Format>() -> usize {
-    let most = match F::BITS {
+const fn words<S: Shape>() -> usize {
+    let most = match S::BITS {
         ..=4 => 8,
         5 => 4,
         6 => 2,
         _ => 1,
     };
-    if most * 4 < F::GROUP { most } else { F::GROUP / 4 }
+    if most * 4 < S::GROUP { most } else { S::GROUP / 4 }
 }
 
 /// A panel of floats times `T` columns.

@@ -7,6 +7,7 @@ use super::super::formats::Format;
 use super::super::kernels::{Floats, Tile};
 use super::super::panel::Panel;
 pub(super) use super::interleave::avx512 as interleave;
+use super::shape::Shape;
 
 /// Two registers of 16 rows.
 pub(super) const CODE_ROWS: usize = 32;
@@ -17,13 +18,23 @@ pub(super) const FLOAT_ROWS: usize = 32;
 /// As [`CODE_COLS`].
 pub(super) const FLOAT_COLS: usize = 8;
 
+/// Bits that tile kernels are compiled for.
+pub(super) const fn bits<F: Format>() -> u32 {
+    8
+}
+
+/// Activations that tile kernels are compiled for.
+pub(super) const fn activations<F: Format>() -> Block {
+    F::ACTIVATIONS
+}
+
 /// A panel of codes times `T` interleaved columns.
 ///
 /// # Safety
 /// Inlined where AVX-512 F, BW, DQ, VL and VNNI are enabled.
 #[inline(always)]
-pub(super) unsafe fn codes<F: Format, const T: usize>(panel: &Panel, x: Codes<'_>, out: &mut Tile) {
-    let groups = x.cols / F::GROUP;
+pub(super) unsafe fn codes<S: Shape, const T: usize>(panel: &Panel, x: Codes<'_>, out: &mut Tile) {
+    let groups = x.cols / S::GROUP;
     assert!(
         panel.elements().len() >= x.cols * CODE_ROWS && panel.scales.len() >= groups * CODE_ROWS
     );
@@ -33,21 +44,21 @@ pub(super) unsafe fn codes<F: Format, const T: usize>(panel: &Panel, x: Codes<'_
     // SAFETY: all accesses are within the lengths checked above.
     unsafe {
         let mut acc = [[_mm512_setzero_ps(); 2]; T];
-        match F::ACTIVATIONS {
+        match S::ACTIVATIONS {
             Block::B32 => {
                 for g in 0..groups {
-                    add_group::<F, T>(panel, x, g, &mut acc);
+                    add_group::<S, T>(panel, x, g, &mut acc);
                 }
             }
             Block::B256 => {
-                let per_block = 256 / F::GROUP;
+                let per_block = 256 / S::GROUP;
                 for b in 0..groups / per_block {
                     let mut block = [[_mm512_setzero_ps(); 2]; T];
                     for g in b * per_block..(b + 1) * per_block {
-                        add_group::<F, T>(panel, x, g, &mut block);
+                        add_group::<S, T>(panel, x, g, &mut block);
                     }
                     for t in 0..T {
-                        let x_scale = _mm512_set1_ps(pair_at::<F, T>(x, t, b * per_block)[0]);
+                        let x_scale = _mm512_set1_ps(pair_at::<S, T>(x, t, b * per_block)[0]);
                         for h in 0..2 {
                             acc[t][h] = _mm512_fmadd_ps(block[t][h], x_scale, acc[t][h]);
                         }
@@ -68,7 +79,7 @@ pub(super) unsafe fn codes<F: Format, const T: usize>(panel: &Panel, x: Codes<'_
 /// # Safety
 /// As [`codes`], which has checked the lengths.
 #[inline(always)]
-unsafe fn add_group<F: Format, const T: usize>(
+unsafe fn add_group<S: Shape, const T: usize>(
     panel: &Panel,
     x: Codes<'_>,
     g: usize,
@@ -76,18 +87,18 @@ unsafe fn add_group<F: Format, const T: usize>(
 ) {
     // SAFETY: as asked.
     unsafe {
-        // Starting at -OFFSET · Σ activations takes the offset off exactly.
+        // Starting at -offset · Σ activations takes the offset off exactly.
         let mut dot = [[_mm512_setzero_si512(); 2]; T];
-        if F::OFFSET != 0 {
-            let factors = _mm512_set1_epi32(start_factors::<F>(g));
+        if !S::MINS {
+            let factors = _mm512_set1_epi32(start_factors::<S>(panel.offset, g));
             for (t, dot) in dot.iter_mut().enumerate() {
-                let sums = _mm512_set1_epi32(sums_at::<F, T>(x, t, g));
+                let sums = _mm512_set1_epi32(sums_at::<S, T>(x, t, g));
                 *dot = [_mm512_madd_epi16(sums, factors); 2];
             }
         }
-        let codes = panel.elements().as_ptr().add(g * F::GROUP * CODE_ROWS);
-        let values = x.codes.as_ptr().add(g * F::GROUP * T);
-        for i in 0..F::GROUP / 4 {
+        let codes = panel.elements().as_ptr().add(g * S::GROUP * CODE_ROWS);
+        let values = x.codes.as_ptr().add(g * S::GROUP * T);
+        for i in 0..S::GROUP / 4 {
             let at = codes.add(4 * CODE_ROWS * i);
             let rows = [_mm512_loadu_si512(at.cast()), _mm512_loadu_si512(at.add(64).cast())];
             for (t, dot) in dot.iter_mut().enumerate() {
@@ -99,19 +110,19 @@ unsafe fn add_group<F: Format, const T: usize>(
         }
         let scales = load_rows(&panel.scales, g);
         for t in 0..T {
-            let x_scale = _mm512_set1_ps(pair_at::<F, T>(x, t, g)[0]);
+            let x_scale = _mm512_set1_ps(pair_at::<S, T>(x, t, g)[0]);
             for h in 0..2 {
-                let scale = match F::ACTIVATIONS {
+                let scale = match S::ACTIVATIONS {
                     Block::B32 => _mm512_mul_ps(scales[h], x_scale),
                     Block::B256 => scales[h],
                 };
                 acc[t][h] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot[t][h]), scale, acc[t][h]);
             }
         }
-        if F::MINS {
+        if S::MINS {
             let mins = load_rows(&panel.mins, g);
             for (t, acc) in acc.iter_mut().enumerate() {
-                let sum = _mm512_set1_ps(sum_at::<F, T>(x, t, g));
+                let sum = _mm512_set1_ps(sum_at::<S, T>(x, t, g));
                 for h in 0..2 {
                     acc[h] = _mm512_fmadd_ps(mins[h], sum, acc[h]);
                 }
@@ -130,12 +141,12 @@ unsafe fn load_rows(data: &[f32], g: usize) -> [__m512; 2] {
     }
 }
 
-/// What takes a format's offset off: two 16-bit factors for the sums of 16 activations each at
+/// What takes an offset off: two 16-bit factors for the sums of 16 activations each at
 /// [`sums_at`], whose products make the start of group `g`'s sum.
 #[inline(always)]
-pub(super) fn start_factors<F: Format>(g: usize) -> i32 {
-    let factor = u32::from((-i16::from(F::OFFSET)) as u16);
-    let factors = match (F::GROUP, g % 2) {
+pub(super) fn start_factors<S: Shape>(offset: u8, g: usize) -> i32 {
+    let factor = u32::from((-i16::from(offset)) as u16);
+    let factors = match (S::GROUP, g % 2) {
         (32, _) => factor << 16 | factor,
         (_, 0) => factor,
         _ => factor << 16,
@@ -148,13 +159,13 @@ pub(super) fn start_factors<F: Format>(g: usize) -> i32 {
 /// # Safety
 /// Within the lengths of `x`, which is interleaved.
 #[inline(always)]
-pub(super) unsafe fn pair_at<F: Format, const T: usize>(
+pub(super) unsafe fn pair_at<S: Shape, const T: usize>(
     x: Codes<'_>,
     t: usize,
     g: usize,
 ) -> [f32; 2] {
     // SAFETY: as asked.
-    unsafe { x.pairs.as_ptr().add(g * F::GROUP / 32 * T + t).read() }
+    unsafe { x.pairs.as_ptr().add(g * S::GROUP / 32 * T + t).read() }
 }
 
 /// The two sums of these 32 activations.
@@ -162,9 +173,9 @@ pub(super) unsafe fn pair_at<F: Format, const T: usize>(
 /// # Safety
 /// As [`pair_at`].
 #[inline(always)]
-pub(super) unsafe fn sums_at<F: Format, const T: usize>(x: Codes<'_>, t: usize, g: usize) -> i32 {
+pub(super) unsafe fn sums_at<S: Shape, const T: usize>(x: Codes<'_>, t: usize, g: usize) -> i32 {
     // SAFETY: as asked.
-    unsafe { x.sums.as_ptr().cast::<i32>().add(g * F::GROUP / 32 * T + t).read_unaligned() }
+    unsafe { x.sums.as_ptr().cast::<i32>().add(g * S::GROUP / 32 * T + t).read_unaligned() }
 }
 
 /// What a min of group `g` is multiplied with for column `t` of `T`: the sum of the activations, with
@@ -173,16 +184,16 @@ pub(super) unsafe fn sums_at<F: Format, const T: usize>(x: Codes<'_>, t: usize, 
 /// # Safety
 /// As [`pair_at`].
 #[inline(always)]
-pub(super) unsafe fn sum_at<F: Format, const T: usize>(x: Codes<'_>, t: usize, g: usize) -> f32 {
+pub(super) unsafe fn sum_at<S: Shape, const T: usize>(x: Codes<'_>, t: usize, g: usize) -> f32 {
     // SAFETY: as asked.
     unsafe {
-        if F::GROUP == 32 {
-            return pair_at::<F, T>(x, t, g)[1];
+        if S::GROUP == 32 {
+            return pair_at::<S, T>(x, t, g)[1];
         }
-        let at = (g * F::GROUP / 32 * T + t) * 2 + g % 2;
+        let at = (g * S::GROUP / 32 * T + t) * 2 + g % 2;
         let sum = f32::from(x.sums.as_ptr().add(at).read());
-        match F::ACTIVATIONS {
-            Block::B32 => pair_at::<F, T>(x, t, g)[0] * sum,
+        match S::ACTIVATIONS {
+            Block::B32 => pair_at::<S, T>(x, t, g)[0] * sum,
             Block::B256 => sum,
         }
     }

@@ -19,12 +19,14 @@ mod direct_unpacked;
 mod dot;
 mod interleave;
 mod primitives;
+mod shape;
 
 use super::activation::{Block, Codes, CodesMut, quantize_row};
 use super::direct_float;
 use super::formats::{FloatFormat, Format, float, grid, kquant, legacy, table, ternary};
 use super::kernels::{
-    CodeKernels, DIRECT_COLS, DirectCodes, FloatKernels, Floats, Kernels, Strip, Tile, Unpack,
+    CodeKernels, DIRECT_COLS, DirectCodes, FloatKernels, Floats, Kernels, Strip, TILE_COLS, Tile,
+    TileCodes, Unpack,
 };
 use super::panel::{self, Panel, Step};
 use crate::simd::x86 as simd;
@@ -33,6 +35,7 @@ use avx_vnni_tile::evex_tile;
 use avx_vnni_tile::vex_tile;
 use columns::Columns;
 use primitives::Avx2;
+use shape::{Known, Shape};
 
 /// The functions that take no dot products of codes: instruction sets that differ by these only share
 /// them.
@@ -148,13 +151,13 @@ macro_rules! instruction_set {
             use super::*;
 
             #[target_feature(enable = $features)]
-            pub(super) fn tile<F: Format, const T: usize>(
+            pub(super) fn tile<S: Shape, const T: usize>(
                 panel: &Panel,
                 x: Codes<'_>,
                 out: &mut Tile,
             ) {
                 // SAFETY: this function's features are enough.
-                unsafe { super::$codes_tile::codes::<F, T>(panel, x, out) }
+                unsafe { super::$codes_tile::codes::<S, T>(panel, x, out) }
             }
 
             #[target_feature(enable = $features)]
@@ -190,6 +193,48 @@ macro_rules! instruction_set {
                 unsafe { $unpacked::direct::<F, $dot, T>(rows, n_rows, x, out) }
             }
 
+            /// The tile kernels of a format, by its [`Shape`].
+            const fn tiles<F: Format>() -> [TileCodes; TILE_COLS] {
+                match F::GROUP {
+                    16 => with_mins::<F, 16>(),
+                    _ => with_mins::<F, 32>(),
+                }
+            }
+
+            const fn with_mins<F: Format, const GROUP: usize>() -> [TileCodes; TILE_COLS] {
+                match F::MINS {
+                    false => with_block::<F, GROUP, false>(),
+                    true => with_block::<F, GROUP, true>(),
+                }
+            }
+
+            const fn with_block<F: Format, const GROUP: usize, const MINS: bool>()
+            -> [TileCodes; TILE_COLS] {
+                match super::$codes_tile::activations::<F>() {
+                    Block::B32 => with_bits::<F, GROUP, MINS, false>(),
+                    Block::B256 => with_bits::<F, GROUP, MINS, true>(),
+                }
+            }
+
+            const fn with_bits<
+                F: Format,
+                const GROUP: usize,
+                const MINS: bool,
+                const B256: bool,
+            >() -> [TileCodes; TILE_COLS] {
+                match super::$codes_tile::bits::<F>() {
+                    ..=4 => of_shape::<Known<GROUP, MINS, B256, 4>>(),
+                    5 => of_shape::<Known<GROUP, MINS, B256, 5>>(),
+                    6 => of_shape::<Known<GROUP, MINS, B256, 6>>(),
+                    7 => of_shape::<Known<GROUP, MINS, B256, 7>>(),
+                    _ => of_shape::<Known<GROUP, MINS, B256, 8>>(),
+                }
+            }
+
+            const fn of_shape<S: Shape>() -> [TileCodes; TILE_COLS] {
+                [tile::<S, 1>, tile::<S, 2>, tile::<S, 3>, tile::<S, 4>, tile::<S, 5>, tile::<S, 6>]
+            }
+
             const fn code_kernels<F: Format>(
                 unpack: Unpack,
                 direct: [DirectCodes; DIRECT_COLS],
@@ -201,14 +246,7 @@ macro_rules! instruction_set {
                     panel_rows: CODE_ROWS,
                     panel_cols: super::$codes_tile::CODE_COLS,
                     unpack,
-                    tile: [
-                        tile::<F, 1>,
-                        tile::<F, 2>,
-                        tile::<F, 3>,
-                        tile::<F, 4>,
-                        tile::<F, 5>,
-                        tile::<F, 6>,
-                    ],
+                    tile: tiles::<F>(),
                     direct,
                 }
             }

@@ -127,7 +127,7 @@ pub(super) unsafe fn unpack<F: Columns, L: Lanes, const R: usize>(
 ) {
     let row_bytes = cols / F::LEN * F::BYTES;
     assert!(n_rows <= R && rows.len() == n_rows * row_bytes);
-    let into = panel.prepare(cols, F::GROUP, R);
+    let into = panel.prepare::<F>(cols, R);
     let next_rows = rows.as_ptr().wrapping_add(into.ahead);
     // Blocks of zeros decode to zeros.
     let rows = match n_rows < R {
