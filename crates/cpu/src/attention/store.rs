@@ -15,6 +15,9 @@ use crate::simd::Simd;
 
 /// Values are padded to a multiple of this, the widest vector.
 pub const PAD: usize = 16;
+/// Bytes of a huge page, of most processors.
+#[cfg(target_os = "linux")]
+const HUGE_PAGE: usize = 2 << 20;
 
 /// A layer's store.
 pub struct Store {
@@ -137,9 +140,13 @@ impl Side {
         let tile_bytes = ty.tensor_type().row_bytes(cols)? * PAGE;
         let form = Form { ty, format: Format::of(ty), cols, order, tile_bytes };
         let memory = MmapMut::map_anon((n_tiles * tile_bytes).max(1)).ok()?;
-        // Fewer misses of the page tables' cache; what the system doesn't offer is no harm.
+        // Fewer misses of the page tables' cache; what the system doesn't offer is no harm. Not from
+        // the start: a short text touches little of each layer, and would wait until whole huge pages
+        // of all of them are cleared.
         #[cfg(target_os = "linux")]
-        let _ = memory.advise(memmap2::Advice::HugePage);
+        if let Some(rest) = memory.len().checked_sub(HUGE_PAGE) {
+            let _ = memory.advise_range(memmap2::Advice::HugePage, HUGE_PAGE, rest);
+        }
         Some(Self { form, memory })
     }
 
