@@ -65,7 +65,11 @@ impl Stored {
         // Calls of a function from different places become equal bytes.
         let filter = match arch {
             Arch::X86_64 => FilterType::BcjX86,
-            Arch::Aarch64 => FilterType::BcjArm64,
+            Arch::Aarch64 => {
+                // Instructions are words.
+                (options.lzma_options.lc, options.lzma_options.lp) = (2, 2);
+                FilterType::BcjArm64
+            }
         };
         options.prepend_pre_filter(filter, 0);
         let mut encoder = XzWriter::new(Vec::new(), options)?;
