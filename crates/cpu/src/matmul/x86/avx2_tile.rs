@@ -22,6 +22,7 @@ pub(super) const FLOAT_COLS: usize = 8;
 
 /// Bits that tile kernels are compiled for: those of the largest codes that are summed as these are.
 pub(super) const fn bits<F: Format>() -> u32 {
+    assert!(F::BITS <= Maddubs::UNSIGNED_BITS || F::OFFSET == 128, "`products` takes that off");
     match (F::BITS, F::GROUP) {
         (..=4, 32) => 4,
         (..=5, _) => 5,

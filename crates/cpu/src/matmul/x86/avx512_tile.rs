@@ -18,7 +18,7 @@ pub(super) const FLOAT_ROWS: usize = 32;
 /// As [`CODE_COLS`].
 pub(super) const FLOAT_COLS: usize = 8;
 
-/// Bits that tile kernels are compiled for.
+/// Bits that tile kernels are compiled for: any codes are summed alike.
 pub(super) const fn bits<F: Format>() -> u32 {
     8
 }

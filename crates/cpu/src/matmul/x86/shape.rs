@@ -11,7 +11,7 @@ pub(super) trait Shape {
     const MINS: bool;
     /// Values per scale of the activations.
     const ACTIVATIONS: Block;
-    /// Bits of a code; more do no harm.
+    /// Bits of a code, or more where kernels sum all codes alike.
     const BITS: u32;
 }
 
