@@ -152,7 +152,7 @@ pub struct Span<'a> {
     /// Position of the first row in its sequence.
     pub pos: usize,
     /// Pages of the sequence: position `p` is in cell `p % PAGE` of page `pages[p / PAGE]`. They
-    /// reach at least to the last row.
+    /// reach at least to the last row; those of which no row sees a position may be any number.
     pub pages: &'a [u32],
     /// Slot of the sequence's recurrent states.
     pub slot: u32,
@@ -186,6 +186,15 @@ pub enum Mask {
 }
 
 impl Mask {
+    /// Positions that a query sees at most, up to its own; `None` without a limit, and where it sees
+    /// later ones.
+    pub fn reach(self) -> Option<usize> {
+        match self {
+            Mask::Sliding(n) | Mask::Chunked(n) => Some(n),
+            Mask::Causal | Mask::Full | Mask::Around(_) => None,
+        }
+    }
+
     /// The positions that a query at `pos` of a sequence of `len` positions sees.
     pub fn visible(self, pos: usize, len: usize) -> Range<usize> {
         match self {

@@ -1,7 +1,7 @@
 //! What was seen, kept in files, so that it is known after a restart too.
 //!
-//! A folder has a file for each page of a text, and one for the states after it where they are kept,
-//! named by the hash of the model, its settings and all tokens up to there. Several processes may
+//! A folder has a file for each page of a text, others for its keys and values of layers on sliding
+//! windows and for the states after it where they are kept, named by the hash of the model, its settings and all tokens up to there. Several processes may
 //! share it: files appear whole, by renaming, and any of them may vanish. What is damaged is as if
 //! it were not there.
 
@@ -140,14 +140,19 @@ impl DiskCache {
     /// Returns whether memory still holds the page.
     fn write_page(&mut self, context: &Context, key: Key, tokens: &[u32]) -> bool {
         let is_there = |kind| self.folder.file(kind, key).exists();
-        let needs = [Kind::Page, Kind::States].map(|kind| !is_there(kind));
-        if needs[0] {
+        if !is_there(Kind::Page) {
             let Some(payload) = context.export_page(tokens) else { return false };
             self.totals.pages_written += 1;
             self.write(Kind::Page, key, tokens, payload);
         }
-        if needs[1]
-            && context.states_bytes() > 0
+        if context.recent_bytes() > 0
+            && !is_there(Kind::Recent)
+            && let Some(payload) = context.export_recent(tokens)
+        {
+            self.write(Kind::Recent, key, tokens, payload);
+        }
+        if context.states_bytes() > 0
+            && !is_there(Kind::States)
             && let Some(payload) = context.export_states(tokens)
         {
             self.write(Kind::States, key, tokens, payload);
@@ -184,10 +189,18 @@ impl DiskCache {
         while end < keys.len() && is_there(Kind::Page, keys[end]) {
             end += 1;
         }
-        if context.states_bytes() > 0 {
-            let with_states = (0..end).rev().find(|&page| is_there(Kind::States, keys[page]));
-            end = with_states.map_or(0, |page| page + 1);
+        // Back to where all is there to go on from.
+        let first_recent = |end: usize| context.first_recent_page(end * PAGE).unwrap_or(end);
+        loop {
+            if context.states_bytes() > 0 {
+                let with_states = (0..end).rev().find(|&page| is_there(Kind::States, keys[page]));
+                end = with_states.map_or(0, |page| page + 1);
+            }
+            let mut recent = (first_recent(end)..end).rev();
+            let Some(gap) = recent.find(|&page| !is_there(Kind::Recent, keys[page])) else { break };
+            end = gap;
         }
+        let first_recent = first_recent(end);
         if end * PAGE <= context.known(tokens) {
             return true;
         }
@@ -204,6 +217,13 @@ impl DiskCache {
             }
             if patience.is_some_and(|patience| begin.elapsed() > patience) && page + 1 < end {
                 return false;
+            }
+        }
+        for page in first_recent..end {
+            let text = &tokens[..(page + 1) * PAGE];
+            let bytes = self.read(Kind::Recent, keys[page], text, context.recent_bytes());
+            if bytes.is_none_or(|bytes| !context.import_recent(text, &bytes)) {
+                return true;
             }
         }
         let text = &tokens[..end * PAGE];
@@ -262,6 +282,7 @@ impl Folder {
     fn file(&self, kind: Kind, key: Key) -> PathBuf {
         let kind = match kind {
             Kind::Page => "page",
+            Kind::Recent => "recent",
             Kind::States => "states",
             Kind::Text => "text",
         };
@@ -292,7 +313,7 @@ impl Folder {
                 Order::Use(keys) => {
                     // Later pages are of no use without earlier ones, which are to live longer.
                     for &key in keys.iter().rev() {
-                        for kind in [Kind::States, Kind::Page] {
+                        for kind in [Kind::States, Kind::Recent, Kind::Page] {
                             let file = OpenOptions::new().write(true).open(self.file(kind, key));
                             let _ = file.and_then(|file| file.set_modified(SystemTime::now()));
                         }

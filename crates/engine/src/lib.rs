@@ -95,6 +95,9 @@ pub struct Options {
     pub batch_invariant: bool,
     /// Formats of stored keys and values.
     pub kv_types: KvTypes,
+    /// Whether layers on sliding windows keep all positions: sequences then go back anywhere, and take
+    /// more memory.
+    pub full_windows: bool,
     /// What becomes of the embeddings of a text's tokens; `None` for what the model's file says.
     pub pooling: Option<Pooling>,
     /// Whether tokens see only earlier ones, or the whole text; `None` for what the model says.
@@ -119,6 +122,7 @@ impl Default for Options {
             n_batch: 512,
             batch_invariant: false,
             kv_types: KvTypes::default(),
+            full_windows: false,
             pooling: None,
             causal: None,
             disk_cache: None,

@@ -36,6 +36,8 @@ pub enum Kind {
     Page = 1,
     /// The states after the tokens.
     States = 2,
+    /// A page of keys and values of layers on sliding windows.
+    Recent = 3,
 }
 
 /// Names the beginning of a text for a model with its settings.

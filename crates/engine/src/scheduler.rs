@@ -74,8 +74,8 @@ impl Scheduler {
     /// is one of those that compute.
     pub fn new(engine: Arc<Engine>) -> Result<Self, Error> {
         let options = &engine.options;
-        let Plan { n_ctx, n_positions, n_sequences, batch_values, .. } = engine.plan;
-        let capacity = Capacity { n_ctx, n_positions, n_sequences };
+        let Plan { n_sequences, n_batch, batch_values, .. } = engine.plan;
+        let capacity = Capacity { n_batch: n_batch.max(LEAST), ..engine.plan.capacity() };
         let (model, mut backend) = (engine.model.clone(), Box::new(engine.backend()?));
         backend.reserve(batch_values);
         let mut context = Context::with_capacity(model, backend, capacity, options.kv_types)?;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use backend::Backend;
 use grammar::{Constraint, TokenSet};
-use model::{Context, Outputs};
+use model::{Capacity, Context, Outputs};
 use sample::Sampler;
 use tokenizer::{Decoder, Tokenizer};
 
@@ -76,10 +76,11 @@ pub struct Session<'e> {
 
 impl<'e> Session<'e> {
     pub(crate) fn new(engine: &'e Engine) -> Result<Self, Error> {
-        let n_ctx = engine.plan.n_ctx;
+        let n_positions = engine.plan.n_ctx;
+        let capacity = Capacity { n_positions, n_sequences: 1, ..engine.plan.capacity() };
         let (model, mut backend) = (engine.model.clone(), Box::new(engine.backend()?));
         backend.reserve(engine.plan.batch_values);
-        let context = Context::new(model, backend, n_ctx, engine.options.kv_types)?;
+        let context = Context::with_capacity(model, backend, capacity, engine.options.kv_types)?;
         let (tokens, logits, stats) = (Vec::new(), Vec::new(), Stats::default());
         Ok(Self { engine, context, tokens, logits, stats, visible: Vec::new() })
     }

@@ -1,10 +1,12 @@
 //! Slots: what sequences hold, saved to files and restored.
 //!
-//! A file has a record of the text, one of each of its pages and, for models with states, one of
-//! these after the text; see [`crate::record`].
+//! A file has a record of the text, one of each of its pages, for models with sliding windows one of
+//! each page that they show at the end and, for models with states, one of these after the text; see
+//! [`crate::record`].
 
 use std::fs::{self, File};
 use std::io::{BufReader, Read};
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,7 +14,7 @@ use std::time::{Duration, Instant};
 use backend::PAGE;
 
 use crate::disk_cache::write_whole;
-use crate::record::{self, Kind, Label};
+use crate::record::{self, Key, Kind, Label};
 use crate::scheduler::Scheduler;
 use crate::{Error, Worker};
 
@@ -34,30 +36,36 @@ impl Worker {
     /// [`Error::NoSlot`], [`Error::SlotLost`], and files that can't be written.
     pub fn save_slot(&self, id: usize, path: &Path) -> Result<SlotFile, Error> {
         let begin = Instant::now();
-        let (root, tokens, has_states) = self.ask(move |scheduler| {
+        let (root, tokens, first_recent, has_states) = self.ask(move |scheduler| {
             let (tokens, _) = scheduler.slot_text(id)?;
             let known = scheduler.context().known(&tokens);
             if known == 0 && !tokens.is_empty() {
                 return Err(Error::SlotLost { id });
             }
-            let has_states = scheduler.context().states_bytes() > 0;
-            Ok::<_, Error>((scheduler.root(), tokens[..known].to_vec(), has_states))
+            let context = scheduler.context();
+            let has_states = context.states_bytes() > 0;
+            let first_recent = context.first_recent_page(known);
+            Ok::<_, Error>((scheduler.root(), tokens[..known].to_vec(), first_recent, has_states))
         })??;
         let text: Arc<[u32]> = tokens.into();
         let mut lost = None;
         let written = write_whole(path, |file| {
-            let mut key = root;
-            Label { kind: Kind::Text, key, tokens: &text }.write(&[], file)?;
-            for start in (0..text.len()).step_by(PAGE) {
-                let end = text.len().min(start + PAGE);
-                key = key.after(&text[start..end]);
-                let tokens = &text[start..end];
-                let all = text.clone();
+            Label { kind: Kind::Text, key: root, tokens: &text }.write(&[], file)?;
+            let pages = pages_of(root, &text);
+            for &(ref page, key) in &pages {
+                let (all, end, tokens) = (text.clone(), page.end, &text[page.clone()]);
                 let page = self.ask(move |scheduler| scheduler.context().export_page(&all[..end]));
                 let Some(page) = found(page, &mut lost, id) else { return Ok(()) };
                 Label { kind: Kind::Page, key, tokens }.write(&page, file)?;
             }
-            if has_states && !text.is_empty() {
+            for &(ref page, key) in &pages[first_recent.unwrap_or(pages.len())..] {
+                let (all, end) = (text.clone(), page.end);
+                let page =
+                    self.ask(move |scheduler| scheduler.context().export_recent(&all[..end]));
+                let Some(page) = found(page, &mut lost, id) else { return Ok(()) };
+                Label { kind: Kind::Recent, key, tokens: &[] }.write(&page, file)?;
+            }
+            if has_states && let Some(&(_, key)) = pages.last() {
                 let all = text.clone();
                 let states = self.ask(move |scheduler| scheduler.context().export_states(&all));
                 let Some(states) = found(states, &mut lost, id) else { return Ok(()) };
@@ -83,13 +91,14 @@ impl Worker {
     /// are damaged or of another model.
     pub fn restore_slot(&self, id: usize, path: &Path) -> Result<SlotFile, Error> {
         let begin = Instant::now();
-        let (root, sizes, n_ctx) = self.ask(move |scheduler| {
-            idle_slot(scheduler, id)?;
-            let root = scheduler.root();
-            let context = scheduler.context();
-            let sizes = [context.page_bytes(), context.states_bytes()];
-            Ok::<_, Error>((root, sizes, context.n_ctx()))
-        })??;
+        let (root, [page_bytes, recent_bytes, states_bytes], n_ctx) =
+            self.ask(move |scheduler| {
+                idle_slot(scheduler, id)?;
+                let root = scheduler.root();
+                let context = scheduler.context();
+                let sizes = [context.page_bytes(), context.recent_bytes(), context.states_bytes()];
+                Ok::<_, Error>((root, sizes, context.n_ctx()))
+            })??;
         let failed = |error: std::io::Error| match error.kind() {
             std::io::ErrorKind::InvalidData | std::io::ErrorKind::UnexpectedEof => {
                 Error::NoSlotFile { path: path.to_owned() }
@@ -100,22 +109,32 @@ impl Worker {
         let bytes = file.metadata().map_err(failed)?.len();
         let mut file = BufReader::new(file);
         let text: Arc<[u32]> = record::read_text(root, n_ctx, &mut file).map_err(failed)?.into();
-        let mut key = root;
-        for start in (0..text.len()).step_by(PAGE) {
-            let end = text.len().min(start + PAGE);
-            let tokens = &text[start..end];
-            key = key.after(tokens);
-            let label = Label { kind: Kind::Page, key, tokens };
-            let page = label.read(sizes[0], &mut file).map_err(failed)?;
-            let all = text.clone();
-            let put = move |s: &mut Scheduler| s.context().import_page(&all[..end], &page);
+        let pages = pages_of(root, &text);
+        for &(ref page, key) in &pages {
+            let label = Label { kind: Kind::Page, key, tokens: &text[page.clone()] };
+            let bytes = label.read(page_bytes, &mut file).map_err(failed)?;
+            let (all, end) = (text.clone(), page.end);
+            let put = move |s: &mut Scheduler| s.context().import_page(&all[..end], &bytes);
             if !self.ask(put)? {
                 return Err(Error::SlotLost { id });
             }
         }
-        if sizes[1] > 0 && !text.is_empty() {
+        let n_tokens = text.len();
+        let first_recent = self.ask(move |s| s.context().first_recent_page(n_tokens))?;
+        for &(ref page, key) in &pages[first_recent.unwrap_or(pages.len())..] {
+            let label = Label { kind: Kind::Recent, key, tokens: &[] };
+            let bytes = label.read(recent_bytes, &mut file).map_err(failed)?;
+            let (all, end) = (text.clone(), page.end);
+            let put = move |s: &mut Scheduler| s.context().import_recent(&all[..end], &bytes);
+            if !self.ask(put)? {
+                return Err(Error::SlotLost { id });
+            }
+        }
+        if states_bytes > 0
+            && let Some(&(_, key)) = pages.last()
+        {
             let label = Label { kind: Kind::States, key, tokens: &[] };
-            let states = label.read(sizes[1], &mut file).map_err(failed)?;
+            let states = label.read(states_bytes, &mut file).map_err(failed)?;
             let all = text.clone();
             let put = move |s: &mut Scheduler| s.context().import_states(&all, &states);
             if !self.ask(put)? {
@@ -125,13 +144,12 @@ impl Worker {
         if file.read(&mut [0]).map_err(failed)? > 0 {
             return Err(Error::NoSlotFile { path: path.to_owned() });
         }
-        let tokens = text.len();
         self.ask(move |scheduler| {
             idle_slot(scheduler, id)?;
             scheduler.set_slot_text(id, text.to_vec());
             Ok::<_, Error>(())
         })??;
-        Ok(SlotFile { tokens, bytes, time: begin.elapsed() })
+        Ok(SlotFile { tokens: n_tokens, bytes, time: begin.elapsed() })
     }
 
     /// Forgets what a slot has left in memory, as far as no other text begins with it; returns how
@@ -147,6 +165,17 @@ impl Worker {
             Ok(tokens.len())
         })?
     }
+}
+
+/// The pages of a text, each with the name of the text up to its end.
+fn pages_of(root: Key, text: &[u32]) -> Vec<(Range<usize>, Key)> {
+    let starts = (0..text.len()).step_by(PAGE);
+    let pages = starts.scan(root, |key, start| {
+        let page = start..text.len().min(start + PAGE);
+        *key = key.after(&text[page.clone()]);
+        Some((page, *key))
+    });
+    pages.collect()
 }
 
 /// The tokens that a slot has left.

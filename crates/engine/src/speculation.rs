@@ -7,7 +7,7 @@
 
 use std::ops::ControlFlow;
 
-use model::{Context, Outputs};
+use model::{Capacity, Context, Outputs};
 use sample::Sampler;
 
 use crate::{Engine, Error, Finish, Session};
@@ -133,7 +133,11 @@ impl DraftModel {
     pub fn new(draft: Engine, target: &Engine, p_min: f32) -> Result<Self, Error> {
         check_vocabularies(&draft, target)?;
         let (model, backend) = (draft.model.clone(), Box::new(draft.backend()?));
-        let context = Context::new(model, backend, target.plan.n_ctx, draft.options.kv_types)?;
+        let n_ctx = target.plan.n_ctx;
+        let full_windows = draft.options.full_windows;
+        let n_batch = draft.options.n_batch;
+        let capacity = Capacity { n_batch, full_windows, ..Capacity::of(n_ctx, 1) };
+        let context = Context::with_capacity(model, backend, capacity, draft.options.kv_types)?;
         Ok(Self { engine: draft, context, tokens: Vec::new(), p_min })
     }
 

@@ -46,7 +46,7 @@ fn answers(
 
 #[test]
 fn restarts_know_what_was_seen() {
-    for name in ["llama-gqa", "jamba", "deepseek4-topk"] {
+    for name in ["llama-gqa", "jamba", "deepseek4-topk", "gpt-oss"] {
         let test = format!("restart-{name}");
         let dir = folder(&test);
         let cache = with_cache(&dir, 1 << 30);
@@ -82,7 +82,7 @@ type Damage<'a> = dyn Fn(usize, &[u8]) -> Vec<u8> + 'a;
 
 #[test]
 fn damaged_files_are_as_if_they_were_not_there() {
-    for name in ["llama-gqa", "jamba"] {
+    for name in ["llama-gqa", "jamba", "gpt-oss"] {
         let test = format!("damage-{name}");
         let dir = folder(&test);
         let cache = with_cache(&dir, 1 << 30);

@@ -114,7 +114,9 @@ fn prompts(name: &str, n: usize) -> Vec<Vec<u32>> {
 
 #[test]
 fn answers_are_those_of_requests_alone() {
-    for (name, n_positions) in [("llama-gqa", 2048), ("llama-gqa", 320), ("jamba", 320)] {
+    for (name, n_positions) in
+        [("llama-gqa", 2048), ("llama-gqa", 320), ("jamba", 320), ("gpt-oss", 320)]
+    {
         let test = format!("alone-{name}-{n_positions}");
         let alone = load(&test, name, &Options { parallel: 1, ..options() });
         let together = load(&test, name, &Options { n_positions: Some(n_positions), ..options() });

@@ -66,6 +66,7 @@ pub fn options(settings: &Settings) -> Result<Options, CliError> {
         n_batch: settings.batch.unwrap_or(default.n_batch),
         batch_invariant: settings.batch_invariant,
         kv_types: KvTypes { k: settings.key_type, v: settings.value_type },
+        full_windows: settings.full_windows,
         parallel: match settings.command {
             Command::Serve => settings.serving.parallel.unwrap_or(PARALLEL),
             Command::Embed => PARALLEL,

@@ -136,6 +136,8 @@ pub struct Settings {
     pub batch_invariant: bool,
     /// Whether more memory may be asked for than there is.
     pub overcommit: bool,
+    /// Whether layers on sliding windows keep all positions.
+    pub full_windows: bool,
     /// Precision of keys in memory.
     pub key_type: KvType,
     /// Precision of values in memory.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use backend::{Backend, KvTypes, PAGE, Span, Tensor};
 
 use crate::error::Error;
-use crate::forward::Forward;
+use crate::forward::{Forward, Spans};
 use crate::memory::{Capacity, Memory, Sequence};
 use crate::{Embedding, Model, Shape, TargetLayer};
 
@@ -76,8 +76,7 @@ impl Context {
         types: impl Into<KvTypes>,
     ) -> Result<Self, Error> {
         let n_sequences = n_sequences.max(1);
-        let capacity = Capacity { n_ctx, n_positions: n_ctx, n_sequences };
-        Self::with_capacity(model, backend, capacity, types)
+        Self::with_capacity(model, backend, Capacity::of(n_ctx, n_sequences), types)
     }
 
     /// With room for what `capacity` says.
@@ -148,7 +147,8 @@ impl Context {
     }
 
     /// Forgets all positions from `len` on and returns how many are left: fewer than `len` where
-    /// the model has states and none were kept for exactly there. The rest is to be evaluated again.
+    /// the model has states and none were kept for exactly there, or sliding windows and what they
+    /// show there is gone. The rest is to be evaluated again.
     #[must_use = "fewer positions may be left"]
     pub fn truncate(&mut self, len: usize) -> usize {
         self.truncate_sequence(0, len)
@@ -211,12 +211,27 @@ impl Context {
     pub fn layout(&self) -> String {
         let crate::Shape { kv, caches, states, .. } = self.model.shape();
         let (layout, KvTypes { k, v }) = (self.backend.layout(), self.types);
-        format!("{layout}; {PAGE} positions; {k} {v}; {kv:?}; {caches:?}; {states:?}")
+        let window = match self.memory.n_recent_pages() {
+            0 => "all",
+            _ => "recent",
+        };
+        format!("{layout}; {PAGE} positions, {window}; {k} {v}; {kv:?}; {caches:?}; {states:?}")
     }
 
-    /// Bytes of a page of all layers.
+    /// Bytes of a page of all layers but those on sliding windows.
     pub fn page_bytes(&self) -> usize {
         self.memory.page_bytes(&*self.backend)
+    }
+
+    /// Bytes of a page of layers on sliding windows; 0 for models without.
+    pub fn recent_bytes(&self) -> usize {
+        self.memory.recent_bytes(&*self.backend)
+    }
+
+    /// The first page of layers on sliding windows that is needed to go on after `len` positions;
+    /// `None` for models without.
+    pub fn first_recent_page(&self, len: usize) -> Option<usize> {
+        self.memory.first_recent_page(len)
     }
 
     /// Bytes of all states after a text; 0 for models without.
@@ -235,6 +250,11 @@ impl Context {
         self.memory.export_page(&*self.backend, tokens)
     }
 
+    /// The same of layers on sliding windows, where it is kept: fewer pages are.
+    pub fn export_recent(&self, tokens: &[u32]) -> Option<Vec<u8>> {
+        self.memory.export_recent(&*self.backend, tokens)
+    }
+
     /// The bytes of the states after a text, where they are kept.
     pub fn export_states(&self, tokens: &[u32]) -> Option<Vec<u8>> {
         self.memory.export_states(&*self.backend, tokens)
@@ -246,6 +266,13 @@ impl Context {
     #[must_use = "there may be no room"]
     pub fn import_page(&mut self, tokens: &[u32], bytes: &[u8]) -> bool {
         self.memory.import_page(&mut *self.backend, tokens, bytes)
+    }
+
+    /// Puts back the last page of layers on sliding windows, of a text whose pages are kept; as
+    /// [`Context::import_page`].
+    #[must_use = "there may be no room"]
+    pub fn import_recent(&mut self, tokens: &[u32], bytes: &[u8]) -> bool {
+        self.memory.import_recent(&mut *self.backend, tokens, bytes)
     }
 
     /// Puts back the states after a text whose pages are kept; as [`Context::import_page`].
@@ -325,7 +352,8 @@ impl Context {
         check_width(features.len(), features.len() / width, width)?;
         let mark = self.backend.mark();
         let features = self.backend.upload(features, width);
-        let mut cx = Forward::new(&mut *self.backend, &self.memory, &[], &[], &[]);
+        let spans = Spans::default();
+        let mut cx = Forward::new(&mut *self.backend, &self.memory, &[], &spans, &[]);
         let fused = fusion.forward(&mut cx, features);
         let mut out = vec![0.0; fused.rows() * fused.cols()];
         self.backend.download(fused, &mut out);
@@ -358,10 +386,9 @@ impl Context {
         check_width(features.len(), tokens.len(), draft.feature_width())?;
         let sequence = &self.sequences[sequence];
         let Some(pos) = sequence.len().checked_sub(1) else { return Err(Error::EmptyText) };
-        let (pages, slot) = (sequence.pages(), sequence.slot());
         let rows: Vec<usize> = (0..tokens.len()).collect();
-        let spans = rows.iter().map(|&row| Span { rows: row..row + 1, pos, pages, slot });
-        let spans: Vec<Span<'_>> = spans.collect();
+        let mut spans = Spans::default();
+        rows.iter().for_each(|&row| spans.push(row..row + 1, pos, sequence));
         let mark = self.backend.mark();
         let features = self.backend.upload(features, draft.feature_width());
         let mut cx = Forward::new(&mut *self.backend, &self.memory, tokens, &spans, &rows);
@@ -413,10 +440,10 @@ impl Context {
             self.memory.encoder_of(sequence).expect("memory is made for the model");
         memory.truncate(backend, sequence, 0);
         memory.reserve(backend, sequence, tokens.len())?;
-        let rows = 0..tokens.len();
-        let span = Span { rows, pos: 0, pages: sequence.pages(), slot: sequence.slot() };
+        let mut spans = Spans::default();
+        spans.push(0..tokens.len(), 0, sequence);
         let mark = backend.mark();
-        model.forward(&mut Forward::new(backend, memory, tokens, &[span], &[]));
+        model.forward(&mut Forward::new(backend, memory, tokens, &spans, &[]));
         backend.release(mark);
         memory.advance(backend, sequence, tokens);
         Ok(())
@@ -446,7 +473,7 @@ impl Context {
             self.memory.reserve(&mut *self.backend, sequence, part.tokens.len())?;
         }
         let mut wanted = Vec::new();
-        let mut spans = Vec::with_capacity(parts.len());
+        let mut spans = Spans::default();
         let mut encoded = Vec::new();
         let mut row = 0;
         for part in parts {
@@ -458,7 +485,6 @@ impl Context {
                 Outputs::All => wanted.extend(rows.clone()),
             }
             let sequence = &self.sequences[part.sequence];
-            let (pos, slot) = (sequence.len(), sequence.slot());
             if let Some(text) = sequence.encoded() {
                 let (pos, pages, slot) = (text.len() - 1, text.pages(), text.slot());
                 encoded.extend(rows.clone().map(|row| Span {
@@ -468,7 +494,7 @@ impl Context {
                     slot,
                 }));
             }
-            spans.push(Span { rows, pos, pages: sequence.pages(), slot });
+            spans.push(rows, sequence.len(), sequence);
         }
         let mark = self.backend.mark();
         let width = features.len().checked_div(tokens.len()).filter(|&width| width > 0);

@@ -1,6 +1,6 @@
 //! What a forward pass works with: the batch, the backend, the memory.
 
-use std::ops::{Deref, DerefMut};
+use std::ops::{Deref, DerefMut, Range};
 use std::sync::Arc;
 
 use backend::{
@@ -9,7 +9,25 @@ use backend::{
 };
 
 use crate::blocks::rope::{Rope, RopeTable};
-use crate::memory::Memory;
+use crate::memory::{Memory, Sequence};
+
+/// The rows of a batch by sequence.
+#[derive(Debug, Clone, Default)]
+pub struct Spans<'a> {
+    /// With the pages of all positions.
+    pub all: Vec<Span<'a>>,
+    /// With the pages of layers on sliding windows.
+    pub recent: Vec<Span<'a>>,
+}
+
+impl<'a> Spans<'a> {
+    /// Adds rows whose first is at position `pos` of a sequence.
+    pub fn push(&mut self, rows: Range<usize>, pos: usize, sequence: &'a Sequence) {
+        let (pages, slot) = (sequence.pages(), sequence.slot());
+        self.all.push(Span { rows: rows.clone(), pos, pages, slot });
+        self.recent.push(Span { rows, pos, pages: sequence.recent_pages(), slot });
+    }
+}
 
 /// One batch on its way through a model. Dereferences to the backend, so that architectures call
 /// operations directly.
@@ -18,6 +36,8 @@ pub struct Forward<'a> {
     memory: &'a Memory,
     tokens: &'a [u32],
     spans: &'a [Span<'a>],
+    /// The same with pages of layers on sliding windows.
+    recent: &'a [Span<'a>],
     outputs: &'a [usize],
     encoded: &'a [Span<'a>],
     ropes: Vec<(Arc<Rope>, RopeTable)>,
@@ -37,15 +57,17 @@ impl<'a> Forward<'a> {
         backend: &'a mut (dyn Backend + 'a),
         memory: &'a Memory,
         tokens: &'a [u32],
-        spans: &'a [Span<'a>],
+        spans: &'a Spans<'a>,
         outputs: &'a [usize],
     ) -> Self {
+        let Spans { all: spans, recent } = spans;
         debug_assert_eq!(spans.iter().map(|span| span.rows.len()).sum::<usize>(), tokens.len());
         Self {
             backend,
             memory,
             tokens,
             spans,
+            recent,
             outputs,
             encoded: &[],
             ropes: Vec::new(),
@@ -181,20 +203,25 @@ impl<'a> Forward<'a> {
         [q, k, v]: [Tensor; 3],
         params: &AttentionParams,
     ) -> Tensor {
-        let kv = self.memory.layer(il);
-        self.backend.kv_write(kv, k, v, self.spans);
-        self.backend.attention(q, kv, self.spans, &self.seen(params))
+        let (kv, spans) = (self.memory.layer(il), self.spans_of(il));
+        self.backend.kv_write(kv, k, v, spans);
+        self.backend.attention(q, kv, spans, &self.seen(params))
+    }
+
+    /// The batch with the pages of layer `il`.
+    fn spans_of(&self, il: usize) -> &'a [Span<'a>] {
+        if self.memory.slides(il) { self.recent } else { self.spans }
     }
 
     /// Attends to what layer `il` has stored; `q` has all rows of the batch or only those whose
     /// output is wanted.
     pub fn attend_shared(&mut self, il: usize, q: Tensor, params: &AttentionParams) -> Tensor {
-        let kv = self.memory.layer(il);
+        let (kv, spans) = (self.memory.layer(il), self.spans_of(il));
         let params = &self.seen(params);
         if q.rows() == self.tokens.len() {
-            return self.backend.attention(q, kv, self.spans, params);
+            return self.backend.attention(q, kv, spans, params);
         }
-        self.backend.attention(q, kv, &self.output_spans(), params)
+        self.backend.attention(q, kv, &self.wanted_of(spans), params)
     }
 
     /// Attends to what one of the last layers has stored.
@@ -207,7 +234,7 @@ impl<'a> Forward<'a> {
 
     /// Stores the batch's keys and values in layer `il`, for others to attend to.
     pub fn store(&mut self, il: usize, k: Tensor, v: Tensor) {
-        self.backend.kv_write(self.memory.layer(il), k, v, self.spans);
+        self.backend.kv_write(self.memory.layer(il), k, v, self.spans_of(il));
     }
 
     /// Attends to all that the encoder has stored in its layer `il`.
@@ -244,8 +271,8 @@ impl<'a> Forward<'a> {
     }
 
     /// A span for each row whose output is wanted.
-    fn output_spans(&self) -> Vec<Span<'a>> {
-        let rows = self.spans.iter().flat_map(|span| span.rows.clone().map(move |row| (span, row)));
+    fn wanted_of(&self, spans: &'a [Span<'a>]) -> Vec<Span<'a>> {
+        let rows = spans.iter().flat_map(|span| span.rows.clone().map(move |row| (span, row)));
         let mut wanted = self.outputs.iter().copied().enumerate().peekable();
         rows.filter_map(|(span, row)| {
             let (to, _) = wanted.next_if(|&(_, wanted)| wanted == row)?;

@@ -1,5 +1,7 @@
 //! Hyper-parameters: metadata under the architecture's prefix.
 
+use std::fmt::Display;
+
 use gguf::Metadata;
 
 use crate::error::Error;
@@ -144,10 +146,10 @@ impl<'a> Keys<'a> {
     }
 
     /// Checks that layers `il` and `other` agree in the values of a key.
-    pub fn same_per_layer(
+    pub fn same_per_layer<T: PartialEq + Display>(
         &self,
         key: &str,
-        values: &[usize],
+        values: &[T],
         il: usize,
         other: usize,
     ) -> Result<(), Error> {
@@ -330,9 +332,9 @@ impl Heads {
         Ok(self)
     }
 
-    /// What a position stores.
+    /// What a position stores, for queries that may see all of them.
     pub fn kv(self) -> KvShape {
         let Self { n_head_kv, head_dim, head_dim_v, .. } = self;
-        KvShape { n_head_kv, head_dim, head_dim_v }
+        KvShape { n_head_kv, head_dim, head_dim_v, window: None }
     }
 }

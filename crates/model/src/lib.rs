@@ -21,7 +21,7 @@ pub use blocks::head::Embedding;
 pub use blocks::pooling::{Pooler, Pooling, Reduction};
 pub use context::{Context, Drafted, Outputs, Part};
 pub use error::Error;
-pub use forward::Forward;
+pub use forward::{Forward, Spans};
 pub use memory::{CacheShape, Capacity, KvShape, Memory, Sequence, n_slots};
 
 use backend::Tensor;

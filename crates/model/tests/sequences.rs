@@ -6,8 +6,9 @@ use fixtures::{Fixture, nmse};
 use model::{Capacity, Context, Error, Outputs, Part};
 use reference::Reference;
 
-/// Models with attention alone, with caches of chosen positions, with states alone, and with both.
-const MODELS: [&str; 9] = [
+/// Models with attention alone, with caches of chosen positions, with states alone, with both, and with
+/// sliding windows.
+const MODELS: [&str; 12] = [
     "llama",
     "deepseek32",
     "minimax-m3",
@@ -17,12 +18,17 @@ const MODELS: [&str; 9] = [
     "qwen3next",
     "glm5-next",
     "deepseek4-topk",
+    "gemma4-sharedkv",
+    "gpt-oss",
+    "lfm2",
 ];
 /// Those of them that have no states.
-const STATELESS: [&str; 3] = ["llama", "deepseek32", "minimax-m3"];
+const STATELESS: [&str; 5] = ["llama", "deepseek32", "minimax-m3", "gemma4-sharedkv", "gpt-oss"];
 
 /// Outputs may differ by the order of sums.
 const LIMIT: f64 = 1e-9;
+/// As above, where GELU is read from a table: a sum that is rounded otherwise takes another entry.
+const LIMIT_OF_TABLES: f64 = 1e-7;
 
 fn backends() -> [Box<dyn Backend>; 2] {
     let cpu = Cpu::new(CpuOptions { threads: Some(2), ..<_>::default() });
@@ -54,7 +60,8 @@ fn run(context: &mut Context, sequence: usize, tokens: &[u32]) -> Vec<f32> {
 #[track_caller]
 fn assert_near(name: &str, expected: &[f32], found: &[f32]) {
     let error = nmse(expected, found);
-    assert!(error <= LIMIT, "{name}: {error:.2e}");
+    let limit = if name.starts_with("gemma") { LIMIT_OF_TABLES } else { LIMIT };
+    assert!(error <= limit, "{name}: {error:.2e}");
 }
 
 /// A sequence in its prompt and another one at its next token don't see each other.
@@ -219,82 +226,137 @@ fn known_beginnings_are_shared() {
 /// Whatever sequences do in turns, each has the outputs that it has alone.
 #[test]
 fn sequences_never_disturb_each_other() {
+    // So few positions that earlier texts must make way.
+    let short = Capacity { n_ctx: 5 * PAGE, ..Capacity::of(9 * PAGE, 4) };
     for name in ["llama", "jamba", "deepseek4-topk"] {
-        let fixture = Fixture::named(name);
-        let model = model::load(&fixture.model()).expect("the fixture loads");
-        let vocabulary = fixture.tokens();
-        let context = |n_positions| {
-            let cpu = Cpu::new(CpuOptions { threads: Some(1), ..<_>::default() });
-            let capacity = Capacity { n_ctx: 5 * PAGE, n_positions, n_sequences: 4 };
-            Context::with_capacity(model.clone(), Box::new(cpu), capacity, KvType::F32)
-                .expect("memory")
-        };
-        // So few that earlier texts must make way.
-        let (mut shared, mut alone) = (context(9 * PAGE), context(64 * PAGE));
-        let mut random = 1u64;
-        let mut below = |n: usize| {
-            random = random.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-            (random >> 33) as usize % n
-        };
-        let mut texts: [Vec<u32>; 4] = Default::default();
-        let mut n_shared = 0;
-        for _ in 0..300 {
-            let sequence = below(4);
-            match below(5) {
-                0 => {
-                    // One of few texts, so that many begin the same.
-                    let (from, len) = (below(2), below(3 * PAGE));
-                    let text: Vec<u32> =
-                        vocabulary.iter().cycle().skip(from).take(len).copied().collect();
-                    let found = shared.begin(sequence, &text);
-                    n_shared += found;
-                    texts[sequence] = text[..found].to_vec();
-                }
-                1 => {
-                    let left = shared.truncate_sequence(sequence, below(texts[sequence].len() + 1));
-                    texts[sequence].truncate(left);
-                }
-                2 => {
-                    let to = below(4);
-                    shared.fork(sequence, to);
-                    texts[to] = texts[sequence].clone();
-                }
-                _ => {
-                    let n = 1 + below(40);
-                    let n = shared.batch_len_of(sequence, n);
-                    let text = &mut texts[sequence];
-                    let next: Vec<u32> = vocabulary
-                        .iter()
-                        .cycle()
-                        .skip(text.len() + below(2))
-                        .take(n)
-                        .copied()
-                        .collect();
-                    let part = Part { sequence, tokens: &next, outputs: Outputs::Last };
-                    match shared.decode_batch(&[part]) {
-                        Ok(found) => {
-                            let found = found.to_vec();
-                            text.extend(next);
-                            alone.clear();
-                            let expected = alone.decode(text, Outputs::Last).expect("alone");
-                            assert_near(name, expected, &found);
-                        }
-                        Err(Error::ContextFull { .. } | Error::MemoryFull { .. }) => {
-                            let _ = shared.begin(sequence, &[]);
-                            text.clear();
-                        }
-                        Err(error) => panic!("{name}: {error}"),
-                    }
-                }
+        disturb(name, short, 40);
+    }
+    // All positions, but pages of few windows.
+    let n_ctx = 14 * PAGE;
+    let long = Capacity { n_ctx, n_batch: 100, ..Capacity::of(2 * n_ctx, 2) };
+    for name in ["gemma4-sharedkv", "lfm2"] {
+        disturb(name, long, 100);
+    }
+}
+
+/// Sequences in random order, with at most `most` tokens at once.
+fn disturb(name: &str, capacity: Capacity, most: usize) {
+    let fixture = Fixture::named(name);
+    let model = model::load(&fixture.model()).expect("the fixture loads");
+    let vocabulary = fixture.tokens();
+    let context = |capacity| {
+        let cpu = Cpu::new(CpuOptions { threads: Some(1), ..<_>::default() });
+        Context::with_capacity(model.clone(), Box::new(cpu), capacity, KvType::F32).expect("memory")
+    };
+    let Capacity { n_ctx, n_positions, n_sequences, .. } = capacity;
+    let whole = Capacity { full_windows: true, ..Capacity::of(64 * PAGE, 4) };
+    let (mut shared, mut alone) = (context(capacity), context(whole));
+    let mut random = 1u64;
+    let mut below = |n: usize| {
+        random = random.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (random >> 33) as usize % n
+    };
+    let mut texts: [Vec<u32>; 4] = Default::default();
+    let (mut n_shared, mut n_passed) = (0, 0);
+    for _ in 0..300 {
+        let sequence = below(n_sequences);
+        match below(5) {
+            0 => {
+                // One of few texts, so that many begin the same.
+                let (from, len) = (below(2), below(n_ctx * 3 / 5));
+                let text: Vec<u32> =
+                    vocabulary.iter().cycle().skip(from).take(len).copied().collect();
+                let found = shared.begin(sequence, &text);
+                n_shared += found;
+                texts[sequence] = text[..found].to_vec();
             }
-            for (sequence, text) in texts.iter().enumerate() {
-                assert_eq!(shared.len_of(sequence), text.len(), "{name}");
+            1 => {
+                let len = texts[sequence].len();
+                let asked = len - below(len.min(3 * most) + 1);
+                let left = shared.truncate_sequence(sequence, asked);
+                assert!(left <= asked);
+                texts[sequence].truncate(left);
+            }
+            2 => {
+                let to = below(n_sequences);
+                shared.fork(sequence, to);
+                texts[to] = texts[sequence].clone();
+            }
+            _ => {
+                let n = 1 + below(most);
+                let n = shared.batch_len_of(sequence, n);
+                let text = &mut texts[sequence];
+                let next: Vec<u32> = vocabulary
+                    .iter()
+                    .cycle()
+                    .skip(text.len() + below(2))
+                    .take(n)
+                    .copied()
+                    .collect();
+                let part = Part { sequence, tokens: &next, outputs: Outputs::Last };
+                match shared.decode_batch(&[part]) {
+                    Ok(found) => {
+                        let found = found.to_vec();
+                        text.extend(next);
+                        alone.clear();
+                        let expected = alone.decode(text, Outputs::Last).expect("alone");
+                        assert_near(name, expected, &found);
+                    }
+                    Err(error @ (Error::ContextFull { .. } | Error::MemoryFull { .. })) => {
+                        let is_scarce = n_positions < n_sequences * n_ctx;
+                        assert!(is_scarce || matches!(error, Error::ContextFull { .. }), "{name}");
+                        let _ = shared.begin(sequence, &[]);
+                        text.clear();
+                    }
+                    Err(error) => panic!("{name}: {error}"),
+                }
             }
         }
-        assert!(n_shared > 10 * PAGE, "{name}: {n_shared}");
-        (0..4).for_each(|sequence| assert_eq!(shared.begin(sequence, &[]), 0));
-        assert_eq!(shared.room(), 9 * PAGE + 3 * PAGE, "{name}: all pages are free or only kept");
+        for (sequence, text) in texts.iter().enumerate().take(n_sequences) {
+            n_passed += shared.first_recent_page(text.len()).unwrap_or(0);
+            assert_eq!(shared.len_of(sequence), text.len(), "{name}");
+        }
     }
+    assert!(n_shared > 10 * PAGE, "{name}: {n_shared}");
+    assert!(n_passed > 200 || shared.recent_bytes() == 0, "{name}: {n_passed}");
+    (0..n_sequences).for_each(|sequence| assert_eq!(shared.begin(sequence, &[]), 0));
+    let all = n_positions + (n_sequences - 1) * PAGE;
+    assert_eq!(shared.room(), all, "{name}: all pages are free or only kept");
+}
+
+/// A window that has passed is known as long as there is room; else a sequence goes back to where it can.
+#[test]
+fn windows_that_have_passed_make_way() {
+    let fixture = Fixture::named("gpt-oss");
+    let model = model::load(&fixture.model()).expect("the fixture loads");
+    let tokens: Vec<u32> = fixture.tokens().into_iter().cycle().take(30 * PAGE).collect();
+    let capacity = Capacity { n_batch: PAGE, ..Capacity::of(40 * PAGE, 1) };
+    let context = |capacity| {
+        let backend = Box::new(Cpu::new(CpuOptions { threads: Some(1), ..<_>::default() }));
+        Context::with_capacity(model.clone(), backend, capacity, KvType::F32).expect("memory")
+    };
+    let mut all = context(Capacity { full_windows: true, ..capacity });
+    let expected = [&tokens[..], &tokens[..20]].concat();
+    let expected = all.decode(&expected, Outputs::Last).expect("room").to_vec();
+    let mut context = context(capacity);
+    assert_ne!(all.layout(), context.layout());
+    let feed = |context: &mut Context, tokens: &[u32]| {
+        for batch in tokens.chunks(PAGE) {
+            context.decode(batch, Outputs::None).expect("room");
+        }
+    };
+    feed(&mut context, &tokens);
+    assert_eq!((context.len(), all.truncate(PAGE)), (30 * PAGE, PAGE));
+    // Some way back, and far back.
+    assert_eq!(context.truncate(26 * PAGE + 3), 26 * PAGE + 3);
+    feed(&mut context, &tokens[26 * PAGE + 3..]);
+    let left = context.truncate(12 * PAGE + 3);
+    assert!(left < PAGE, "{left}");
+    feed(&mut context, &tokens[left..]);
+    assert_near("gpt-oss", &expected, context.decode(&tokens[..20], Outputs::Last).expect("room"));
+    // What has ended goes on at its end.
+    assert_eq!(context.begin(0, &tokens[..29 * PAGE]), 29 * PAGE);
+    assert_eq!(context.begin(0, &tokens[..9 * PAGE]), 0);
 }
 
 /// What is known of a text can be taken to another context, with all its pages and states.
@@ -330,6 +392,15 @@ fn texts_move_between_contexts() {
                 assert!(!to.import_page(&text[..end], &longer), "{name}");
                 assert!(!to.import_page(&[&[3], &text[..2 * PAGE]].concat(), &page));
                 assert!(to.import_page(&text[..end], &page) && to.import_page(&text[..end], &page));
+                let recent = from.export_recent(&text[..end]);
+                assert_eq!(recent.is_some(), from.recent_bytes() > 0, "{name}");
+                if let Some(recent) = recent {
+                    assert!(!to.import_recent(&text[..end], &recent[1..]));
+                    assert!(to.known(&text[..end]) < end);
+                    assert!(!to.import_recent(&[&[3], &text[..end]].concat(), &recent));
+                    assert!(to.import_recent(&text[..end], &recent));
+                    assert!(to.import_recent(&text[..end], &recent));
+                }
                 let states = from.export_states(&text[..end]);
                 assert_eq!(states.is_some(), is_recurrent, "{name}");
                 if let Some(states) = states {

@@ -5,7 +5,7 @@ mod ruler;
 use std::fmt;
 
 use backend::{Backend, BackendError, KvTypes, PAGE, Span};
-use model::{Capacity, Forward, Memory, Model};
+use model::{Capacity, Forward, Memory, Model, Spans};
 
 use crate::{Error, Options};
 use ruler::Ruler;
@@ -35,6 +35,8 @@ pub struct Plan {
     pub n_sequences: usize,
     /// Tokens that are evaluated at once: where they see later ones, a whole text.
     pub n_batch: usize,
+    /// Whether layers on sliding windows keep all positions.
+    pub full_windows: bool,
     /// The tensors of the mapped file.
     pub weights: u64,
     /// Keys and values and other rows of the positions.
@@ -114,6 +116,12 @@ impl Plan {
         Planner { model, weights, options, available: None }.longest(available)
     }
 
+    /// What this is for.
+    pub(crate) fn capacity(&self) -> Capacity {
+        let Self { n_ctx, n_positions, n_sequences, n_batch, full_windows, .. } = *self;
+        Capacity { n_ctx, n_positions, n_sequences, n_batch, full_windows }
+    }
+
     /// All of it.
     pub fn total(&self) -> u64 {
         self.weights
@@ -186,8 +194,12 @@ struct Planner<'a> {
 
 impl Planner<'_> {
     fn capacity(&self, n_ctx: usize) -> Capacity {
-        let n_positions = self.options.n_positions.unwrap_or(n_ctx).max(n_ctx);
-        Capacity { n_ctx, n_positions, n_sequences: self.n_sequences() }
+        let Options { n_positions, n_batch, causal, full_windows, .. } = *self.options;
+        let n_positions = n_positions.unwrap_or(n_ctx).max(n_ctx);
+        let is_causal = causal.unwrap_or(self.model.is_causal());
+        let n_batch = if is_causal { n_batch } else { n_batch.max(n_ctx) };
+        let n_sequences = self.n_sequences();
+        Capacity { n_ctx, n_positions, n_sequences, n_batch, full_windows }
     }
 
     fn n_sequences(&self) -> usize {
@@ -203,12 +215,9 @@ impl Planner<'_> {
 
     fn plan(&self, n_ctx: usize, reason: Reason) -> Result<Plan, Error> {
         let capacity = self.capacity(n_ctx);
-        let Options { kv_types, threads, causal, .. } = *self.options;
-        let is_causal = causal.unwrap_or(self.model.is_causal());
-        let n_batch =
-            if is_causal { self.options.n_batch } else { self.options.n_batch.max(n_ctx) };
+        let Options { kv_types, threads, .. } = *self.options;
         let mut ruler = Ruler::default();
-        run(&mut ruler, self.model, capacity, kv_types, n_batch)?;
+        run(&mut ruler, self.model, capacity, kv_types)?;
         let threads = threads.unwrap_or_else(cpu::topology::default_threads);
         let outputs = capacity.n_sequences * self.model.shape().output_width();
         let floats = (ruler.most_values() + outputs) * size_of::<f32>();
@@ -217,7 +226,8 @@ impl Planner<'_> {
             reason,
             n_positions: capacity.n_positions,
             n_sequences: capacity.n_sequences,
-            n_batch,
+            n_batch: capacity.n_batch,
+            full_windows: capacity.full_windows,
             weights: self.weights,
             positions: ruler.page_bytes().map_err(model::Error::from)?,
             states: ruler.state_bytes().map_err(model::Error::from)?,
@@ -254,7 +264,6 @@ fn run(
     model: &dyn Model,
     capacity: Capacity,
     types: KvTypes,
-    n_batch: usize,
 ) -> Result<(), model::Error> {
     let memory = Memory::new(model, backend, capacity, types)?;
     if !model.target_layers().is_empty() {
@@ -262,7 +271,7 @@ fn run(
         return Ok(());
     }
     let (n_ctx, n_sequences) = (capacity.n_ctx.min(MOST_SEEN), capacity.n_sequences);
-    let n_prompt = n_batch.clamp(1, n_ctx);
+    let n_prompt = capacity.n_batch.clamp(1, n_ctx);
     let n_rows = n_prompt + n_sequences - 1;
     let pages_of = |sequence: u32| -> Vec<u32> {
         let n_pages = n_ctx.div_ceil(PAGE) as u32;
@@ -270,20 +279,27 @@ fn run(
         (0..n_pages - 1).chain([n_pages - 1 + sequence]).collect()
     };
     let pages: Vec<Vec<u32>> = (0..n_sequences as u32).map(pages_of).collect();
-    let spans = pages.iter().enumerate().map(|(sequence, pages)| {
-        let rows = match sequence {
-            0 => 0..n_prompt,
-            _ => n_prompt + sequence - 1..n_prompt + sequence,
-        };
-        Span { pos: n_ctx - rows.len(), rows, pages, slot: sequence as u32 }
-    });
-    let spans: Vec<Span<'_>> = spans.collect();
-    let outputs: Vec<usize> = spans.iter().map(|span| span.rows.end - 1).collect();
+    let n_recent = memory.n_recent_pages().max(1) as u32;
+    let recent = |pages: &Vec<u32>| pages.iter().map(|page| page % n_recent).collect();
+    let recent: Vec<Vec<u32>> = pages.iter().map(recent).collect();
+    let rows_of = |sequence: usize| match sequence {
+        0 => 0..n_prompt,
+        _ => n_prompt + sequence - 1..n_prompt + sequence,
+    };
+    let mut spans = Spans::default();
+    for (sequence, (pages, recent)) in pages.iter().zip(&recent).enumerate() {
+        let rows = rows_of(sequence);
+        let span = Span { pos: n_ctx - rows.len(), rows, pages, slot: sequence as u32 };
+        spans.recent.push(Span { pages: recent, ..span.clone() });
+        spans.all.push(span);
+    }
+    let outputs: Vec<usize> = spans.all.iter().map(|span| span.rows.end - 1).collect();
     let tokens = vec![0; n_rows];
     let mark = backend.mark();
     if let (Some(encoder), Some(memory)) = (model.encoder(), memory.encoder()) {
         let text = Span { rows: 0..n_prompt, pos: 0, pages: &pages[0], slot: 0 };
-        encoder.forward(&mut Forward::new(backend, memory, &tokens[..n_prompt], &[text], &[]));
+        let text = Spans { all: vec![text.clone()], recent: vec![text] };
+        encoder.forward(&mut Forward::new(backend, memory, &tokens[..n_prompt], &text, &[]));
         backend.release(mark);
     }
     let encoded = (0..if model.encoder().is_some() { n_rows } else { 0 }).map(|row| Span {
@@ -313,18 +329,18 @@ mod tests {
     /// The ruler finds what the processor needs, for every architecture.
     #[test]
     fn tensors_take_what_was_counted() {
-        let (types, n_batch) = (backend::KvType::F32.into(), 10);
+        let types = backend::KvType::F32.into();
         let mut n_models = 0;
         for fixture in Fixture::all() {
             let model = model::load(&fixture.model()).expect("the fixture loads");
-            let capacity = Capacity { n_ctx: 80, n_positions: 80, n_sequences: 3 };
+            let capacity = Capacity { n_batch: 10, ..Capacity::of(80, 3) };
             let mut ruler = Ruler::default();
-            run(&mut ruler, &*model, capacity, types, n_batch).expect("it counts");
+            run(&mut ruler, &*model, capacity, types).expect("it counts");
             if model.shape().output != model::OutputKind::Logits || !model.is_causal() {
                 continue;
             }
             let mut cpu = Cpu::new(CpuOptions { threads: Some(1), ..<_>::default() });
-            run(&mut cpu, &*model, capacity, types, n_batch).expect("it computes");
+            run(&mut cpu, &*model, capacity, types).expect("it computes");
             assert_eq!(ruler.most_values(), cpu.most_values(), "{}", fixture.name);
             n_models += 1;
         }

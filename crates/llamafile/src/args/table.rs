@@ -203,6 +203,14 @@ pub const FLAGS: &[Flag] = &[
         Group::Engine,
         "Precision of values kept in memory, one of the same (default: f16).",
     ),
+    Flag {
+        names: &["--swa-full"],
+        action: Action::Plain(|s| s.full_windows = true),
+        env: Some("LLAMA_ARG_SWA_FULL"),
+        group: Group::Engine,
+        help: "Keep all keys and values of layers on sliding windows: more memory, but an answer \
+               may go on from anywhere in an earlier text.",
+    },
     // Output
     Flag {
         names: &["--display-prompt"],

@@ -84,16 +84,15 @@ pub(super) fn load(source: &Source<'_>) -> Result<Arc<dyn Model>, Error> {
     embedding.scale = (hp.n_embd as f32).sqrt();
     let sliding = keys.sliding_layers(hp.n_layer, PATTERN, false)?;
     let window = keys.width("attention.sliding_window")?;
+    let mask = |il: usize| if sliding[il] { Mask::Sliding(window) } else { Mask::Causal };
     let layers = (0..hp.n_layer)
-        .map(|il| {
-            let mask = if sliding[il] { Mask::Sliding(window) } else { Mask::Causal };
-            Layer::load(source, norm, il, mask)
-        })
+        .map(|il| Layer::load(source, norm, il, &sliding, mask(il)))
         .collect::<Result<_, Error>>()?;
     let rope = Rope::load(keys, w, hp, RopeLayout::Neox)?;
     let sliding_base = keys.opt_f32("rope.freq_base_swa")?.unwrap_or(10_000.0);
     let with_kv = 0..hp.n_layer.min(KV_LAYERS);
-    let kv = with_kv.map(|il| Ok(hp.heads(il)?.kv())).collect::<Result<_, Error>>()?;
+    let kv = with_kv.map(|il| Ok(hp.heads(il)?.kv().with_mask(mask(il))));
+    let kv = kv.collect::<Result<_, Error>>()?;
     Ok(Arc::new(Gemma3n {
         shape: Shape {
             n_embd: hp.n_embd,
@@ -121,25 +120,31 @@ pub(super) fn load(source: &Source<'_>) -> Result<Arc<dyn Model>, Error> {
 }
 
 impl Layer {
-    fn load(source: &Source<'_>, kind: NormKind, il: usize, mask: Mask) -> Result<Self, Error> {
+    fn load(
+        source: &Source<'_>,
+        kind: NormKind,
+        il: usize,
+        sliding: &[bool],
+        mask: Mask,
+    ) -> Result<Self, Error> {
         let Source { keys, hp, weights } = source;
         let w = weights.layer(il);
         let heads = hp.heads(il)?;
         let norm = |name, width| kind.load(&w, name, width);
-        let sliding = mask != Mask::Causal;
         let projections = if il < KV_LAYERS {
             let qkv = Qkv::load(&w, heads, hp.n_embd)?;
             let k_norm = norm("attn_k_norm", heads.head_dim)?;
             Projections::Own { qkv, k_norm, v_norm: kind.plain_groups(heads.head_dim_v) }
         } else {
-            let from = KV_LAYERS - if sliding { 2 } else { 1 };
+            let from = KV_LAYERS - if sliding[il] { 2 } else { 1 };
+            keys.same_per_layer("attention.sliding_window_pattern", sliding, il, from)?;
             keys.same_per_layer("attention.head_count_kv", &hp.n_head_kv, il, from)?;
             Projections::Shared { queries: load_queries(&w, heads, hp.n_embd)?, from }
         };
         let mut ffn = Ffn::gated(&w, hp.n_embd, Activation::GeluTanh)?;
         ffn.sparsity = (il < SPARSE_LAYERS).then_some(SPARSE_CUTOFF);
         Ok(Self {
-            sliding,
+            sliding: sliding[il],
             attention: AttentionParams { mask, ..AttentionParams::causal(heads.n_head, 1.0) },
             altup: AltUpLayer::load(&w, hp, kind)?,
             attn_norm: norm("attn_norm", hp.n_embd)?,

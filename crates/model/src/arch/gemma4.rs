@@ -103,7 +103,9 @@ pub(super) fn load(source: &Source<'_>) -> Result<Arc<dyn Model>, Error> {
             n_embd: hp.n_embd,
             n_vocab,
             n_ctx_train: hp.n_ctx_train,
-            kv: (0..n_kv).map(|il| Ok(heads(il)?.kv())).collect::<Result<_, Error>>()?,
+            kv: (0..n_kv)
+                .map(|il| Ok(heads(il)?.kv().with_mask(window.mask(il))))
+                .collect::<Result<_, Error>>()?,
             caches: vec![],
             states: vec![],
             output: OutputKind::Logits,

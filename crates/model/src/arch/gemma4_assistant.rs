@@ -6,7 +6,7 @@ use backend::{AttentionParams, Linear, Weight};
 use super::prelude::*;
 use crate::blocks::rope::Rope;
 use crate::hparams::Heads;
-use crate::{OutputKind, Shape, TargetLayer};
+use crate::{KvShape, OutputKind, Shape, TargetLayer};
 
 struct Assistant {
     shape: Shape,
@@ -78,8 +78,11 @@ pub(super) fn load(source: &Source<'_>) -> Result<Arc<dyn Model>, Error> {
             scale: w.vector("layer_output_scale.weight", 1)?[0],
         })
     };
-    let target_layer =
-        |il| Ok(TargetLayer { from_last: usize::from(slides[il]), kv: heads(il)?.kv() });
+    let target_layer = |il: usize| {
+        let window = slides[il].then_some(window);
+        let kv = KvShape { window, ..heads(il)?.kv() };
+        Ok(TargetLayer { from_last: usize::from(slides[il]), kv })
+    };
     let output = w.table("token_embd.weight", hp.n_embd)?;
     Ok(Arc::new(Assistant {
         shape: Shape {

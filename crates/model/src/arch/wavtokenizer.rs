@@ -100,7 +100,7 @@ pub(super) fn load(source: &Source<'_>) -> Result<Arc<dyn Model>, Error> {
             n_embd: hp.n_embd,
             n_vocab: table.rows(),
             n_ctx_train: hp.n_ctx_train,
-            kv: vec![KvShape { n_head_kv: 1, head_dim: width, head_dim_v: width }],
+            kv: vec![KvShape { n_head_kv: 1, head_dim: width, head_dim_v: width, window: None }],
             caches: vec![],
             states: vec![],
             output: OutputKind::Embeddings(Pooling::Mean),

@@ -318,12 +318,15 @@ impl Attention {
 
 impl Mixer for Attention {
     fn kv(&self) -> KvShape {
-        if self.choice.is_some() { KvShape::NONE } else { self.heads.kv() }
+        match self.choice {
+            Some(_) => KvShape::NONE,
+            None => self.heads.kv().with_mask(self.params.mask),
+        }
     }
 
     fn caches(&self) -> Vec<CacheShape> {
         let Some(choice) = &self.choice else { return Vec::new() };
-        let KvShape { n_head_kv, head_dim, head_dim_v } = self.heads.kv();
+        let KvShape { n_head_kv, head_dim, head_dim_v, .. } = self.heads.kv();
         let widths = [n_head_kv * head_dim, n_head_kv * head_dim_v];
         widths.map(CacheShape::of_positions).into_iter().chain(choice.caches()).collect()
     }

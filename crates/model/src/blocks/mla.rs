@@ -280,9 +280,12 @@ impl Mixer for Mla {
         let MlaSizes { n_head, nope, rope, value, .. } = self.sizes;
         match self.keys_values {
             KeysValues::Absorbed { .. } => KvShape::NONE,
-            KeysValues::Expanded(_) => {
-                KvShape { n_head_kv: n_head, head_dim: nope + rope, head_dim_v: value }
-            }
+            KeysValues::Expanded(_) => KvShape {
+                n_head_kv: n_head,
+                head_dim: nope + rope,
+                head_dim_v: value,
+                window: None,
+            },
         }
     }
 

@@ -3,7 +3,7 @@
 use super::{Context, Outputs, Part, Yield, check_finite};
 use crate::blocks::pooling::{Pooling, Reduction};
 use crate::error::Error;
-use crate::forward::Forward;
+use crate::forward::{Forward, Spans};
 
 impl Context {
     /// Embeds a text and pools the embeddings of its tokens as the file says, or otherwise, see
@@ -72,7 +72,8 @@ impl Context {
         if let Some(pooler) = model.pooler().filter(|pooler| !pooler.is_identity(pooling)) {
             let mark = self.backend.mark();
             let x = self.backend.upload(&rows, model.shape().n_embd);
-            let mut cx = Forward::new(&mut *self.backend, &self.memory, &[], &[], &[]);
+            let spans = Spans::default();
+            let mut cx = Forward::new(&mut *self.backend, &self.memory, &[], &spans, &[]);
             let x = pooler.forward(&mut cx, x, pooling);
             rows.resize(x.rows() * x.cols(), 0.0);
             self.backend.download(x, &mut rows);

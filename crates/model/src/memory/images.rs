@@ -3,12 +3,17 @@
 use backend::{Backend, PAGE, Stored};
 
 use super::Memory;
-use super::prefixes::{NodeId, Prefixes, ROOT};
+use super::prefixes::{NodeId, Pages, Prefixes, ROOT};
 
 impl Memory {
-    /// Bytes of a page of all layers.
+    /// Bytes of a page of all layers but those on sliding windows.
     pub fn page_bytes(&self, backend: &dyn Backend) -> usize {
         self.of_page(0).map(|stored| backend.stored_bytes(stored)).sum()
+    }
+
+    /// Bytes of a page of layers on sliding windows.
+    pub fn recent_bytes(&self, backend: &dyn Backend) -> usize {
+        self.of_recent_page(0).map(|stored| backend.stored_bytes(stored)).sum()
     }
 
     /// Bytes of all layers' states.
@@ -17,8 +22,14 @@ impl Memory {
     }
 
     fn of_page(&self, page: u32) -> impl Iterator<Item = Stored> {
-        let stores = self.layers.iter().flatten().map(move |&kv| Stored::Page(kv, page));
+        let stores = self.layers.iter().flatten().filter(|store| !store.slides);
+        let stores = stores.map(move |store| Stored::Page(store.kv, page));
         stores.chain(self.caches.iter().flatten().map(move |&rows| Stored::Rows(rows, page)))
+    }
+
+    fn of_recent_page(&self, page: u32) -> impl Iterator<Item = Stored> {
+        let stores = self.layers.iter().flatten().filter(|store| store.slides);
+        stores.map(move |store| Stored::Page(store.kv, page))
     }
 
     fn of_slot(&self, slot: u32) -> impl Iterator<Item = Stored> {
@@ -44,8 +55,15 @@ impl Memory {
     /// The bytes of the last page of a text.
     pub fn export_page(&self, backend: &dyn Backend, tokens: &[u32]) -> Option<Vec<u8>> {
         let prefixes = self.prefixes.as_ref().filter(|_| !tokens.is_empty())?;
-        let page = prefixes.page(self.node_of(prefixes, tokens)?);
+        let page = prefixes.pages(self.node_of(prefixes, tokens)?).all;
         Some(export(backend, self.of_page(page), self.page_bytes(backend)))
+    }
+
+    /// The same of layers on sliding windows, where that is kept.
+    pub fn export_recent(&self, backend: &dyn Backend, tokens: &[u32]) -> Option<Vec<u8>> {
+        let prefixes = self.prefixes.as_ref().filter(|_| !tokens.is_empty())?;
+        let page = prefixes.pages(self.node_of(prefixes, tokens)?).recent?;
+        Some(export(backend, self.of_recent_page(page), self.recent_bytes(backend)))
     }
 
     /// The bytes of the states after a text, where they are kept.
@@ -76,8 +94,37 @@ impl Memory {
         let Some(page) = self.pages.take() else { return false };
         import(backend, self.of_page(page), bytes);
         let Some(prefixes) = &mut self.prefixes else { return false };
-        let (_, evicted) = prefixes.insert(parent, own, page);
+        let (_, evicted) = prefixes.insert(parent, own, Pages { all: page, recent: None });
         evicted.into_iter().for_each(|evicted| self.give_back(evicted));
+        true
+    }
+
+    /// Keeps bytes as the last page of layers on sliding windows, of a text whose pages are kept;
+    /// returns whether it is kept now.
+    pub fn import_recent(
+        &mut self,
+        backend: &mut dyn Backend,
+        tokens: &[u32],
+        bytes: &[u8],
+    ) -> bool {
+        let find = |memory: &Self| memory.node_of(memory.prefixes.as_ref()?, tokens);
+        let is_whole = bytes.len() == self.recent_bytes(backend) && self.recent.is_some();
+        let Some(node) = find(self).filter(|_| is_whole && !tokens.is_empty()) else {
+            return false;
+        };
+        if self.prefixes.as_ref().is_some_and(|all| all.pages(node).recent.is_some()) {
+            return true;
+        }
+        if !self.free_recent_pages(1, None) {
+            return false;
+        }
+        let Some(page) = self.recent.as_mut().and_then(|recent| recent.pages.take()) else {
+            return false;
+        };
+        import(backend, self.of_recent_page(page), bytes);
+        if let Some(prefixes) = &mut self.prefixes {
+            prefixes.keep_recent(node, page);
+        }
         true
     }
 
@@ -105,21 +152,18 @@ impl Memory {
     /// Forgets what is kept of a text alone: the pages at its end that neither sequences nor other
     /// texts use. Returns how many of its positions that is.
     pub fn forget(&mut self, tokens: &[u32]) -> usize {
-        let Some(prefixes) = &mut self.prefixes else { return 0 };
+        let Some(prefixes) = &self.prefixes else { return 0 };
         let found = prefixes.find(tokens);
-        let (whole, len) = (found.path.len() * PAGE, found.len());
-        let part = found.part.map(|(node, _)| (node, whole));
-        let starts = (0..).step_by(PAGE);
-        let path: Vec<(NodeId, usize)> = found.path.into_iter().zip(starts).chain(part).collect();
+        let len = found.len();
         let mut left = len;
-        for (node, start) in path.into_iter().rev() {
+        for (index, node) in found.nodes().enumerate().rev() {
+            let Some(prefixes) = &mut self.prefixes else { break };
             let Some(evicted) = prefixes.remove_leaf(node, |page| self.pages.is_shared(page))
             else {
                 break;
             };
-            left = start;
-            self.pages.give_back(evicted.page);
-            evicted.snapshot.into_iter().for_each(|slot| self.slots.give_back(slot));
+            left = index * PAGE;
+            self.give_back(evicted);
         }
         len - left
     }

@@ -3,65 +3,39 @@
 //!
 //! A layer may have any of them, and several caches and states. Sequences share the pages and the
 //! snapshots of what they have in common, at the same time or one after the other: pages stay as
-//! long as there is room. Layers that attend to a sliding window keep all keys and values; a mask
-//! hides them.
+//! long as there is room. Layers that attend to a sliding window have pages of their own, which a
+//! sequence gives back when its window has passed.
 
 mod images;
 mod pool;
 mod prefixes;
+mod recent;
 mod sequence;
+mod shape;
+
+use std::mem;
 
 use backend::{Backend, CacheId, CacheSpec, KvId, KvSpec, KvTypes, PAGE, StateId, StateSpec};
 
 use crate::error::Error;
 use crate::{Model, OutputKind};
 use pool::Pool;
-use prefixes::{Evicted, Found, NodeId, Prefixes, ROOT};
+use prefixes::{Evicted, Found, NodeId, Pages, Prefixes, ROOT};
+use recent::{NO_PAGE, Recent};
 pub use sequence::Sequence;
 use sequence::Snapshot;
-
-/// Snapshots of its states that a sequence keeps.
-const SNAPSHOTS: usize = 4;
-
-/// What one layer stores per position; layers without attention have no heads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct KvShape {
-    /// Key/value heads.
-    pub n_head_kv: usize,
-    /// Width of a key head.
-    pub head_dim: usize,
-    /// Width of a value head.
-    pub head_dim_v: usize,
-}
-
-impl KvShape {
-    /// Nothing.
-    pub const NONE: Self = Self { n_head_kv: 0, head_dim: 0, head_dim_v: 0 };
-}
-
-/// What one layer caches: a row for each block of positions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CacheShape {
-    /// Values per row.
-    pub width: usize,
-    /// Positions per row.
-    pub stride: usize,
-}
-
-impl CacheShape {
-    /// A row for each position.
-    pub fn of_positions(width: usize) -> Self {
-        Self { width, stride: 1 }
-    }
-}
+use shape::SNAPSHOTS;
+pub use shape::{CacheShape, Capacity, KvShape, n_slots};
 
 /// Stores for keys, values, rows and states of all layers, and what of them is free.
 #[derive(Debug)]
 pub struct Memory {
-    layers: Vec<Option<KvId>>,
+    layers: Vec<Option<Store>>,
     caches: Vec<Vec<CacheId>>,
     states: Vec<Vec<StateId>>,
     pages: Pool,
+    /// Of layers on sliding windows, if there are any.
+    recent: Option<Recent>,
     slots: Pool,
     n_ctx: usize,
     /// What was seen, where it depends on nothing but tokens.
@@ -70,33 +44,12 @@ pub struct Memory {
     encoder: Option<Box<Memory>>,
 }
 
-/// How much memory has room for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Capacity {
-    /// Positions of one sequence.
-    pub n_ctx: usize,
-    /// Positions of all sequences, and of what is kept of earlier ones.
-    pub n_positions: usize,
-    /// Sequences at the same time.
-    pub n_sequences: usize,
-}
-
-impl Capacity {
-    /// One sequence.
-    pub fn of_one(n_ctx: usize) -> Self {
-        Self { n_ctx, n_positions: n_ctx, n_sequences: 1 }
-    }
-
-    /// Every sequence may leave its last page unfilled.
-    fn n_pages(&self) -> usize {
-        let spare = self.n_sequences.saturating_sub(1);
-        self.n_positions.max(self.n_ctx).div_ceil(PAGE).saturating_add(spare)
-    }
-}
-
-/// Slots for the states of sequences and their snapshots, each of the values of [`Shape::states`].
-pub fn n_slots(n_sequences: usize) -> usize {
-    n_sequences.saturating_mul(1 + SNAPSHOTS)
+/// The keys and values of a layer.
+#[derive(Debug, Clone, Copy)]
+struct Store {
+    kv: KvId,
+    /// Whether only the last positions are kept.
+    slides: bool,
 }
 
 impl Memory {
@@ -109,9 +62,17 @@ impl Memory {
     ) -> Result<Self, Error> {
         let n_pages = capacity.n_pages();
         let shape = model.shape();
-        let layers = shape.kv.iter().map(|&KvShape { n_head_kv, head_dim, head_dim_v }| {
+        let windows = shape.kv.iter().filter_map(|kv| kv.window);
+        let window = windows.max().filter(|_| !capacity.full_windows);
+        let Capacity { n_ctx, n_sequences, n_batch, .. } = capacity;
+        let recent = window.map(|window| Recent::new(window, n_sequences, n_batch, n_pages));
+        let layers = shape.kv.iter().map(|kv| {
+            let &KvShape { n_head_kv, head_dim, head_dim_v, window } = kv;
+            let recent = recent.as_ref().filter(|_| window.is_some());
+            let n_pages = recent.map_or(n_pages, |recent| recent.pages.len());
             let spec = KvSpec { n_head_kv, head_dim, head_dim_v, n_pages, types };
-            (n_head_kv > 0).then(|| backend.kv_create(spec)).transpose()
+            let kv = (n_head_kv > 0).then(|| backend.kv_create(spec)).transpose()?;
+            Ok::<_, Error>(kv.map(|kv| Store { kv, slides: recent.is_some() }))
         });
         let layers = layers.collect::<Result<_, _>>()?;
         let mut create = |&CacheShape { width, stride }: &_| {
@@ -119,7 +80,7 @@ impl Memory {
         };
         let caches = shape.caches.iter().map(|caches| caches.iter().map(&mut create).collect());
         let caches = caches.collect::<Result<_, _>>()?;
-        let n_slots = n_slots(capacity.n_sequences);
+        let n_slots = n_slots(n_sequences);
         let mut create = |&len: &usize| backend.state_create(StateSpec { len, n_slots });
         let states = shape.states.iter().map(|states| states.iter().map(&mut create).collect());
         let states = states.collect::<Result<_, _>>()?;
@@ -133,8 +94,7 @@ impl Memory {
             && model.feature_width() == 0
             && shape.output == OutputKind::Logits;
         let prefixes = depends_on_tokens.then(Prefixes::new);
-        let n_ctx = capacity.n_ctx;
-        Ok(Self { layers, caches, states, pages, slots, n_ctx, prefixes, encoder })
+        Ok(Self { layers, caches, states, pages, recent, slots, n_ctx, prefixes, encoder })
     }
 
     /// What the model's encoder remembers of the texts it has read, if it has one.
@@ -160,6 +120,17 @@ impl Memory {
         self.pages.len()
     }
 
+    /// Pages of layers on sliding windows; 0 where there are none.
+    pub fn n_recent_pages(&self) -> usize {
+        self.recent.as_ref().map_or(0, |recent| recent.pages.len())
+    }
+
+    /// The first page of those that sequences of `len` positions need to go on; `None` where no layer
+    /// slides.
+    pub fn first_recent_page(&self, len: usize) -> Option<usize> {
+        self.recent.as_ref().map(|recent| recent.first(len))
+    }
+
     /// Pages that hold nothing.
     pub fn n_empty_pages(&self) -> usize {
         self.pages.n_free()
@@ -182,7 +153,12 @@ impl Memory {
     /// # Panics
     /// Where the model's shape says that it has none.
     pub fn layer(&self, il: usize) -> KvId {
-        self.layers[il].expect("a layer with attention")
+        self.layers[il].expect("a layer with attention").kv
+    }
+
+    /// Whether layer `il` keeps only the last positions.
+    pub fn slides(&self, il: usize) -> bool {
+        self.layers[il].is_some_and(|store| store.slides)
     }
 
     /// Cache `index` of layer `il`, as [`crate::Shape::caches`] lists them.
@@ -224,8 +200,21 @@ impl Memory {
     }
 
     fn give_back(&mut self, evicted: Evicted) {
-        self.pages.give_back(evicted.page);
+        self.pages.give_back(evicted.pages.all);
+        self.give_back_recent(evicted.pages.recent);
         evicted.snapshot.into_iter().for_each(|slot| self.slots.give_back(slot));
+    }
+
+    fn give_back_recent(&mut self, pages: impl IntoIterator<Item = u32>) {
+        if let Some(recent) = &mut self.recent {
+            pages.into_iter().for_each(|page| recent.pages.give_back(page));
+        }
+    }
+
+    fn share_recent(&mut self, pages: &[u32]) {
+        if let Some(recent) = &mut self.recent {
+            pages.iter().for_each(|&page| recent.pages.share(page));
+        }
     }
 
     /// The pages to begin a text with, and how many positions of it are in whole pages, though there
@@ -234,14 +223,23 @@ impl Memory {
         let prefixes = self.prefixes.as_ref()?;
         let mut found = prefixes.find(tokens);
         let known = found.path.len() * PAGE;
-        if self.is_recurrent() {
-            let has_snapshot = |node: NodeId| prefixes.snapshot(node).is_some();
-            let is_whole = |node: NodeId, n| n == prefixes.tokens(node).len();
-            found.part = found.part.filter(|&(node, n)| is_whole(node, n) && has_snapshot(node));
-            if found.part.is_none() {
-                let last = found.path.iter().rposition(|&node| has_snapshot(node));
-                found.path.truncate(last.map_or(0, |last| last + 1));
+        loop {
+            if self.is_recurrent() {
+                let has_snapshot = |node: NodeId| prefixes.snapshot(node).is_some();
+                let is_whole = |node: NodeId, n| n == prefixes.tokens(node).len();
+                found.part =
+                    found.part.filter(|&(node, n)| is_whole(node, n) && has_snapshot(node));
+                if found.part.is_none() {
+                    let last = found.path.iter().rposition(|&node| has_snapshot(node));
+                    found.path.truncate(last.map_or(0, |last| last + 1));
+                }
             }
+            let Some(recent) = &self.recent else { break };
+            let is_missing = |node: NodeId| prefixes.pages(node).recent.is_none();
+            let first = recent.first(found.len());
+            let Some(gap) = found.nodes().skip(first).rposition(is_missing) else { break };
+            found.part = None;
+            found.path.truncate(first + gap);
         }
         Some((found, known))
     }
@@ -255,13 +253,19 @@ impl Memory {
     pub fn resume(&mut self, backend: &mut dyn Backend, to: &mut Sequence, tokens: &[u32]) {
         let Some((found, known)) = self.find(tokens) else { return };
         let Some(prefixes) = &mut self.prefixes else { return };
-        let part = found.part.map(|(node, _)| node);
-        let nodes: Vec<NodeId> = found.path.iter().copied().chain(part).collect();
+        let nodes: Vec<NodeId> = found.nodes().collect();
         to.known = known;
         let Some(&last) = nodes.last() else { return };
         prefixes.resume(last);
-        to.pages = nodes.iter().map(|&node| prefixes.page(node)).collect();
+        to.pages = nodes.iter().map(|&node| prefixes.pages(node).all).collect();
         to.pages.iter().for_each(|&page| self.pages.share(page));
+        if let Some(recent) = &mut self.recent {
+            to.passed = recent.first(found.len());
+            let kept = nodes.iter().skip(to.passed).filter_map(|&node| prefixes.pages(node).recent);
+            to.recent = vec![NO_PAGE; to.passed];
+            to.recent.extend(kept);
+            to.recent[to.passed..].iter().for_each(|&page| recent.pages.share(page));
+        }
         to.node = found.path.last().copied().unwrap_or(ROOT);
         to.tokens = tokens[..found.len()].to_vec();
         let whole_pages = (1..).map(|n| n * PAGE).zip(&found.path);
@@ -283,7 +287,18 @@ impl Memory {
         self.keep_rest(backend, sequence);
         self.truncate(backend, sequence, 0);
         // Pages for a batch that failed.
-        sequence.pages.drain(..).for_each(|page| self.pages.give_back(page));
+        self.give_back_from(sequence, 0);
+    }
+
+    /// Gives a sequence's pages back, from one on.
+    fn give_back_from(&mut self, sequence: &mut Sequence, first: usize) {
+        sequence.pages.drain(first..).for_each(|page| self.pages.give_back(page));
+        let passed = sequence.passed.min(first);
+        if first < sequence.recent.len() {
+            let own = sequence.recent.drain(first..).filter(|&page| page != NO_PAGE);
+            self.give_back_recent(own);
+        }
+        sequence.passed = passed;
     }
 
     /// Keeps the page at the end of a sequence that is not filled.
@@ -304,10 +319,11 @@ impl Memory {
             return;
         }
         let Some(prefixes) = &mut self.prefixes else { return };
-        let page = sequence.pages[sequence.len() / PAGE];
-        let (node, evicted) = prefixes.insert(sequence.node, rest, page);
-        self.pages.share(page);
-        if let Some(slot) = slot {
+        let pages = sequence.pages_at(sequence.len() / PAGE);
+        let (node, evicted) = prefixes.insert(sequence.node, rest, pages);
+        self.pages.share(pages.all);
+        self.share_recent(pages.recent.as_slice());
+        if let (Some(slot), Some(prefixes)) = (slot, &mut self.prefixes) {
             prefixes.keep(node, slot);
             self.copy_states(backend, sequence.slot, slot);
         }
@@ -316,15 +332,19 @@ impl Memory {
 
     /// Makes `to` a copy of a sequence, which shares its pages and its snapshots.
     pub fn fork(&mut self, backend: &mut dyn Backend, of: &Sequence, to: &mut Sequence) {
-        to.pages.drain(..).for_each(|page| self.pages.give_back(page));
+        self.give_back_from(to, 0);
         to.snapshots.drain(..).for_each(|snapshot| self.slots.give_back(snapshot.slot));
         self.copy_states(backend, of.slot, to.slot);
         to.tokens.clone_from(&of.tokens);
         to.node = of.node;
         to.known = of.known;
-        to.pages = of.pages[..of.len().div_ceil(PAGE)].to_vec();
+        let n_pages = of.len().div_ceil(PAGE);
+        to.pages = of.pages[..n_pages].to_vec();
+        to.recent = of.recent[..n_pages.min(of.recent.len())].to_vec();
+        to.passed = of.passed;
         to.snapshots = of.snapshots.clone();
         to.pages.iter().for_each(|&page| self.pages.share(page));
+        self.share_recent(&to.recent[to.passed.min(to.recent.len())..]);
         to.snapshots.iter().for_each(|snapshot| self.slots.share(snapshot.slot));
         if let (Some(encoder), Some(of), Some(to)) =
             (&mut self.encoder, &of.encoded, &mut to.encoded)
@@ -344,38 +364,44 @@ impl Memory {
         let missing = needed.div_ceil(PAGE).saturating_sub(sequence.pages.len());
         // The last page is written to, so that others can't have it too.
         let first = sequence.len() / PAGE;
-        let last = sequence.pages.get(first).copied();
+        let own = sequence.pages.get(first).filter(|_| n > 0).map(|_| sequence.pages_at(first));
         if needed > self.n_ctx {
             return Err(Error::ContextFull { needed, n_ctx: self.n_ctx });
         }
-        let own = last.filter(|_| n > 0);
-        if !self.free_pages(missing, own) {
+        if !self.free_pages(missing, own) || !self.free_recent_pages(missing, own) {
             return Err(Error::MemoryFull { needed });
         }
-        let shared = own.filter(|&page| self.pages.is_shared(page));
-        if let Some(page) = shared {
-            let own = self.pages.take().expect("as was checked");
-            for &layer in self.layers.iter().flatten() {
-                backend.kv_copy_page(layer, page, own);
+        if let Some(page) = own.map(|own| own.all).filter(|&page| self.pages.is_shared(page)) {
+            let copy = self.pages.take().expect("as was checked");
+            for store in self.layers.iter().flatten().filter(|store| !store.slides) {
+                backend.kv_copy_page(store.kv, page, copy);
             }
             for &cache in self.caches.iter().flatten() {
-                backend.cache_copy_page(cache, page, own);
+                backend.cache_copy_page(cache, page, copy);
             }
             self.pages.give_back(page);
-            sequence.pages[first] = own;
+            sequence.pages[first] = copy;
         }
         sequence.pages.extend((0..missing).filter_map(|_| self.pages.take()));
+        let Some(recent) = &mut self.recent else { return Ok(()) };
+        let own = own.and_then(|own| own.recent);
+        if let Some(page) = own.filter(|&page| recent.pages.is_shared(page)) {
+            let copy = recent.pages.take().expect("as was checked");
+            for store in self.layers.iter().flatten().filter(|store| store.slides) {
+                backend.kv_copy_page(store.kv, page, copy);
+            }
+            recent.pages.give_back(page);
+            sequence.recent[first] = copy;
+        }
+        sequence.recent.extend((0..missing).filter_map(|_| recent.pages.take()));
         Ok(())
     }
 
     /// Has at least `n` pages free, and one more for a copy of `own` while that is shared, at the cost
     /// of what is kept of earlier sequences; returns whether there are.
-    fn free_pages(&mut self, n: usize, own: Option<u32>) -> bool {
-        let is_short = |pages: &Pool| {
-            let is_shared = own.is_some_and(|own| pages.is_shared(own));
-            pages.n_free() < n + usize::from(is_shared)
-        };
-        while is_short(&self.pages) {
+    fn free_pages(&mut self, n: usize, own: Option<Pages>) -> bool {
+        let own = own.map(|own| own.all);
+        while self.pages.is_short(n, own) {
             let Some(prefixes) = &mut self.prefixes else { return false };
             // What shares a sequence's own page with it may just be what it was before.
             let in_use = |page| self.pages.n_users(page) > 1 + u32::from(own == Some(page));
@@ -385,11 +411,25 @@ impl Memory {
         true
     }
 
+    /// The same for pages of layers on sliding windows.
+    fn free_recent_pages(&mut self, n: usize, own: Option<Pages>) -> bool {
+        let Some(recent) = &mut self.recent else { return true };
+        let own = own.and_then(|own| own.recent);
+        while recent.pages.is_short(n, own) {
+            let Some(prefixes) = &mut self.prefixes else { return false };
+            let in_use = |page| recent.pages.n_users(page) > 1 + u32::from(own == Some(page));
+            let Some(page) = prefixes.evict_recent(in_use) else { return false };
+            recent.pages.give_back(page);
+        }
+        true
+    }
+
     /// Counts `tokens` as seen. A sequence with states that comes to the end of a page can return
     /// there.
     pub fn advance(&mut self, backend: &mut dyn Backend, sequence: &mut Sequence, tokens: &[u32]) {
         sequence.tokens.extend_from_slice(tokens);
         self.keep_whole_pages(sequence, tokens.len());
+        self.give_back_passed(sequence);
         if !self.is_recurrent() || tokens.is_empty() || !sequence.len().is_multiple_of(PAGE) {
             return;
         }
@@ -417,33 +457,75 @@ impl Memory {
     /// Keeps the pages for others that the last `n` tokens have filled. Where another sequence has
     /// had the same, both use its page.
     fn keep_whole_pages(&mut self, sequence: &mut Sequence, n: usize) {
-        let Some(prefixes) = &mut self.prefixes else { return };
         let len = sequence.len();
         for index in (len - n) / PAGE..len / PAGE {
+            let Some(prefixes) = &mut self.prefixes else { return };
             let tokens = &sequence.tokens[index * PAGE..][..PAGE];
-            let own = sequence.pages[index];
-            sequence.node = match prefixes.child(sequence.node, tokens) {
-                Some(node) => {
-                    sequence.pages[index] = prefixes.page(node);
-                    self.pages.share(sequence.pages[index]);
-                    self.pages.give_back(own);
-                    node
-                }
-                None => {
-                    let (node, evicted) = prefixes.insert(sequence.node, tokens, own);
-                    self.pages.share(own);
-                    if let Some(Evicted { page, snapshot }) = evicted {
-                        self.pages.give_back(page);
-                        snapshot.into_iter().for_each(|slot| self.slots.give_back(slot));
-                    }
-                    node
-                }
+            let own = sequence.pages_at(index);
+            let Some(node) = prefixes.child(sequence.node, tokens) else {
+                let (node, evicted) = prefixes.insert(sequence.node, tokens, own);
+                sequence.node = node;
+                self.pages.share(own.all);
+                self.share_recent(own.recent.as_slice());
+                evicted.into_iter().for_each(|evicted| self.give_back(evicted));
+                continue;
             };
+            sequence.node = node;
+            let Pages { all, recent } = prefixes.pages(node);
+            sequence.pages[index] = all;
+            self.pages.share(all);
+            self.pages.give_back(own.all);
+            match (recent, own.recent) {
+                (Some(page), Some(own)) => {
+                    sequence.recent[index] = page;
+                    self.share_recent(&[page]);
+                    self.give_back_recent([own]);
+                }
+                (None, Some(own)) => {
+                    prefixes.keep_recent(node, own);
+                    self.share_recent(&[own]);
+                }
+                (_, None) => {}
+            }
+        }
+    }
+
+    /// Gives back pages that the windows of a sequence have passed.
+    fn give_back_passed(&mut self, sequence: &mut Sequence) {
+        let Some(recent) = &mut self.recent else { return };
+        let first = recent.first_kept(sequence.len());
+        while sequence.passed < first {
+            let page = &mut sequence.recent[sequence.passed];
+            recent.pages.give_back(mem::replace(page, NO_PAGE));
+            sequence.passed += 1;
+        }
+    }
+
+    /// The greatest number of a sequence's positions up to `len` that it can go on from, and those
+    /// pages for the windows from there that it has given back.
+    fn way_back(&self, sequence: &Sequence, mut len: usize) -> (usize, Vec<u32>) {
+        loop {
+            if self.is_recurrent() {
+                let mut before = sequence.snapshots.iter().rev().map(|snapshot| snapshot.len);
+                len = before.find(|&snapshot| snapshot <= len).unwrap_or(0);
+            }
+            let Some(recent) = &self.recent else { return (len, Vec::new()) };
+            let passed = recent.first(len)..sequence.passed.min(len.div_ceil(PAGE));
+            let n_whole = sequence.len() / PAGE;
+            let page = |index| {
+                let prefixes = self.prefixes.as_ref()?;
+                prefixes.pages(prefixes.ancestor(sequence.node, n_whole - 1 - index)).recent
+            };
+            let pages: Vec<Option<u32>> = passed.clone().map(page).collect();
+            match pages.iter().rposition(Option::is_none) {
+                Some(gap) => len = (passed.start + gap) * PAGE,
+                None => return (len, pages.into_iter().flatten().collect()),
+            }
         }
     }
 
     /// Forgets positions from `len` on, or from the last snapshot before that where the model has
-    /// states, and returns how many are left.
+    /// states, or earlier where windows that end there are gone, and returns how many are left.
     pub fn truncate(
         &mut self,
         backend: &mut dyn Backend,
@@ -453,26 +535,24 @@ impl Memory {
         if len >= sequence.len() {
             return sequence.len();
         }
-        let kept = sequence.snapshots.partition_point(|snapshot| snapshot.len <= len);
+        let (left, pages) = self.way_back(sequence, len);
+        let kept = sequence.snapshots.partition_point(|snapshot| snapshot.len <= left);
         for snapshot in sequence.snapshots.drain(kept..) {
             self.slots.give_back(snapshot.slot);
         }
-        let left = match sequence.snapshots.last() {
-            _ if !self.is_recurrent() => len,
-            Some(&Snapshot { len, slot }) => {
-                self.copy_states(backend, slot, sequence.slot);
-                len
-            }
-            None => 0,
-        };
+        if let Some(snapshot) = sequence.snapshots.last().filter(|snapshot| snapshot.len == left) {
+            self.copy_states(backend, snapshot.slot, sequence.slot);
+        }
         if let Some(prefixes) = &self.prefixes {
             let n_pages = sequence.len() / PAGE - left / PAGE;
             sequence.node = prefixes.ancestor(sequence.node, n_pages);
         }
         sequence.tokens.truncate(left);
-        for page in sequence.pages.drain(left.div_ceil(PAGE)..) {
-            self.pages.give_back(page);
-        }
+        self.give_back_from(sequence, left.div_ceil(PAGE));
+        self.share_recent(&pages);
+        let n_passed = sequence.passed - pages.len();
+        sequence.recent[n_passed..sequence.passed].copy_from_slice(&pages);
+        sequence.passed = n_passed;
         left
     }
 }

@@ -53,6 +53,12 @@ impl Pool {
         self.n_users(thing) > 1
     }
 
+    /// Whether fewer than `n` are free, and one more for a copy of `own` while that is shared.
+    pub fn is_short(&self, n: usize, own: Option<u32>) -> bool {
+        let is_shared = own.is_some_and(|own| self.is_shared(own));
+        self.n_free() < n + usize::from(is_shared)
+    }
+
     /// One less uses it.
     pub fn give_back(&mut self, thing: u32) {
         let users = &mut self.users[thing as usize];

@@ -28,12 +28,23 @@ struct Node {
     parent: NodeId,
     children: Vec<NodeId>,
     tokens: Box<[u32]>,
-    page: u32,
+    /// Pages on the way to it.
+    depth: u32,
+    pages: Pages,
     /// Slot of the states after these tokens.
     snapshot: Option<u32>,
     /// Whether a text other than the one that made it went on from here.
     is_fork: bool,
     used: u64,
+}
+
+/// Where a page of positions is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pages {
+    /// In the stores of layers that keep all positions.
+    pub all: u32,
+    /// In those of layers on sliding windows, as long as that is kept.
+    pub recent: Option<u32>,
 }
 
 /// The pages that begin as a text does.
@@ -50,13 +61,20 @@ impl Found {
     pub fn len(&self) -> usize {
         self.path.len() * PAGE + self.part.map_or(0, |(_, n)| n)
     }
+
+    /// All nodes, in the order of positions.
+    pub fn nodes(&self) -> impl DoubleEndedIterator<Item = NodeId> + ExactSizeIterator {
+        let n_nodes = self.path.len() + usize::from(self.part.is_some());
+        let part = self.part.map_or(ROOT, |(node, _)| node);
+        (0..n_nodes).map(move |i| self.path.get(i).copied().unwrap_or(part))
+    }
 }
 
 /// What a node has held.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Evicted {
     /// Its page.
-    pub page: u32,
+    pub pages: Pages,
     /// Slot of its snapshot.
     pub snapshot: Option<u32>,
 }
@@ -64,7 +82,7 @@ pub struct Evicted {
 impl Prefixes {
     /// A tree of nothing but its root.
     pub fn new() -> Self {
-        Self { nodes: vec![Node::new(ROOT, &[], 0, 0)], free: Vec::new(), clock: 0 }
+        Self { nodes: vec![Node::root()], free: Vec::new(), clock: 0 }
     }
 
     fn node(&self, id: NodeId) -> &Node {
@@ -75,9 +93,9 @@ impl Prefixes {
         &mut self.nodes[id.0 as usize]
     }
 
-    /// The page of a node.
-    pub fn page(&self, id: NodeId) -> u32 {
-        self.node(id).page
+    /// Where the page of a node is.
+    pub fn pages(&self, id: NodeId) -> Pages {
+        self.node(id).pages
     }
 
     /// The tokens of a node's page.
@@ -146,12 +164,14 @@ impl Prefixes {
         &mut self,
         parent: NodeId,
         tokens: &[u32],
-        page: u32,
+        pages: Pages,
     ) -> (NodeId, Option<Evicted>) {
         let mut children = self.node(parent).children.iter().copied();
         let shorter = children.find(|&child| tokens.starts_with(&self.node(child).tokens));
         let evicted = shorter.map(|shorter| self.remove(shorter));
-        let node = Node::new(parent, tokens, page, 0);
+        let depth = self.node(parent).depth + 1;
+        let tokens = tokens.into();
+        let node = Node { parent, tokens, depth, pages, ..Node::root() };
         let id = match self.free.pop() {
             Some(id) => {
                 *self.node_mut(id) = node;
@@ -175,6 +195,11 @@ impl Prefixes {
         had_none
     }
 
+    /// Keeps a node's page of layers on sliding windows, of which it has none.
+    pub fn keep_recent(&mut self, id: NodeId, page: u32) {
+        self.node_mut(id).pages.recent = Some(page);
+    }
+
     /// Takes a node's snapshot away, unless other texts went on from there.
     pub fn drop_snapshot(&mut self, id: NodeId) -> Option<u32> {
         let node = self.node_mut(id);
@@ -183,14 +208,14 @@ impl Prefixes {
 
     /// Removes the leaf that was not used for the longest time, of those whose page nobody else has.
     pub fn evict(&mut self, is_shared: impl Fn(u32) -> bool) -> Option<Evicted> {
-        let leaf = |node: &Node| node.children.is_empty() && !is_shared(node.page);
+        let leaf = |node: &Node| node.children.is_empty() && !is_shared(node.pages.all);
         self.oldest(leaf).map(|id| self.remove(id))
     }
 
     /// Removes a node that none goes on from and whose page nobody else has.
     pub fn remove_leaf(&mut self, id: NodeId, is_shared: impl Fn(u32) -> bool) -> Option<Evicted> {
         let node = self.node(id);
-        (node.children.is_empty() && !is_shared(node.page)).then(|| self.remove(id))
+        (node.children.is_empty() && !is_shared(node.pages.all)).then(|| self.remove(id))
     }
 
     /// Takes the snapshot away that was not used for the longest time, of those nobody else has.
@@ -200,9 +225,17 @@ impl Prefixes {
         self.node_mut(id).snapshot.take()
     }
 
+    /// Takes a page of layers on sliding windows away, of those nobody else has: that of the text that
+    /// was not used for the longest time, and the first of it, as texts go on at their ends.
+    pub fn evict_recent(&mut self, is_shared: impl Fn(u32) -> bool) -> Option<u32> {
+        let own = |node: &Node| node.pages.recent.is_some_and(|page| !is_shared(page));
+        let id = self.oldest(own)?;
+        self.node_mut(id).pages.recent.take()
+    }
+
     /// Number of nodes whose page nobody else has.
     pub fn n_unused(&self, is_shared: impl Fn(u32) -> bool) -> usize {
-        self.live().filter(|(_, node)| !is_shared(node.page)).count()
+        self.live().filter(|(_, node)| !is_shared(node.pages.all)).count()
     }
 
     fn live(&self) -> impl Iterator<Item = (NodeId, &Node)> {
@@ -212,21 +245,29 @@ impl Prefixes {
 
     fn oldest(&self, suits: impl Fn(&Node) -> bool) -> Option<NodeId> {
         let suitable = self.live().filter(|(_, node)| suits(node));
-        suitable.min_by_key(|(_, node)| node.used).map(|(id, _)| id)
+        suitable.min_by_key(|(_, node)| (node.used, node.depth)).map(|(id, _)| id)
     }
 
     fn remove(&mut self, id: NodeId) -> Evicted {
-        let node = std::mem::replace(self.node_mut(id), Node::new(ROOT, &[], 0, 0));
+        let node = std::mem::replace(self.node_mut(id), Node::root());
         self.node_mut(node.parent).children.retain(|&child| child != id);
         self.free.push(id);
-        Evicted { page: node.page, snapshot: node.snapshot }
+        Evicted { pages: node.pages, snapshot: node.snapshot }
     }
 }
 
 impl Node {
-    fn new(parent: NodeId, tokens: &[u32], page: u32, used: u64) -> Self {
-        let (children, tokens) = (Vec::new(), tokens.into());
-        Self { parent, children, tokens, page, snapshot: None, is_fork: false, used }
+    fn root() -> Self {
+        Self {
+            parent: ROOT,
+            children: Vec::new(),
+            tokens: [].into(),
+            depth: 0,
+            pages: Pages { all: 0, recent: None },
+            snapshot: None,
+            is_fork: false,
+            used: 0,
+        }
     }
 }
 
@@ -238,6 +279,10 @@ fn common(a: &[u32], b: &[u32]) -> usize {
 mod tests {
     use super::*;
 
+    fn at(page: u32) -> Pages {
+        Pages { all: page, recent: None }
+    }
+
     fn page(of: u32) -> Vec<u32> {
         (0..PAGE as u32).map(|i| of * 1000 + i).collect()
     }
@@ -245,9 +290,9 @@ mod tests {
     #[test]
     fn finds_whole_pages_and_a_part() {
         let mut tree = Prefixes::new();
-        let (a, _) = tree.insert(ROOT, &page(1), 7);
-        let (b, _) = tree.insert(a, &page(2), 8);
-        let (c, _) = tree.insert(a, &page(3)[..10], 9);
+        let (a, _) = tree.insert(ROOT, &page(1), at(7));
+        let (b, _) = tree.insert(a, &page(2), at(8));
+        let (c, _) = tree.insert(a, &page(3)[..10], at(9));
         let text = [page(1), page(2), page(4)].concat();
         let found = tree.find(&text);
         assert_eq!((found.path, found.part), (vec![a, b], None));
@@ -265,31 +310,31 @@ mod tests {
     #[test]
     fn a_filled_page_replaces_its_beginning() {
         let mut tree = Prefixes::new();
-        let (short, _) = tree.insert(ROOT, &page(1)[..10], 7);
+        let (short, _) = tree.insert(ROOT, &page(1)[..10], at(7));
         tree.keep(short, 3);
-        let (whole, evicted) = tree.insert(ROOT, &page(1), 8);
-        assert_eq!(evicted, Some(Evicted { page: 7, snapshot: Some(3) }));
+        let (whole, evicted) = tree.insert(ROOT, &page(1), at(8));
+        assert_eq!(evicted, Some(Evicted { pages: at(7), snapshot: Some(3) }));
         assert_eq!(tree.find(&page(1)).path, vec![whole]);
     }
 
     #[test]
     fn leaves_go_by_age_and_only_unshared() {
         let mut tree = Prefixes::new();
-        let (a, _) = tree.insert(ROOT, &page(1), 1);
-        tree.insert(a, &page(2), 2);
-        tree.insert(ROOT, &page(3), 3);
-        tree.insert(ROOT, &page(4), 4);
+        let (a, _) = tree.insert(ROOT, &page(1), at(1));
+        tree.insert(a, &page(2), at(2));
+        tree.insert(ROOT, &page(3), at(3));
+        tree.insert(ROOT, &page(4), at(4));
         tree.resume(a);
         assert_eq!(tree.n_unused(|page| page == 3), 3);
-        let mut evict = || tree.evict(|page| page == 3).map(|evicted| evicted.page);
+        let mut evict = || tree.evict(|page| page == 3).map(|evicted| evicted.pages.all);
         assert_eq!([evict(), evict(), evict(), evict()], [Some(2), Some(4), Some(1), None]);
     }
 
     #[test]
     fn snapshots_of_forks_stay() {
         let mut tree = Prefixes::new();
-        let (a, _) = tree.insert(ROOT, &page(1), 1);
-        let (b, _) = tree.insert(a, &page(2), 2);
+        let (a, _) = tree.insert(ROOT, &page(1), at(1));
+        let (b, _) = tree.insert(a, &page(2), at(2));
         assert!(tree.keep(a, 10) && tree.keep(b, 11) && !tree.keep(b, 12));
         tree.resume(a);
         assert_eq!((tree.drop_snapshot(a), tree.drop_snapshot(b)), (None, Some(11)));

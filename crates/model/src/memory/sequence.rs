@@ -1,12 +1,16 @@
 //! One sequence's share of the memory.
 
-use super::prefixes::{NodeId, ROOT};
+use super::prefixes::{NodeId, Pages, ROOT};
 
 /// One sequence's share of the memory.
 #[derive(Debug)]
 pub struct Sequence {
     pub(super) tokens: Vec<u32>,
     pub(super) pages: Vec<u32>,
+    /// As many for layers on sliding windows, if there are any: from [`Self::passed`] on.
+    pub(super) recent: Vec<u32>,
+    /// Number of those that were given back.
+    pub(super) passed: usize,
     /// Its last page that is filled, among what is kept for others.
     pub(super) node: NodeId,
     /// Positions of its text that others have had: these part there.
@@ -32,6 +36,8 @@ impl Sequence {
         Self {
             tokens: Vec::new(),
             pages: Vec::new(),
+            recent: Vec::new(),
+            passed: 0,
             node: ROOT,
             known: 0,
             slot,
@@ -64,6 +70,17 @@ impl Sequence {
     /// Its pages, in the order of positions.
     pub fn pages(&self) -> &[u32] {
         &self.pages
+    }
+
+    /// The same for layers on sliding windows: those that the next position may see.
+    pub fn recent_pages(&self) -> &[u32] {
+        &self.recent
+    }
+
+    /// What it has of page `index`.
+    pub(super) fn pages_at(&self, index: usize) -> Pages {
+        let recent = self.recent.get(index).copied();
+        Pages { all: self.pages[index], recent: recent.filter(|_| index >= self.passed) }
     }
 
     /// The text that the model's encoder has read for it, if the model has an encoder.

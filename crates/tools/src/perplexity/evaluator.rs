@@ -125,14 +125,13 @@ impl Evaluator {
     /// Memory for sequences of `n_ctx` tokens, as many as a batch has.
     pub(super) fn runner(&self, n_ctx: usize) -> Result<Runner<'_>, Error> {
         let n_sequences = (self.options.n_batch / n_ctx.max(1)).max(1);
-        self.runner_of(Capacity { n_ctx, n_positions: n_sequences * n_ctx, n_sequences })
+        let n_positions = n_sequences * n_ctx;
+        self.runner_of(Capacity { n_ctx, ..Capacity::of(n_positions, n_sequences) })
     }
 
     /// Memory for the answers of tasks, which take `n_ctx` tokens together.
     pub(super) fn task_runner(&self) -> Result<Runner<'_>, Error> {
-        let n_ctx = self.options.n_ctx;
-        let n_sequences = MOST_SEQUENCES;
-        self.runner_of(Capacity { n_ctx, n_positions: n_ctx, n_sequences })
+        self.runner_of(Capacity::of(self.options.n_ctx, MOST_SEQUENCES))
     }
 
     fn runner_of(&self, capacity: Capacity) -> Result<Runner<'_>, Error> {
