@@ -11,6 +11,16 @@ use reference::Reference;
 const CHUNKS: [(&str, &[usize]); 3] =
     [("one batch", &[usize::MAX]), ("token by token", &[1]), ("uneven chunks", &[31, usize::MAX])];
 
+/// Fixtures whose recorded outputs are less precise than their limits: the greatest errors of the judge
+/// and of the processor.
+const LESS_PRECISE: [(&str, [f64; 2]); 2] = [
+    // llama.cpp's attention of the first layer rounds keys and values to half floats, and its sums.
+    ("minimax-m3", [2e-6, 2e-6]),
+    // Inputs of convolutions are rounded to half floats, and norms amplify it where another order of
+    // sums takes the next one: a change of 2e-7 before the rounding moves the outputs by 3e-5.
+    ("wavtokenizer-dec", [2e-5, 0.0]),
+];
+
 fn backends() -> Vec<Box<dyn Backend>> {
     let cpu = Cpu::new(CpuOptions { threads: Some(2), ..<_>::default() });
     vec![Box::new(Reference::new()), Box::new(cpu)]
@@ -51,6 +61,8 @@ fn check_all(ty: KvType, limit: Limit, cuts: &[(&str, &[usize])]) {
             let name = backend.describe();
             // What the judge differs in with floats is only the order of sums.
             let tol = if i == 0 && ty == KvType::F32 { fixture.tol_tight } else { tol };
+            let exception = LESS_PRECISE.iter().find(|(name, _)| *name == fixture.name);
+            let tol = exception.map_or(tol, |(_, limits)| tol.max(limits[i]));
             let context = Context::new(model.clone(), backend, 256, ty);
             if !model.shape().kv.iter().all(whole_blocks) {
                 let refusal = context.err().expect("heads that are not whole blocks").to_string();
