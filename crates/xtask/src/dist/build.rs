@@ -1,4 +1,4 @@
-//! The executables of one target.
+//! An executable of one target.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use super::inspect::inspect;
 use super::openbsd;
 use super::rust::Rust;
 use super::table::Product;
-use super::target::{System, Target};
+use super::target::{Program, System, Target};
 use super::zig::Zig;
 use crate::error::Error;
 
@@ -33,6 +33,8 @@ pub struct Folders {
 pub struct Build {
     /// The system and processor.
     pub target: &'static Target,
+    /// The executable.
+    pub program: Program,
     /// The toolchain.
     pub rust: Rust,
     /// Where.
@@ -40,47 +42,41 @@ pub struct Build {
 }
 
 impl Build {
-    /// Builds the target's executables with the release profile, and inspects them.
-    pub fn run(&self, zig: &Zig) -> Result<Vec<Product>, Error> {
+    /// Builds the executable with the release profile, and inspects it.
+    pub fn run(&self, zig: &Zig) -> Result<Product, Error> {
+        let Self { target, program, .. } = self;
+        let name = target.file_name(*program);
         // Cargo locks the folder, and several run at once.
-        let folder = self.folders.target.join("dist-build").join(self.target.name);
+        let folder = self.folders.target.join("dist-build").join(&name);
         run(&mut self.cargo(zig, &folder))?;
-        let made = folder.join(self.target.triple).join("release");
-        let programs = self.target.programs().iter();
-        programs
-            .map(|program| {
-                let path = made.join(format!("{}{}", program.name(), self.target.extension()));
-                if self.target.system == System::OpenBsd {
-                    openbsd::exempt(&path)?;
-                }
-                let name = self.target.file_name(*program);
-                println!("{name}: {}", inspect(self.target, &path)?);
-                Product::measure(name, path)
-            })
-            .collect()
+        let made = format!("{}/release/{}{}", target.triple, program.name(), target.extension());
+        let path = folder.join(made);
+        if target.system == System::OpenBsd {
+            openbsd::exempt(&path)?;
+        }
+        println!("{name}: {}", inspect(target, &path)?);
+        Product::measure(name, path)
     }
 
     fn cargo(&self, zig: &Zig, folder: &Path) -> Command {
-        let Self { target, rust, folders } = self;
+        let Self { target, program, rust, folders } = self;
         let mut cargo = Command::new(&rust.cargo);
         cargo
             .current_dir(&folders.source)
             .args(["build", "--release", "--locked", "--target", target.triple])
+            .args(["--package", program.package(), "--bin", program.name()])
+            // The standard library is compiled along, without what prints backtraces, which needs
+            // symbols. Cargo's stable versions can do this too, but want to be asked twice.
+            .args(["-Zbuild-std=std,panic_abort", "-Zbuild-std-features="])
+            .env("RUSTC_BOOTSTRAP", "1")
             .env("RUSTC", &rust.rustc)
             .env("CARGO_HOME", &folders.cargo_home)
             .env("CARGO_TARGET_DIR", folder)
             .env("CARGO_INCREMENTAL", "0")
             // Bars of several builds would overwrite each other.
             .env("CARGO_TERM_PROGRESS_WHEN", "never")
-            .env("CARGO_ENCODED_RUSTFLAGS", rustflags(target, rust, folders).join("\u{1f}"))
+            .env("CARGO_ENCODED_RUSTFLAGS", self.rustflags().join("\u{1f}"))
             .env("SOURCE_DATE_EPOCH", env::var("SOURCE_DATE_EPOCH").unwrap_or(EPOCH.into()));
-        for program in target.programs() {
-            cargo.args(["--package", program.package(), "--bin", program.name()]);
-        }
-        if rust.builds_std {
-            // Cargo's stable versions have this too, but want to be asked twice.
-            cargo.args(["-Z", "build-std=std,panic_abort"]).env("RUSTC_BOOTSTRAP", "1");
-        }
         if target.system == System::MacOs {
             // Rustc would strip after linking and so break the signature: the linker does it.
             cargo.env("CARGO_PROFILE_RELEASE_STRIP", "none");
@@ -93,27 +89,33 @@ impl Build {
         }
         cargo
     }
-}
 
-/// Arguments for rustc, among them new names for all folders.
-fn rustflags(target: &Target, rust: &Rust, folders: &Folders) -> Vec<String> {
-    let mut flags: Vec<String> = target.rustflags.iter().map(|flag| flag.to_string()).collect();
-    if target.system != System::Windows {
-        // Nothing unwinds: panics abort. Windows asks for these tables anyway.
-        flags.push("-Cforce-unwind-tables=no".to_owned());
+    /// Arguments for rustc, among them new names for all folders.
+    fn rustflags(&self) -> Vec<String> {
+        let Self { target, program, rust, folders } = self;
+        let mut flags: Vec<String> = target.rustflags.iter().map(|flag| flag.to_string()).collect();
+        if target.system != System::Windows {
+            // Nothing unwinds: panics abort. Windows asks for these tables anyway.
+            flags.push("-Cforce-unwind-tables=no".to_owned());
+        }
+        if *program == Program::Unpacker {
+            // What prints panics would be most of it.
+            flags.extend(["-Zunstable-options", "-Cpanic=immediate-abort"].map(str::to_owned));
+        }
+        if target.system == System::MacOs {
+            flags.extend(["-Clink-arg=-Wl,-s", "-Clink-arg=-Wl,-x"].map(str::to_owned));
+        }
+        let mut rename = |from: &Path, to: &str| {
+            flags.push(format!("--remap-path-prefix={}={to}", from.display()))
+        };
+        // Of two that match a path, the later counts.
+        rename(&folders.source, "/llamafile");
+        rename(&folders.target, "/target");
+        rename(&folders.cargo_home, "/cargo");
+        let (sources, name) = rust.source_names();
+        for source in sources {
+            rename(&source, &name);
+        }
+        flags
     }
-    if target.system == System::MacOs {
-        flags.extend(["-Clink-arg=-Wl,-s", "-Clink-arg=-Wl,-x"].map(str::to_owned));
-    }
-    let mut rename =
-        |from: &Path, to: &str| flags.push(format!("--remap-path-prefix={}={to}", from.display()));
-    // Of two that match a path, the later counts.
-    rename(&folders.source, "/llamafile");
-    rename(&folders.target, "/target");
-    rename(&folders.cargo_home, "/cargo");
-    let (sources, name) = rust.source_names();
-    for source in sources {
-        rename(&source, &name);
-    }
-    flags
 }

@@ -34,7 +34,7 @@ Makes executables of llamafile for every system, or for those that are named, se
   --out DIR             folder for llamafile-NAME and unpack-NAME, which portable files take;
                         by default dist in cargo's target folder
   --check-reproducible  build a copy of the repository in another folder too, and compare
-  --debian              with Debian's Rust, even where rustup has the target
+  --debian              with Debian's Rust, even where rustup's is there
 ";
 
 /// Makes what the arguments ask for.
@@ -50,12 +50,16 @@ pub fn run(args: &[String]) -> Result<(), Error> {
         fs::create_dir_all(folder).map_err(Error::file("create", folder))?;
     }
     let zig = Zig::install(&tools)?;
+    let rust = Rust::find(options.choice)?;
+    println!("{rust}");
     let mut builds = Vec::new();
     for &target in &options.targets {
-        let rust = Rust::for_target(target, options.choice)?;
-        println!("{}: {rust}", target.name);
-        builds.push(Build { target, rust, folders: folders.clone() });
+        for &program in target.programs() {
+            let (rust, folders) = (rust.clone(), folders.clone());
+            builds.push(Build { target, program, rust, folders });
+        }
     }
+    let programs = builds.len();
     let copy = options.check_reproducible.then(|| Copy::new(&folders)).transpose()?;
     if let Some(copy) = &copy {
         let here = builds.clone();
@@ -63,17 +67,16 @@ pub fn run(args: &[String]) -> Result<(), Error> {
     }
 
     let made = parallel::map(&builds, |build| build.run(&zig))?;
-    let (made, again) = made.split_at(options.targets.len());
-    let products = made.concat();
-    for product in &products {
+    let (products, again) = made.split_at(programs);
+    for product in products {
         let path = out.join(&product.name);
         fs::copy(&product.path, &path).map_err(Error::file("copy", &product.path))?;
     }
     if let Some(copy) = copy {
-        reproduce::compare(&products, &again.concat())?;
+        reproduce::compare(products, again)?;
         copy.remove()?;
     }
-    table::print(&products);
+    table::print(products);
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! The Rust toolchain for a target: whichever this machine has or can get.
+//! The Rust toolchain: whichever this machine has or can get.
 
 use std::env;
 use std::fmt;
@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::command::{install_from_debian, output, succeeds};
-use super::target::Target;
 use crate::error::Error;
 
 /// Which toolchains may be taken.
@@ -19,7 +18,7 @@ pub enum Choice {
     Debian,
 }
 
-/// A Rust toolchain that serves a target.
+/// A Rust toolchain with the source of its standard library.
 #[derive(Debug, Clone)]
 pub struct Rust {
     /// Cargo.
@@ -28,25 +27,19 @@ pub struct Rust {
     pub rustc: PathBuf,
     /// Its folder.
     pub sysroot: PathBuf,
-    /// Whether the standard library is compiled from its source.
-    pub builds_std: bool,
     version: String,
     commit: String,
 }
 
 impl Rust {
-    /// A toolchain that serves the target. Where it lacks parts, they are installed.
-    pub fn for_target(target: &Target, choice: Choice) -> Result<Self, Error> {
+    /// A toolchain with the standard library's source. Where parts are missing, they are installed.
+    pub fn find(choice: Choice) -> Result<Self, Error> {
         if choice == Choice::Any {
             let own = Self::own()?;
-            let rustup = |args: [&str; 3]| succeeds(Command::new("rustup").args(args));
-            if own.has_std(target)
-                || rustup(["target", "add", target.triple]) && own.has_std(target)
-            {
+            let mut rustup = Command::new("rustup");
+            rustup.args(["component", "add", "rust-src"]);
+            if own.has_source() || succeeds(&mut rustup) && own.has_source() {
                 return Ok(own);
-            }
-            if own.has_source() || rustup(["component", "add", "rust-src"]) && own.has_source() {
-                return Ok(Self { builds_std: true, ..own });
             }
         }
         Self::debian()
@@ -60,8 +53,7 @@ impl Rust {
         Self::new(cargo, rustc)
     }
 
-    /// Debian's, whose versions for its browser are recent. It has standard libraries for Linux with
-    /// glibc only.
+    /// Debian's, whose versions for its browser are recent.
     fn debian() -> Result<Self, Error> {
         let (cargo, rustc) = (Path::new("/usr/bin/cargo"), Path::new("/usr/bin/rustc"));
         let present = || {
@@ -70,7 +62,7 @@ impl Rust {
         if !present() {
             install_from_debian(&["cargo-web", "rustc-web", "rust-web-src"])?;
         }
-        Ok(Self { builds_std: true, ..Self::new(cargo.into(), rustc.into())? })
+        Self::new(cargo.into(), rustc.into())
     }
 
     fn new(cargo: PathBuf, rustc: PathBuf) -> Result<Self, Error> {
@@ -84,16 +76,9 @@ impl Rust {
             cargo,
             rustc,
             sysroot: sysroot.trim().into(),
-            builds_std: false,
             version: field("release:"),
             commit: field("commit-hash:"),
         })
-    }
-
-    fn has_std(&self, target: &Target) -> bool {
-        let libraries = self.sysroot.join("lib/rustlib").join(target.triple).join("lib");
-        let files = fs::read_dir(libraries).into_iter().flatten().flatten();
-        files.into_iter().any(|file| file.file_name().to_string_lossy().starts_with("libstd-"))
     }
 
     fn has_source(&self) -> bool {
@@ -117,7 +102,6 @@ impl Rust {
 
 impl fmt::Display for Rust {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let std = if self.builds_std { "from source" } else { "compiled" };
-        write!(f, "Rust {} in {}, standard library {std}", self.version, self.sysroot.display())
+        write!(f, "Rust {} in {}", self.version, self.sysroot.display())
     }
 }
