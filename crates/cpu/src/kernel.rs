@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use backend::Task;
+use backend::{Form, Task};
 use quant::TensorType;
 
 use crate::isa::Isa;
@@ -78,30 +78,37 @@ impl FromStr for Kernel {
 
 /// The lowest level whose kernel for the task is the same code.
 fn home(isa: Isa, task: Task) -> Isa {
-    let is_float = |ty| matches!(ty, TensorType::F32 | TensorType::F16 | TensorType::BF16);
+    use TensorType::{BF16, F16, F32, IQ2_XS, IQ2_XXS, IQ3_S, IQ3_XXS};
+    let is_float = |ty| matches!(ty, F32 | F16 | BF16);
+    let is_looked_up = |ty| matches!(ty, IQ2_XXS | IQ2_XS | IQ3_XXS | IQ3_S);
     match task {
-        Task::Product(TensorType::BF16, _) if isa == Isa::Avx512Bf16 => isa,
+        Task::Product(BF16, _) if isa == Isa::Avx512Bf16 => isa,
+        Task::Product(ty, Form::Direct)
+            if is_looked_up(ty) && matches!(isa, Isa::Avx512Vbmi | Isa::Avx512Bf16) =>
+        {
+            Isa::Avx512Vbmi
+        }
         Task::Product(ty, _) => match isa {
-            Isa::Avx512Bf16 => Isa::Avx512Vnni,
+            Isa::Avx512Vbmi | Isa::Avx512Bf16 => Isa::Avx512Vnni,
             Isa::AvxVnni if is_float(ty) => Isa::Avx2,
             Isa::Dotprod | Isa::I8mm if is_float(ty) => Isa::Neon,
             _ => isa,
         },
         Task::Rounding => match isa {
-            Isa::Avx512Bf16 => Isa::Avx512Vnni,
+            Isa::Avx512Vbmi | Isa::Avx512Bf16 => Isa::Avx512Vnni,
             Isa::AvxVnni => Isa::Avx2,
             Isa::Neon | Isa::Dotprod | Isa::I8mm => Isa::Scalar,
             _ => isa,
         },
         // Keys and queries are multiplied in 8 bits.
         Task::Attention(_) => match isa {
-            Isa::Avx512Bf16 => Isa::Avx512Vnni,
+            Isa::Avx512Vbmi | Isa::Avx512Bf16 => Isa::Avx512Vnni,
             Isa::AvxVnni => Isa::Avx2,
             Isa::I8mm => Isa::Dotprod,
             _ => isa,
         },
         _ => match isa {
-            Isa::Avx512Vnni | Isa::Avx512Bf16 => Isa::Avx512,
+            Isa::Avx512Vnni | Isa::Avx512Vbmi | Isa::Avx512Bf16 => Isa::Avx512,
             Isa::AvxVnni => Isa::Avx2,
             Isa::Dotprod | Isa::I8mm => Isa::Neon,
             _ => isa,
@@ -111,8 +118,6 @@ fn home(isa: Isa, task: Task) -> Isa {
 
 #[cfg(test)]
 mod tests {
-    use backend::Form;
-
     use super::*;
 
     const PANELS: Task = Task::Product(TensorType::Q4_K, Form::Panels);

@@ -26,9 +26,12 @@ impl Isa {
     pub fn architecture(self) -> Option<&'static str> {
         match self {
             Isa::Scalar => None,
-            Isa::Avx2 | Isa::AvxVnni | Isa::Avx512 | Isa::Avx512Vnni | Isa::Avx512Bf16 => {
-                Some("x86_64")
-            }
+            Isa::Avx2
+            | Isa::AvxVnni
+            | Isa::Avx512
+            | Isa::Avx512Vnni
+            | Isa::Avx512Vbmi
+            | Isa::Avx512Bf16 => Some("x86_64"),
             Isa::Neon | Isa::Dotprod | Isa::I8mm => Some("aarch64"),
         }
     }
@@ -52,16 +55,31 @@ impl Isa {
                 "avx512vl",
                 "avx512vnni",
             ],
-            Isa::Avx512Bf16 => &[
+            Isa::Avx512Vbmi => &[
                 "avx2",
                 "fma",
                 "f16c",
                 "bmi2",
+                "gfni",
                 "avx512f",
                 "avx512bw",
                 "avx512dq",
                 "avx512vl",
                 "avx512vnni",
+                "avx512vbmi",
+            ],
+            Isa::Avx512Bf16 => &[
+                "avx2",
+                "fma",
+                "f16c",
+                "bmi2",
+                "gfni",
+                "avx512f",
+                "avx512bw",
+                "avx512dq",
+                "avx512vl",
+                "avx512vnni",
+                "avx512vbmi",
                 "avx512bf16",
             ],
             Isa::Neon => &["neon"],

@@ -25,7 +25,9 @@ pub enum Isa {
     Avx512,
     /// x86-64: AVX-512 with the 8-bit dot products (VNNI).
     Avx512Vnni,
-    /// x86-64: AVX-512 with VNNI and products of pairs of BF16 values.
+    /// x86-64: AVX-512 with VNNI, lookups of bytes (VBMI) and GFNI.
+    Avx512Vbmi,
+    /// x86-64: AVX-512 with all of these and products of pairs of BF16 values.
     Avx512Bf16,
     /// 64-bit ARM: NEON, which all have.
     Neon,
@@ -37,12 +39,13 @@ pub enum Isa {
 
 impl Isa {
     /// Every level, each architecture's lowest first.
-    pub const ALL: [Isa; 9] = [
+    pub const ALL: [Isa; 10] = [
         Isa::Scalar,
         Isa::Avx2,
         Isa::AvxVnni,
         Isa::Avx512,
         Isa::Avx512Vnni,
+        Isa::Avx512Vbmi,
         Isa::Avx512Bf16,
         Isa::Neon,
         Isa::Dotprod,
@@ -94,6 +97,7 @@ impl Isa {
             Isa::AvxVnni => "avx-vnni",
             Isa::Avx512 => "avx512",
             Isa::Avx512Vnni => "avx512-vnni",
+            Isa::Avx512Vbmi => "avx512-vbmi",
             Isa::Avx512Bf16 => "avx512-bf16",
             Isa::Neon => "neon",
             Isa::Dotprod => "dotprod",

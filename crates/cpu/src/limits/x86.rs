@@ -8,7 +8,9 @@ use crate::isa::Isa;
 
 pub(super) fn int8(isa: Isa) -> Option<Loop> {
     match isa {
-        Isa::Avx512Bf16 | Isa::Avx512Vnni => Some(Loop { run: dpbusd_512, operations: 16 * 128 }),
+        Isa::Avx512Bf16 | Isa::Avx512Vbmi | Isa::Avx512Vnni => {
+            Some(Loop { run: dpbusd_512, operations: 16 * 128 })
+        }
         Isa::AvxVnni => {
             let run = if Isa::Avx512Vnni.is_available() { dpbusd_256 } else { dpbusd_avx };
             Some(Loop { run, operations: 12 * 64 })
@@ -21,7 +23,7 @@ pub(super) fn int8(isa: Isa) -> Option<Loop> {
 
 pub(super) fn f32(isa: Isa) -> Option<Loop> {
     match isa {
-        Isa::Avx512Bf16 | Isa::Avx512Vnni | Isa::Avx512 => {
+        Isa::Avx512Bf16 | Isa::Avx512Vbmi | Isa::Avx512Vnni | Isa::Avx512 => {
             Some(Loop { run: fma_512, operations: 16 * 32 })
         }
         Isa::AvxVnni | Isa::Avx2 => Some(Loop { run: fma_256, operations: 12 * 16 }),

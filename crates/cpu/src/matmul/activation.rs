@@ -38,7 +38,7 @@ pub(super) struct Quantized {
 pub(super) struct Codes<'a> {
     /// Values per row; a multiple of 32.
     pub cols: usize,
-    /// `[row][cols]`, -127 to 127.
+    /// `[row][cols]`, -127 to 127; for some kernels [by fours](order_by_fours).
     pub codes: &'a [i8],
     /// `[row][cols / 32]`: the scale, and the scale times the sum of the 32 codes.
     pub pairs: &'a [[f32; 2]],
@@ -119,6 +119,22 @@ fn interleave_rows<const N: usize>(from: Codes<'_>, to: CodesMut<'_>) {
     transpose::<_, N>(from.sums.as_chunks::<2>().0, to.sums.as_chunks_mut::<2>().0);
 }
 
+/// Orders the codes of each 256 values by their place modulo 4: the first of all fours, then the second
+/// of all, and so on.
+pub(super) fn order_by_fours(codes: &mut [i8]) {
+    for codes in codes.as_chunks_mut::<256>().0 {
+        let mut fours = [0; 64];
+        for (four, codes) in fours.iter_mut().zip(codes.as_chunks::<4>().0) {
+            *four = u32::from_le_bytes(codes.map(i8::cast_unsigned));
+        }
+        for (j, codes) in codes.as_chunks_mut::<64>().0.iter_mut().enumerate() {
+            for (code, four) in codes.iter_mut().zip(fours) {
+                *code = (four >> (8 * j)) as i8;
+            }
+        }
+    }
+}
+
 /// Quantises one row. Where a block holds a NaN or an infinity its scale becomes NaN or infinite,
 /// so that products show it.
 #[inline(always)]
@@ -172,6 +188,17 @@ mod tests {
                 let expected: i32 = codes.iter().map(|&c| i32::from(c)).sum();
                 assert_eq!(sum, scale * expected as f32);
             }
+        }
+    }
+
+    #[test]
+    fn fours_are_taken_apart() {
+        let plain: Vec<i8> = (0..512).map(|i| (i * 37 % 251) as i8).collect();
+        let mut ordered = plain.clone();
+        order_by_fours(&mut ordered);
+        for i in 0..512 {
+            let (block, i) = (i / 256 * 256, i % 256);
+            assert_eq!(ordered[block + i % 4 * 64 + i / 4], plain[block + i]);
         }
     }
 

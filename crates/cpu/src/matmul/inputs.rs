@@ -1,7 +1,7 @@
 //! The input of products, quantised in the forms that kernels take it.
 
-use super::activation::{Block, CodesMut, Quantized, interleave};
-use super::kernels::TILE_COLS;
+use super::activation::{Block, CodesMut, Quantized, interleave, order_by_fours};
+use super::kernels::{CodeKernels, TILE_COLS};
 use super::linear::Rows;
 use super::method::{Chosen, Method};
 use super::product::{Job, Part};
@@ -15,6 +15,8 @@ const QUANTIZE_VALUES: usize = 8 << 10;
 pub(super) struct Inputs {
     b32: Forms,
     b256: Forms,
+    /// As the rows of `b256`, with codes by fours.
+    by_fours: Quantized,
     /// By thread: rows that are yet to be interleaved.
     rows: Vec<Quantized>,
 }
@@ -36,10 +38,24 @@ impl Inputs {
         }
     }
 
+    /// The rows that direct kernels take.
+    pub(super) fn direct(&self, kernels: &CodeKernels) -> &Quantized {
+        if kernels.by_fours { &self.by_fours } else { &self.forms(kernels.activations).rows }
+    }
+
     /// Quantises the input in the forms that the jobs take it.
     pub(super) fn quantize(&mut self, pool: &Pool, method: &Method, x: Rows<'_>, jobs: &[Job<'_>]) {
         for block in [Block::B32, Block::B256] {
             self.quantize_block(pool, method, x, block, jobs);
+        }
+        let by_fours = |job: &Job<'_>| match method.get(job.matrix.ty) {
+            Some(kernels @ Chosen::Codes { direct, .. }) => {
+                direct.by_fours && !method.takes_panels(kernels, job.n)
+            }
+            _ => false,
+        };
+        if jobs.iter().any(by_fours) {
+            quantize_rows(pool, method, x, Block::B256, true, &mut self.by_fours);
         }
     }
 
@@ -54,23 +70,23 @@ impl Inputs {
         let mut needs_rows = false;
         let mut ranges = Vec::new();
         for job in jobs {
-            if let Some(kernels @ Chosen::Codes { panels, .. }) = method.get(job.matrix.ty)
+            if let Some(kernels @ Chosen::Codes { direct, panels }) = method.get(job.matrix.ty)
                 && panels.activations == block
             {
-                if panels.interleaved && method.takes_panels(kernels, job.n) {
-                    ranges.push((job.x_row, job.n));
-                } else {
-                    needs_rows = true;
+                match method.takes_panels(kernels, job.n) {
+                    true if panels.interleaved => ranges.push((job.x_row, job.n)),
+                    true => needs_rows = true,
+                    false => needs_rows |= !direct.by_fours,
                 }
             }
         }
-        let Inputs { b32, b256, rows } = self;
+        let Inputs { b32, b256, rows, .. } = self;
         let Forms { rows: by_row, tiles } = match block {
             Block::B32 => b32,
             Block::B256 => b256,
         };
         if needs_rows {
-            quantize_rows(pool, method, x, block, by_row);
+            quantize_rows(pool, method, x, block, false, by_row);
         }
         if !ranges.is_empty() {
             ranges.sort_unstable();
@@ -80,7 +96,14 @@ impl Inputs {
     }
 }
 
-fn quantize_rows(pool: &Pool, method: &Method, x: Rows<'_>, block: Block, out: &mut Quantized) {
+fn quantize_rows(
+    pool: &Pool,
+    method: &Method,
+    x: Rows<'_>,
+    block: Block,
+    by_fours: bool,
+    out: &mut Quantized,
+) {
     let cols = x.cols;
     let out = SharedCodes::new(out.resize(x.rows, cols), cols);
     let rows_per_chunk = (QUANTIZE_VALUES / 2 / cols.max(1)).max(1);
@@ -89,9 +112,14 @@ fn quantize_rows(pool: &Pool, method: &Method, x: Rows<'_>, block: Block, out: &
     pool.for_each(x.rows.div_ceil(rows_per_chunk), |_, chunk| {
         let first = chunk * rows_per_chunk;
         for row in first..x.rows.min(first + rows_per_chunk) {
-            // SAFETY: each row is written by one chunk, and the kernel is of an instruction set that
-            // the processor has.
-            unsafe { (method.quantize)(x.row(row), block, out.rows(row, 1)) };
+            // SAFETY: each row is written by one chunk.
+            let CodesMut { codes, pairs, sums } = unsafe { out.rows(row, 1) };
+            let row_codes = CodesMut { codes: &mut *codes, pairs, sums };
+            // SAFETY: the kernel is of an instruction set that the processor has.
+            unsafe { (method.quantize)(x.row(row), block, row_codes) };
+            if by_fours {
+                order_by_fours(codes);
+            }
         }
     });
 }

@@ -52,6 +52,8 @@ pub(super) struct CodeKernels {
     pub ty: TensorType,
     /// What the activations must be.
     pub activations: Block,
+    /// Whether direct kernels take their codes by fours, see `activation`.
+    pub by_fours: bool,
     /// Whether tile kernels take the columns of codes interleaved, see `activation`.
     pub interleaved: bool,
     /// Rows of a panel.
@@ -113,6 +115,8 @@ impl Kernels {
         match isa {
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512Bf16 => &x86::AVX512_BF16,
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512Vbmi => &x86::AVX512_VBMI,
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512Vnni => &x86::AVX512_VNNI,
             #[cfg(target_arch = "x86_64")]

@@ -100,9 +100,10 @@ pub(super) fn run(
         let work = Work { rows, tiles, panels, place };
         match kernels_of(job) {
             Chosen::Codes { direct, panels } => {
-                let forms = inputs.forms(direct.activations);
+                let forms = inputs.forms(panels.activations);
                 let tiles = if panels.interleaved { &forms.tiles } else { &forms.rows };
-                work.run(panel, CodeProduct { direct, panels, rows: &forms.rows, tiles });
+                let rows = inputs.direct(direct);
+                work.run(panel, CodeProduct { direct, panels, rows, tiles });
             }
             Chosen::Floats { direct, panels } => {
                 work.run(panel, FloatProduct { direct, panels, input: x });

@@ -50,6 +50,7 @@ const fn codes<F: Format>() -> CodeKernels {
     CodeKernels {
         ty: F::TY,
         activations: F::ACTIVATIONS,
+        by_fours: false,
         interleaved: false,
         panel_rows: ROWS,
         panel_cols: COLS,

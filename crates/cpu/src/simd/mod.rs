@@ -139,12 +139,14 @@ impl Level {
         match self.0 {
             // SAFETY: `new` has checked that the processor has the instruction set.
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512Vnni | Isa::Avx512Bf16 if K::MULTIPLIES_CODES => unsafe {
+            Isa::Avx512Vnni | Isa::Avx512Vbmi | Isa::Avx512Bf16 if K::MULTIPLIES_CODES => unsafe {
                 x86::run_avx512_vnni(kernel)
             },
             // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 | Isa::Avx512Vnni | Isa::Avx512Bf16 => unsafe { x86::run_avx512(kernel) },
+            Isa::Avx512 | Isa::Avx512Vnni | Isa::Avx512Vbmi | Isa::Avx512Bf16 => unsafe {
+                x86::run_avx512(kernel)
+            },
             // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 | Isa::AvxVnni => unsafe { x86::run_avx2(kernel) },

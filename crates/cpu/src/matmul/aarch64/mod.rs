@@ -190,6 +190,7 @@ macro_rules! instruction_set {
                 CodeKernels {
                     ty: F::TY,
                     activations: F::ACTIVATIONS,
+                    by_fours: false,
                     interleaved: false,
                     panel_rows: ROWS,
                     panel_cols: CODE_COLS,

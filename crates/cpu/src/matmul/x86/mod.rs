@@ -6,6 +6,7 @@
 mod avx2_tile;
 mod avx512_bf16;
 mod avx512_blocks;
+mod avx512_codebook;
 mod avx512_grid;
 mod avx512_legacy;
 mod avx512_nvfp4;
@@ -242,6 +243,7 @@ macro_rules! instruction_set {
                 CodeKernels {
                     ty: F::TY,
                     activations: F::ACTIVATIONS,
+                    by_fours: false,
                     interleaved: true,
                     panel_rows: CODE_ROWS,
                     panel_cols: super::$codes_tile::CODE_COLS,
@@ -376,14 +378,19 @@ pub(super) use avx2::KERNELS as AVX2;
 pub(super) use avx512::KERNELS as AVX512;
 pub(super) use avx512_vnni::KERNELS as AVX512_VNNI;
 
-/// As [`AVX512_VNNI`] but for BF16.
+/// As [`AVX512_VNNI`] but for direct products with codebook types.
+pub(super) static AVX512_VBMI: Kernels = Kernels { codes: &VBMI_CODES, ..AVX512_VNNI };
+static VBMI_CODES: [CodeKernels; AVX512_VNNI.codes.len()] =
+    avx512_codebook::replace(AVX512_VNNI.codes);
+
+/// As [`AVX512_VBMI`] but for BF16.
 pub(super) static AVX512_BF16: Kernels = Kernels {
     floats: &[
         zmm_vnni::float_kernels::<float::F32>(),
         zmm_vnni::float_kernels::<float::F16>(),
         avx512_bf16::KERNELS,
     ],
-    ..AVX512_VNNI
+    ..AVX512_VBMI
 };
 
 /// The kernels of [`crate::isa::Isa::AvxVnni`], in the encoding that the processor has.
