@@ -1,9 +1,9 @@
 //! What was seen, kept in files, so that it is known after a restart too.
 //!
 //! A folder has a file for each page of a text, others for its keys and values of layers on sliding
-//! windows and for the states after it where they are kept, named by the hash of the model, its settings and all tokens up to there. Several processes may
-//! share it: files appear whole, by renaming, and any of them may vanish. What is damaged is as if
-//! it were not there.
+//! windows and for the states after it where they are kept, named by the hash of the model, its
+//! settings and all tokens up to there. Several processes may share it: files appear whole, by renaming,
+//! and any of them may vanish. What is damaged is as if it were not there.
 
 use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions};

@@ -52,24 +52,30 @@ impl Memory {
         }
     }
 
+    /// What is kept, and the node in it that stands for a text of some tokens.
+    fn kept(&self, tokens: &[u32]) -> Option<(&Prefixes, NodeId)> {
+        let prefixes = self.prefixes.as_ref().filter(|_| !tokens.is_empty())?;
+        Some((prefixes, self.node_of(prefixes, tokens)?))
+    }
+
     /// The bytes of the last page of a text.
     pub fn export_page(&self, backend: &dyn Backend, tokens: &[u32]) -> Option<Vec<u8>> {
-        let prefixes = self.prefixes.as_ref().filter(|_| !tokens.is_empty())?;
-        let page = prefixes.pages(self.node_of(prefixes, tokens)?).all;
+        let (prefixes, node) = self.kept(tokens)?;
+        let page = prefixes.pages(node).all;
         Some(export(backend, self.of_page(page), self.page_bytes(backend)))
     }
 
     /// The same of layers on sliding windows, where that is kept.
     pub fn export_recent(&self, backend: &dyn Backend, tokens: &[u32]) -> Option<Vec<u8>> {
-        let prefixes = self.prefixes.as_ref().filter(|_| !tokens.is_empty())?;
-        let page = prefixes.pages(self.node_of(prefixes, tokens)?).recent?;
+        let (prefixes, node) = self.kept(tokens)?;
+        let page = prefixes.pages(node).recent?;
         Some(export(backend, self.of_recent_page(page), self.recent_bytes(backend)))
     }
 
     /// The bytes of the states after a text, where they are kept.
     pub fn export_states(&self, backend: &dyn Backend, tokens: &[u32]) -> Option<Vec<u8>> {
-        let prefixes = self.prefixes.as_ref().filter(|_| !tokens.is_empty())?;
-        let slot = prefixes.snapshot(self.node_of(prefixes, tokens)?)?;
+        let (prefixes, node) = self.kept(tokens)?;
+        let slot = prefixes.snapshot(node)?;
         Some(export(backend, self.of_slot(slot), self.states_bytes(backend)))
     }
 
@@ -107,12 +113,9 @@ impl Memory {
         tokens: &[u32],
         bytes: &[u8],
     ) -> bool {
-        let find = |memory: &Self| memory.node_of(memory.prefixes.as_ref()?, tokens);
         let is_whole = bytes.len() == self.recent_bytes(backend) && self.recent.is_some();
-        let Some(node) = find(self).filter(|_| is_whole && !tokens.is_empty()) else {
-            return false;
-        };
-        if self.prefixes.as_ref().is_some_and(|all| all.pages(node).recent.is_some()) {
+        let Some((prefixes, node)) = self.kept(tokens).filter(|_| is_whole) else { return false };
+        if prefixes.pages(node).recent.is_some() {
             return true;
         }
         if !self.free_recent_pages(1, None) {
@@ -136,12 +139,9 @@ impl Memory {
         tokens: &[u32],
         bytes: &[u8],
     ) -> bool {
-        let find = |memory: &Self| memory.node_of(memory.prefixes.as_ref()?, tokens);
         let is_whole = bytes.len() == self.states_bytes(backend) && self.is_recurrent();
-        let Some(node) = find(self).filter(|_| is_whole && !tokens.is_empty()) else {
-            return false;
-        };
-        if self.prefixes.as_ref().is_some_and(|prefixes| prefixes.snapshot(node).is_some()) {
+        let Some((prefixes, node)) = self.kept(tokens).filter(|_| is_whole) else { return false };
+        if prefixes.snapshot(node).is_some() {
             return true;
         }
         let Some(slot) = self.take_slot() else { return false };

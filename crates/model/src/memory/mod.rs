@@ -293,12 +293,11 @@ impl Memory {
     /// Gives a sequence's pages back, from one on.
     fn give_back_from(&mut self, sequence: &mut Sequence, first: usize) {
         sequence.pages.drain(first..).for_each(|page| self.pages.give_back(page));
-        let passed = sequence.passed.min(first);
         if first < sequence.recent.len() {
             let own = sequence.recent.drain(first..).filter(|&page| page != NO_PAGE);
             self.give_back_recent(own);
         }
-        sequence.passed = passed;
+        sequence.passed = sequence.passed.min(first);
     }
 
     /// Keeps the page at the end of a sequence that is not filled.
@@ -344,7 +343,7 @@ impl Memory {
         to.passed = of.passed;
         to.snapshots = of.snapshots.clone();
         to.pages.iter().for_each(|&page| self.pages.share(page));
-        self.share_recent(&to.recent[to.passed.min(to.recent.len())..]);
+        self.share_recent(&to.recent[to.passed..]);
         to.snapshots.iter().for_each(|snapshot| self.slots.share(snapshot.slot));
         if let (Some(encoder), Some(of), Some(to)) =
             (&mut self.encoder, &of.encoded, &mut to.encoded)

@@ -9,7 +9,10 @@ use super::dot::Dot;
 use crate::simd::x86::follow;
 
 /// How a block is multiplied.
-pub(super) trait Blocks: Format {
+pub(super) trait Blocks {
+    /// The type of the blocks.
+    type Of: Format;
+
     /// Adds the products of the block and of `LEN` values from `first` of each column, in lanes yet to
     /// be summed. Sums of a column are independent of the other columns.
     ///
@@ -35,18 +38,18 @@ pub(super) unsafe fn direct<F: Blocks, D: Dot, const T: usize>(
     x: Codes<'_>,
     out: &mut Strip,
 ) {
-    const { assert!(F::LEN >= 64) };
-    let row_bytes = x.cols / F::LEN * F::BYTES;
+    const { assert!(F::Of::LEN >= 64) };
+    let row_bytes = x.cols / F::Of::LEN * F::Of::BYTES;
     assert!(n_rows <= DIRECT_ROWS && rows.len() == n_rows * row_bytes);
     assert!(x.codes.len() >= T * x.cols && x.pairs.len() >= T * x.cols / 32);
-    assert!(x.sums.len() >= T * x.cols / 16 && x.cols.is_multiple_of(F::LEN));
+    assert!(x.sums.len() >= T * x.cols / 16 && x.cols.is_multiple_of(F::Of::LEN));
     for (r, row) in rows.chunks_exact(row_bytes.max(1)).enumerate() {
         // SAFETY: lengths are checked above.
         unsafe {
             let mut acc = [_mm512_setzero_ps(); T];
-            for (b, block) in row.chunks_exact(F::BYTES).enumerate() {
-                follow(block.as_ptr(), F::BYTES);
-                F::add(block.as_ptr(), x, b * F::LEN, &mut acc);
+            for (b, block) in row.chunks_exact(F::Of::BYTES).enumerate() {
+                follow(block.as_ptr(), F::Of::BYTES);
+                F::add(block.as_ptr(), x, b * F::Of::LEN, &mut acc);
             }
             for t in 0..T {
                 out[t][r] = _mm512_reduce_add_ps(acc[t]);

@@ -4,11 +4,11 @@
 
 use std::arch::x86_64::*;
 
-use quant::{TensorType, codebook};
+use quant::codebook;
 
 use super::super::activation::Codes;
+use super::super::formats::Primitives;
 use super::super::formats::grid::{Iq2Xs, Iq2Xxs, Iq3S, Iq3Xxs};
-use super::super::formats::{Format, Primitives};
 use super::super::kernels::{CodeKernels, Strip};
 use super::avx512_blocks::{self, Blocks};
 use super::avx512_grid::Points;
@@ -62,27 +62,9 @@ trait Lookup: Points {
 /// A type of which points are looked up.
 struct ByLookup<F>(F);
 
-impl<F: Format> Format for ByLookup<F> {
-    const TY: TensorType = F::TY;
-    const LEN: usize = F::LEN;
-    const BYTES: usize = F::BYTES;
-    const BITS: u32 = F::BITS;
-    const GROUP: usize = F::GROUP;
-    const OFFSET: u8 = F::OFFSET;
-    const MINS: bool = F::MINS;
-    #[inline(always)]
-    fn unpack<P: Primitives>(
-        p: P,
-        block: &[u8],
-        codes: &mut [u8],
-        scales: &mut [f32],
-        mins: &mut [f32],
-    ) {
-        F::unpack(p, block, codes, scales, mins);
-    }
-}
-
 impl<F: Lookup> Blocks for ByLookup<F> {
+    type Of = F;
+
     #[inline(always)]
     unsafe fn add<const T: usize>(
         block: *const u8,
@@ -229,14 +211,11 @@ unsafe fn of_four<const COUNT: usize>(
     }
 }
 
-/// Each of 32 bytes twice.
+/// The low byte of each 16-bit word, whose high one is 0, twice.
 #[inline(always)]
-unsafe fn each_twice(bytes: *const u8) -> __m512i {
-    // SAFETY: the caller points to 32 bytes and has AVX-512 BW.
-    unsafe {
-        let bytes = _mm512_cvtepu8_epi16(_mm256_loadu_si256(bytes.cast()));
-        _mm512_or_si512(bytes, _mm512_slli_epi16::<8>(bytes))
-    }
+unsafe fn twice(words: __m512i) -> __m512i {
+    // SAFETY: the caller has AVX-512 BW.
+    unsafe { _mm512_or_si512(words, _mm512_slli_epi16::<8>(words)) }
 }
 
 /// Which values are negative by bytes of eight signs, each of which stands twice.
@@ -293,8 +272,7 @@ impl Lookup for Iq2Xs {
         // SAFETY: within the block.
         unsafe {
             let words = _mm512_loadu_si512(block.add(2).cast());
-            let low = _mm512_and_si512(words, _mm512_set1_epi16(255));
-            let index = _mm512_or_si512(low, _mm512_slli_epi16::<8>(low));
+            let index = twice(_mm512_and_si512(words, _mm512_set1_epi16(255)));
             let ninth = _mm512_test_epi8_mask(high_bytes(words), _mm512_set1_epi8(1));
             of_eight(&IQ2_XS, index, ninth)
         }
@@ -313,10 +291,7 @@ impl Lookup for Iq2Xs {
 #[inline(always)]
 unsafe fn high_bytes(words: __m512i) -> __m512i {
     // SAFETY: the caller has AVX-512 BW.
-    unsafe {
-        let high = _mm512_srli_epi16::<8>(words);
-        _mm512_or_si512(high, _mm512_slli_epi16::<8>(high))
-    }
+    unsafe { twice(_mm512_srli_epi16::<8>(words)) }
 }
 
 impl Lookup for Iq3Xxs {
@@ -352,6 +327,9 @@ impl Lookup for Iq3S {
     #[inline(always)]
     unsafe fn negative(block: *const u8) -> [__mmask64; 4] {
         // SAFETY: within the block.
-        unsafe { by_signs(each_twice(block.add(74))) }
+        unsafe {
+            let signs = _mm256_loadu_si256(block.add(74).cast());
+            by_signs(twice(_mm512_cvtepu8_epi16(signs)))
+        }
     }
 }

@@ -358,6 +358,8 @@ unsafe fn nibbles(bytes: __m128i) -> __m128i {
 }
 
 impl<F: Points> Blocks for F {
+    type Of = F;
+
     #[inline(always)]
     unsafe fn add<const T: usize>(
         block: *const u8,

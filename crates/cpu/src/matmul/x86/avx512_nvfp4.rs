@@ -10,6 +10,8 @@ use super::avx512_blocks::Blocks;
 use super::primitives::split_nibbles;
 
 impl Blocks for Nvfp4 {
+    type Of = Self;
+
     #[inline(always)]
     unsafe fn add<const T: usize>(
         block: *const u8,

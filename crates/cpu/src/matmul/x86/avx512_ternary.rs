@@ -10,6 +10,8 @@ use super::avx512_blocks::Blocks;
 use super::primitives::Avx2;
 
 impl Blocks for Q1_0 {
+    type Of = Self;
+
     #[inline(always)]
     unsafe fn add<const T: usize>(
         block: *const u8,
@@ -39,6 +41,8 @@ impl Blocks for Q1_0 {
 }
 
 impl Blocks for Q2_0 {
+    type Of = Self;
+
     #[inline(always)]
     unsafe fn add<const T: usize>(
         block: *const u8,
@@ -68,6 +72,8 @@ impl Blocks for Q2_0 {
 }
 
 impl Blocks for Tq1_0 {
+    type Of = Self;
+
     #[inline(always)]
     unsafe fn add<const T: usize>(
         block: *const u8,
@@ -105,6 +111,8 @@ impl Blocks for Tq1_0 {
 }
 
 impl Blocks for Tq2_0 {
+    type Of = Self;
+
     #[inline(always)]
     unsafe fn add<const T: usize>(
         block: *const u8,

@@ -263,7 +263,7 @@ macro_rules! instruction_set {
                 code_kernels::<F>(unpack_columns::<F>, direct)
             }
 
-            const fn unpacked_kernels<F: $unpacked::Blocks>() -> CodeKernels {
+            const fn unpacked_kernels<F: Format + $unpacked::Blocks>() -> CodeKernels {
                 let direct =
                     [unpacked::<F, 1>, unpacked::<F, 2>, unpacked::<F, 3>, unpacked::<F, 4>];
                 code_kernels::<F>(unpack::<F>, direct)
