@@ -58,6 +58,20 @@ def waits_for_the_model(ui: Ui):
     assert "You said" in ui.ask("Are you there")
 
 
+@test(mock=["--load-seconds", "1000"], errors=["503"])
+def notices_outlast_the_wait_for_the_model(ui: Ui):
+    ui.open()
+    expect(ui.page.get_by_text("Waiting for the server…")).to_be_visible()
+    ui.page.locator("#composer input[type=file]").set_input_files(
+        {"name": "program", "mimeType": "", "buffer": b"\x7fELF\x00\xff"}
+    )
+    notice = ui.page.locator("#notice")
+    expect(notice).to_contain_text("program is not a text file")
+    ui.server.ready_at = 0
+    expect(ui.page.locator(".model")).not_to_be_empty()
+    expect(notice).to_contain_text("program is not a text file")
+
+
 @test(mock=["--models", "first.gguf,second.gguf"])
 def models_can_be_chosen(ui: Ui):
     ui.open()

@@ -5,6 +5,9 @@ const DURATION = 6000;
 
 let timer = 0;
 
+/** Whether the shown line stays until it is taken away. */
+let staying = false;
+
 /**
  * Shows a line above the conversation.
  * @param {string} text
@@ -13,6 +16,7 @@ let timer = 0;
  */
 export function showNotice(text, { action, onaction, stays = false } = {}) {
   clearTimeout(timer);
+  staying = stays;
   const button = action ?? (stays ? null : "Dismiss");
   fill(
     document.getElementById("notice"),
@@ -27,7 +31,7 @@ export function showNotice(text, { action, onaction, stays = false } = {}) {
             type: "button",
             class: "quiet-button",
             onclick: () => {
-              hideNotice();
+              clear();
               onaction?.();
             },
           },
@@ -35,11 +39,16 @@ export function showNotice(text, { action, onaction, stays = false } = {}) {
         ),
     ),
   );
-  if (!stays) timer = setTimeout(hideNotice, DURATION);
+  if (!stays) timer = setTimeout(clear, DURATION);
 }
 
-/** Takes the line away. */
+/** Takes a line that stays away; others are left for people to read. */
 export function hideNotice() {
+  if (staying) clear();
+}
+
+function clear() {
   clearTimeout(timer);
+  staying = false;
   fill(document.getElementById("notice"));
 }
