@@ -14,7 +14,7 @@ use crate::isa::Isa;
 /// Most columns of a tile.
 pub(super) const TILE_COLS: usize = 6;
 /// Most rows of a tile.
-pub(super) const TILE_ROWS: usize = 32;
+pub(super) const TILE_ROWS: usize = 64;
 /// Most columns of a direct product.
 pub(super) const DIRECT_COLS: usize = 4;
 /// Most rows of a direct product.

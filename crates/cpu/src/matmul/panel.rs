@@ -1,6 +1,8 @@
 //! Rows of a weight in the common form that tile kernels take.
 
 use super::formats::{FloatFormat, Format, Primitives};
+#[cfg(target_arch = "x86_64")]
+use super::formats::{Whole, WholeByRows};
 
 /// Up to `R` unpacked rows, interleaved; rows beyond those given are zero. Buffers are reused from
 /// panel to panel.
@@ -8,13 +10,16 @@ use super::formats::{FloatFormat, Format, Primitives};
 pub(super) struct Panel {
     /// See [`Panel::elements`].
     elements: Vec<Line>,
-    /// `[cols / GROUP][R]`.
+    /// `[cols / group][R]`.
     pub scales: Vec<f32>,
-    /// `[cols / GROUP][R]`; zeros for formats without mins.
+    /// `[cols / group][R]`; zeros for formats without mins.
     pub mins: Vec<f32>,
-    /// See [`Format::OFFSET`]. Known when a panel is multiplied, not when the kernel is compiled: types
-    /// that agree in all else share it.
-    pub offset: u8,
+    /// What mins are multiplied by, where a group of 256 values has 16: `[cols / 32][R]`, those of 16
+    /// values each.
+    pub min_codes: Vec<[i16; 2]>,
+    /// The code of the value 0, see [`Format::OFFSET`] and [`Whole::ZERO`]. Known when a panel is
+    /// multiplied, not when the kernel is compiled: types that agree in all else share it.
+    pub zero: f32,
     /// Distance in bytes from the rows to those that this thread will probably unpack next, which are
     /// fetched meanwhile.
     pub ahead: usize,
@@ -24,12 +29,20 @@ pub(super) struct Panel {
 
 /// The buffers of a panel that is being filled.
 pub(super) struct Parts<'a> {
+    /// Values per scale.
+    pub group: usize,
     /// See [`Panel::elements`].
     pub elements: &'a mut [u8],
     /// See [`Panel::scales`].
     pub scales: &'a mut [f32],
     /// See [`Panel::mins`].
     pub mins: &'a mut [f32],
+    /// See [`Panel::min_codes`].
+    #[cfg_attr(
+        not(target_arch = "x86_64"),
+        expect(dead_code, reason = "groups have at most one min")
+    )]
+    pub min_codes: &'a mut [[i16; 2]],
     /// See [`Panel::ahead`].
     pub ahead: usize,
     /// Room for packed rows, for those who need a full panel of them: unpacking by columns, on x86.
@@ -59,21 +72,36 @@ impl Panel {
         unsafe { std::slice::from_raw_parts(lines.as_ptr().cast(), size_of_val(lines)) }
     }
 
-    /// Room for the codes and factors of `n_rows` rows of `cols` values.
+    /// Room for the codes and factors of `n_rows` rows of `cols` values, by groups of the format.
     pub(super) fn prepare<F: Format>(&mut self, cols: usize, n_rows: usize) -> Parts<'_> {
         const {
             assert!(F::GROUP == 16 || F::GROUP == 32);
             assert!(!F::MINS || F::OFFSET == 0, "tile kernels take one of them");
         }
-        self.offset = F::OFFSET;
-        let n_factors = cols / F::GROUP * n_rows;
+        self.min_codes.clear();
+        self.parts(cols, n_rows, F::GROUP, F::OFFSET.into())
+    }
+
+    /// As [`Panel::prepare`], with one scale for each 256 values.
+    #[cfg(target_arch = "x86_64")]
+    pub(super) fn prepare_whole<F: Whole>(&mut self, cols: usize, n_rows: usize) -> Parts<'_> {
+        const { assert!(F::LEN == 256 && (!F::MINS || F::ZERO == 0.0)) };
+        self.min_codes.resize(if F::MINS { cols / 32 * n_rows } else { 0 }, [0; 2]);
+        self.parts(cols, n_rows, 256, F::ZERO)
+    }
+
+    fn parts(&mut self, cols: usize, n_rows: usize, group: usize, zero: f32) -> Parts<'_> {
+        self.zero = zero;
+        let n_factors = cols / group * n_rows;
         self.scales.resize(n_factors, 0.0);
         self.mins.resize(n_factors, 0.0);
         let elements = bytes_mut(&mut self.elements, cols * n_rows);
         Parts {
+            group,
             elements,
             scales: &mut self.scales,
             mins: &mut self.mins,
+            min_codes: &mut self.min_codes,
             ahead: self.ahead,
             padded: &mut self.padded,
         }
@@ -89,8 +117,9 @@ fn bytes_mut(lines: &mut Vec<Line>, len: usize) -> &mut [u8] {
     }
 }
 
-/// Unpacks `n_rows <= R` rows of `cols` values that fill `rows`. `interleave(step, out)` turns rows
-/// of 4-byte elements into `[element][R]`, as many as fill `out`: a multiple of 8.
+/// Unpacks `n_rows <= R` rows of `cols` values that fill `rows`, by groups of the format.
+/// `interleave(step, out)` turns rows of 4-byte elements into `[element][R]`, as many as fill `out`: a
+/// multiple of 8.
 #[inline(always)]
 pub(super) fn unpack<F: Format, const R: usize>(
     p: impl Primitives,
@@ -100,23 +129,59 @@ pub(super) fn unpack<F: Format, const R: usize>(
     panel: &mut Panel,
     interleave: impl Fn(&Step<R>, &mut [u8]),
 ) {
+    let into = panel.prepare::<F>(cols, R);
+    let block = |block: &[u8], codes: &mut [u8], scales: &mut [f32], mins: &mut [f32]| {
+        F::unpack(p, block, codes, scales, mins);
+    };
+    unpack_blocks::<F, R>(p, rows, n_rows, cols, into, block, interleave);
+}
+
+/// As [`unpack`], with one scale for each 256 values.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+pub(super) fn unpack_whole<F: WholeByRows, const R: usize>(
+    p: impl Primitives,
+    rows: &[u8],
+    n_rows: usize,
+    cols: usize,
+    panel: &mut Panel,
+    interleave: impl Fn(&Step<R>, &mut [u8]),
+) {
+    const { assert!(!F::MINS) };
+    let into = panel.prepare_whole::<F>(cols, R);
+    let block = |block: &[u8], codes: &mut [u8], scales: &mut [f32], _: &mut [f32]| {
+        scales[0] = F::unpack_whole(p, block, codes);
+    };
+    unpack_blocks::<F, R>(p, rows, n_rows, cols, into, block, interleave);
+}
+
+/// Unpacks with `unpack(block, codes, scales, mins)`.
+#[inline(always)]
+fn unpack_blocks<F: Format, const R: usize>(
+    p: impl Primitives,
+    rows: &[u8],
+    n_rows: usize,
+    cols: usize,
+    into: Parts<'_>,
+    unpack: impl Fn(&[u8], &mut [u8], &mut [f32], &mut [f32]),
+    interleave: impl Fn(&Step<R>, &mut [u8]),
+) {
     let row_bytes = cols / F::LEN * F::BYTES;
     assert!(n_rows <= R && rows.len() == n_rows * row_bytes);
-    let Parts { elements, scales: all_scales, mins: all_mins, ahead, .. } =
-        panel.prepare::<F>(cols, R);
+    let Parts { group, elements, scales: all_scales, mins: all_mins, ahead, .. } = into;
     let next_rows = rows.as_ptr().wrapping_add(ahead);
     if n_rows < R {
         all_scales.fill(0.0);
         all_mins.fill(0.0);
     }
 
-    let groups = F::LEN / F::GROUP;
+    let groups = F::LEN / group;
     let mut step = [[0; STEP]; R];
     for start in (0..cols).step_by(STEP) {
         let len = STEP.min(cols - start);
         let (first_block, n_blocks) = (start / F::LEN, len / F::LEN);
-        let first_group = start / F::GROUP * R;
-        let n_scales = len / F::GROUP * R;
+        let first_group = start / group * R;
+        let n_scales = len / group * R;
         let all_scales = &mut all_scales[first_group..][..n_scales];
         let all_mins = &mut all_mins[first_group..][..n_scales];
         for (r, codes) in step.iter_mut().enumerate().take(n_rows) {
@@ -127,7 +192,7 @@ pub(super) fn unpack<F: Format, const R: usize>(
             let blocks = row.chunks_exact(F::BYTES).zip(codes.chunks_exact_mut(F::LEN));
             for (b, (block, codes)) in blocks.enumerate() {
                 let (mut scales, mut mins) = ([0.0; STEP / 16], [0.0; STEP / 16]);
-                F::unpack(p, block, codes, &mut scales[..groups], &mut mins[..groups]);
+                unpack(block, codes, &mut scales[..groups], &mut mins[..groups]);
                 for g in 0..groups {
                     let at = (b * groups + g) * R + r;
                     all_scales[at] = scales[g];

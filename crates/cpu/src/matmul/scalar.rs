@@ -124,7 +124,7 @@ fn tile_columns<const GROUP: usize, const MINS: bool>(
         let groups = panel.elements().chunks_exact(GROUP).zip(x_codes);
         for (group, (codes, x_codes)) in groups.enumerate() {
             let (scale, sum) = group_scale(x, t, group, GROUP);
-            let dot = group_dot(codes, x_codes, panel.offset);
+            let dot = group_dot(codes, x_codes, panel.zero as u8);
             out[0] += dot as f32 * (panel.scales[group] * scale);
             if MINS {
                 out[0] += panel.mins[group] * sum;

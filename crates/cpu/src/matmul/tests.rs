@@ -562,7 +562,22 @@ mod experts {
     }
 }
 
-/// However codes are unpacked, the results are those of portable code, to the bit.
+/// The values of row `r` of a panel of `n_rows`, which are exact in 64 bits.
+#[cfg(target_arch = "x86_64")]
+fn panel_values(panel: &Panel, n_rows: usize, r: usize, cols: usize) -> Vec<f64> {
+    let group = cols * n_rows / panel.scales.len();
+    let codes = panel.elements().as_chunks::<4>().0.iter().skip(r).step_by(n_rows).flatten();
+    let value = |(k, &code): (usize, &u8)| {
+        let factor = |values: &[f32]| f64::from(values[k / group * n_rows + r]);
+        let min_code = panel.min_codes.get(k / 32 * n_rows + r);
+        let min_code = min_code.map_or(1.0, |codes| f64::from(codes[k / 16 % 2]));
+        let code = f64::from(code) - f64::from(panel.zero);
+        factor(&panel.scales) * code + factor(&panel.mins) * min_code
+    };
+    codes.take(cols).enumerate().map(value).collect()
+}
+
+/// However codes are unpacked, the values are those of portable code.
 #[cfg(target_arch = "x86_64")]
 #[test]
 fn panels_are_those_of_portable_code() {
@@ -580,19 +595,13 @@ fn panels_are_those_of_portable_code() {
                 for (r, row) in rows.chunks_exact(row_bytes).enumerate() {
                     // SAFETY: portable code.
                     unsafe { (portable.unpack)(row, 1, cols, &mut one) };
-                    let codes = |panel: &Panel, n: usize, r: usize| -> Vec<[u8; 4]> {
-                        let words = panel.elements().as_chunks().0.iter().skip(r).step_by(n);
-                        words.copied().take(cols / 4).collect()
-                    };
-                    let factors = |values: &[f32], n: usize, r: usize| -> Vec<u32> {
-                        values.iter().skip(r).step_by(n).map(|value| value.to_bits()).collect()
-                    };
-                    let (n, of_one) = (kernels.panel_rows, portable.panel_rows);
-                    let about = format!("{isa} {} row {r} of {n_rows}", kernels.ty);
-                    assert_eq!(codes(&panel, n, r), codes(&one, of_one, 0), "{about}");
-                    for (some, others) in [(&panel.scales, &one.scales), (&panel.mins, &one.mins)] {
-                        assert_eq!(factors(some, n, r), factors(others, of_one, 0), "{about}");
-                    }
+                    let values = panel_values(&panel, kernels.panel_rows, r, cols);
+                    let expected = panel_values(&one, portable.panel_rows, 0, cols);
+                    assert_eq!(values, expected, "{isa} {} row {r} of {n_rows}", kernels.ty);
+                }
+                for r in n_rows..kernels.panel_rows {
+                    let values = panel_values(&panel, kernels.panel_rows, r, cols);
+                    assert!(values.iter().all(|&v| v == 0.0), "{isa} {}", kernels.ty);
                 }
             }
         }

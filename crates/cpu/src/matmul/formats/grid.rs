@@ -232,17 +232,26 @@ impl Format for Iq1M {
         scales: &mut [f32],
         _: &mut [f32],
     ) {
-        let words = block[48..56].as_chunks().0;
-        let words = [0, 1, 2, 3].map(|i| u16::from_le_bytes(words[i]));
-        let [a, b, c, d] = words.map(|word| word >> 12);
-        let scale = p.half(a | b << 4 | c << 8 | d << 12) / 8.0;
+        let (scale, groups) = Self::scales(block);
+        let scale = p.half(scale) / 8.0;
         for (i, codes) in codes.as_chunks_mut().0.iter_mut().enumerate() {
             let high = u32::from(block[32 + i / 2] >> (4 * (i % 2)));
             *codes = ternary(block[i], high, high >> 3 & 1);
         }
         for (g, out) in scales[..16].iter_mut().enumerate() {
-            *out = scale * odd(u32::from(words[g / 4] >> (3 * (g % 4)) & 7));
+            *out = scale * odd(u32::from(groups[g / 4] >> (3 * (g % 4)) & 7));
         }
+    }
+}
+
+impl Iq1M {
+    /// The half-float scale, and words of which each has 3 bits for each of four groups.
+    #[inline(always)]
+    pub(super) fn scales(block: &[u8]) -> (u16, [u16; 4]) {
+        let words = block[48..56].as_chunks().0;
+        let words = [0, 1, 2, 3].map(|i| u16::from_le_bytes(words[i]));
+        let [a, b, c, d] = words.map(|word| word >> 12);
+        (a | b << 4 | c << 8 | d << 12, words)
     }
 }
 

@@ -6,6 +6,8 @@ pub(super) mod kquant;
 pub(super) mod legacy;
 pub(super) mod table;
 pub(super) mod ternary;
+#[cfg(target_arch = "x86_64")]
+mod whole;
 
 use std::ops::Range;
 
@@ -13,6 +15,8 @@ use quant::{TensorType, f16_to_f32};
 
 use super::activation::Block;
 use crate::simd::Simd;
+#[cfg(target_arch = "x86_64")]
+pub(super) use whole::{Whole, WholeByRows};
 
 /// Steps of unpacking for which instruction sets have more than compilers find.
 pub(super) trait Primitives: Copy {

@@ -215,7 +215,7 @@ unsafe fn some_columns<S: Shape, D: Outer, const T: usize, const ALL: usize>(
             // Starting at -offset · Σ activations takes the offset off exactly.
             let mut start = [[_mm256_setzero_si256(); 2]; T];
             if !S::MINS && S::BITS <= D::UNSIGNED_BITS {
-                let factors = _mm256_set1_epi32(start_factors::<S>(panel.offset, g));
+                let factors = _mm256_set1_epi32(start_factors::<S>(panel.zero as i16, g));
                 for (t, start) in start.iter_mut().enumerate() {
                     let sums = _mm256_set1_epi32(sums_at::<S, ALL>(x, first + t, g));
                     *start = [_mm256_madd_epi16(sums, factors); 2];

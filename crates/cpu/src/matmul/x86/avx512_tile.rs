@@ -90,7 +90,7 @@ unsafe fn add_group<S: Shape, const T: usize>(
         // Starting at -offset · Σ activations takes the offset off exactly.
         let mut dot = [[_mm512_setzero_si512(); 2]; T];
         if !S::MINS {
-            let factors = _mm512_set1_epi32(start_factors::<S>(panel.offset, g));
+            let factors = _mm512_set1_epi32(start_factors::<S>(panel.zero as i16, g));
             for (t, dot) in dot.iter_mut().enumerate() {
                 let sums = _mm512_set1_epi32(sums_at::<S, T>(x, t, g));
                 *dot = [_mm512_madd_epi16(sums, factors); 2];
@@ -144,8 +144,8 @@ unsafe fn load_rows(data: &[f32], g: usize) -> [__m512; 2] {
 /// What takes an offset off: two 16-bit factors for the sums of 16 activations each at
 /// [`sums_at`], whose products make the start of group `g`'s sum.
 #[inline(always)]
-pub(super) fn start_factors<S: Shape>(offset: u8, g: usize) -> i32 {
-    let factor = u32::from((-i16::from(offset)) as u16);
+pub(super) fn start_factors<S: Shape>(offset: i16, g: usize) -> i32 {
+    let factor = u32::from((-offset).cast_unsigned());
     let factors = match (S::GROUP, g % 2) {
         (32, _) => factor << 16 | factor,
         (_, 0) => factor,

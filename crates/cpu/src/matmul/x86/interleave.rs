@@ -2,26 +2,27 @@
 
 use std::arch::x86_64::*;
 
-/// 32 rows, 16 of them at a time: a transpose of 16 × 16 elements.
+/// 16 rows at a time: transposes of 16 × 16 elements.
 ///
 /// # Safety
 /// Inlined where AVX-512 F is enabled.
 #[inline(always)]
-pub(super) unsafe fn avx512(codes: &[[u8; 256]; 32], out: &mut [u8]) {
-    let groups = out.len() / 128;
+pub(super) unsafe fn avx512<const R: usize>(codes: &[[u8; 256]; R], out: &mut [u8]) {
+    const { assert!(R.is_multiple_of(16)) };
+    let groups = out.len() / (4 * R);
     assert!(groups <= 64 && groups.is_multiple_of(8));
-    // SAFETY: reads are within the rows, and writes within the `groups` groups of 128 bytes.
+    // SAFETY: reads are within the rows, and writes within the `groups` groups of 4 bytes of each row.
     unsafe {
         for first in (0..groups).step_by(16) {
-            for half in 0..2 {
+            for part in 0..R / 16 {
                 let rows: [__m512i; 16] = std::array::from_fn(|r| {
-                    _mm512_loadu_si512(codes[half * 16 + r].as_ptr().add(first * 4).cast())
+                    _mm512_loadu_si512(codes[part * 16 + r].as_ptr().add(first * 4).cast())
                 });
                 let columns = transpose16(rows);
                 // A last step of 32 values has 8 groups.
                 for (i, column) in columns.into_iter().enumerate().take(groups - first) {
                     _mm512_storeu_si512(
-                        out.as_mut_ptr().add((first + i) * 128 + half * 64).cast(),
+                        out.as_mut_ptr().add((first + i) * 4 * R + part * 64).cast(),
                         column,
                     );
                 }
@@ -62,24 +63,25 @@ unsafe fn transpose16(rows: [__m512i; 16]) -> [__m512i; 16] {
     }
 }
 
-/// 16 rows, 8 of them at a time: a transpose of 8 × 8 elements.
+/// 8 rows at a time: transposes of 8 × 8 elements.
 ///
 /// # Safety
 /// Inlined where AVX2 is enabled.
 #[inline(always)]
-pub(super) unsafe fn avx2(codes: &[[u8; 256]; 16], out: &mut [u8]) {
-    let groups = out.len() / 64;
+pub(super) unsafe fn avx2<const R: usize>(codes: &[[u8; 256]; R], out: &mut [u8]) {
+    const { assert!(R.is_multiple_of(8)) };
+    let groups = out.len() / (4 * R);
     assert!(groups <= 64 && groups.is_multiple_of(8));
-    // SAFETY: reads are within the rows, and writes within the `groups` groups of 64 bytes.
+    // SAFETY: reads are within the rows, and writes within the `groups` groups of 4 bytes of each row.
     unsafe {
         for first in (0..groups).step_by(8) {
-            for half in 0..2 {
+            for part in 0..R / 8 {
                 let rows: [__m256i; 8] = std::array::from_fn(|r| {
-                    _mm256_loadu_si256(codes[half * 8 + r].as_ptr().add(first * 4).cast())
+                    _mm256_loadu_si256(codes[part * 8 + r].as_ptr().add(first * 4).cast())
                 });
                 for (i, column) in transpose8(rows).into_iter().enumerate() {
                     _mm256_storeu_si256(
-                        out.as_mut_ptr().add((first + i) * 64 + half * 32).cast(),
+                        out.as_mut_ptr().add((first + i) * 4 * R + part * 32).cast(),
                         column,
                     );
                 }

@@ -21,6 +21,8 @@ mod dot;
 mod interleave;
 mod primitives;
 mod shape;
+mod whole_tile;
+mod wide;
 
 use super::activation::{Block, Codes, CodesMut, quantize_row};
 use super::direct_float;
@@ -376,7 +378,20 @@ instruction_set!(
 
 pub(super) use avx2::KERNELS as AVX2;
 pub(super) use avx512::KERNELS as AVX512;
-pub(super) use avx512_vnni::KERNELS as AVX512_VNNI;
+
+/// The levels with 8-bit dot products multiply whole blocks where a type has such.
+macro_rules! with_whole_blocks {
+    ($name:ident, $codes:ident, $module:ident) => {
+        pub(super) static $name: Kernels = Kernels { codes: &$codes, ..$module::KERNELS };
+        static $codes: [CodeKernels; $module::KERNELS.codes.len()] =
+            whole_tile::$module::replace($module::KERNELS.codes);
+    };
+}
+
+with_whole_blocks!(AVX512_VNNI, VNNI_CODES, avx512_vnni);
+with_whole_blocks!(AVX_VNNI, AVX_VNNI_CODES, avx_vnni);
+#[cfg(debug_assertions)]
+with_whole_blocks!(AVX_VNNI_EVEX, AVX_VNNI_EVEX_CODES, avx_vnni_evex);
 
 /// As [`AVX512_VNNI`] but for direct products with codebook types.
 pub(super) static AVX512_VBMI: Kernels = Kernels { codes: &VBMI_CODES, ..AVX512_VNNI };
@@ -397,7 +412,7 @@ pub(super) static AVX512_BF16: Kernels = Kernels {
 pub(super) fn avx_vnni() -> &'static Kernels {
     #[cfg(debug_assertions)]
     if !is_x86_feature_detected!("avxvnni") {
-        return &avx_vnni_evex::KERNELS;
+        return &AVX_VNNI_EVEX;
     }
-    &avx_vnni::KERNELS
+    &AVX_VNNI
 }

@@ -1,8 +1,10 @@
 //! Types of 256-value blocks whose group scales are small integers.
 
+use std::array::from_fn;
+
 use super::super::super::formats::kquant::{Q2K, Q3K, Q4K, Q5K, Q6K};
 use super::lanes::Lanes;
-use super::{Columns, Out, Rows};
+use super::{Columns, Out, Rows, WholeByColumns};
 
 /// The lowest two bits of each byte.
 const PAIRS: u32 = 0x0303_0303;
@@ -31,29 +33,71 @@ impl Columns for Q2K {
     }
 }
 
+impl WholeByColumns for Q2K {
+    #[inline(always)]
+    unsafe fn unpack_whole<L: Lanes>(rows: Rows<L>, out: Out<L>) {
+        let l = rows.lanes;
+        // SAFETY: as asked.
+        unsafe {
+            let groups = rows.quad(0);
+            let scales: [L::Words; 16] = from_fn(|g| {
+                let scale = l.and(l.shr(groups[g / 4], g as u32 % 4 * 8), l.splat(15));
+                l.or(scale, l.shl(scale, 16))
+            });
+            // Products are at most 45, so no byte carries.
+            bit_pairs(rows, 16, out, |i, codes| l.mul16(codes, scales[i / 4]));
+            let both = rows.word(80);
+            out.scale(0, l.half(both));
+            out.min(0, l.negate(l.half(l.shr(both, 16))));
+            for (i, groups) in groups.into_iter().enumerate() {
+                for pair in 0..2 {
+                    let first = l.and(l.shr(groups, 16 * pair + 4), l.splat(15));
+                    let second = l.and(l.shr(groups, 16 * pair + 12), l.splat(15));
+                    out.min_codes(2 * i + pair as usize, l.or(first, l.shl(second, 16)));
+                }
+            }
+        }
+    }
+}
+
 impl Columns for Q3K {
     #[inline(always)]
     unsafe fn unpack<L: Lanes>(rows: Rows<L>, out: Out<L>) {
         let l = rows.lanes;
         // SAFETY: as asked.
         unsafe {
-            let thirds = [rows.quad(0), rows.quad(16)];
-            bit_pairs(rows, 32, out, |i, codes| {
-                let third = l.shr(thirds[i / 4 % 2][i % 4], i as u32 / 8);
-                l.or(codes, l.shl(l.and(third, l.splat(BITS)), 2))
-            });
+            three_bits(rows, out, |_, codes| codes);
             let scale = l.half(rows.word(108));
-            let (low, high) = ([rows.word(96), rows.word(100)], rows.word(104));
-            for i in 0..4 {
-                let low = l.and(l.shr(low[i % 2], i as u32 / 2 * 4), l.splat(NIBBLES));
-                let high = l.and(l.shr(high, 2 * i as u32), l.splat(PAIRS));
-                let groups = l.or(low, l.shl(high, 4));
+            for (i, groups) in sixteen_six_bit(rows).into_iter().enumerate() {
                 for byte in 0..4 {
                     let group = l.and(l.shr(groups, 8 * byte), l.splat(0xff));
                     let group = l.add(group, l.splat((-32i32).cast_unsigned()));
                     out.scale(4 * i + byte as usize, l.scale(scale, l.float(group)));
                 }
             }
+        }
+    }
+}
+
+impl WholeByColumns for Q3K {
+    #[inline(always)]
+    unsafe fn unpack_whole<L: Lanes>(rows: Rows<L>, out: Out<L>) {
+        let l = rows.lanes;
+        // SAFETY: as asked.
+        unsafe {
+            let groups = sixteen_six_bit(rows);
+            let scales: [L::Words; 16] = from_fn(|g| {
+                let scale = l.and(l.shr(groups[g / 4], g as u32 % 4 * 8), l.splat(0xff));
+                l.or(scale, l.shl(scale, 16))
+            });
+            // `(scale - 32) · (code - 4)` is -124 to 128. Its negative plus 128 is `(32 - scale) · code
+            // + 4 · scale`, and right for two bytes at once, whatever carries meanwhile.
+            let factors: [L::Words; 16] = from_fn(|g| l.sub16(l.splat(0x0020_0020), scales[g]));
+            let starts: [L::Words; 16] = from_fn(|g| l.mul16(scales[g], l.splat(0x0404_0404)));
+            three_bits(rows, out, |i, codes| {
+                l.add16(l.mul16(codes, factors[i / 4]), starts[i / 4])
+            });
+            out.scale(0, l.negate(l.half(rows.word(108))));
         }
     }
 }
@@ -170,6 +214,43 @@ unsafe fn bit_pairs<L: Lanes>(
             }
         }
     }
+}
+
+/// As [`bit_pairs`] for those of Q3_K, with their third bits.
+///
+/// # Safety
+/// As [`nibbles`].
+#[inline(always)]
+unsafe fn three_bits<L: Lanes>(
+    rows: Rows<L>,
+    out: Out<L>,
+    finish: impl Fn(usize, L::Words) -> L::Words,
+) {
+    let l = rows.lanes;
+    // SAFETY: as asked.
+    unsafe {
+        let thirds = [rows.quad(0), rows.quad(16)];
+        bit_pairs(rows, 32, out, |i, codes| {
+            let third = l.shr(thirds[i / 4 % 2][i % 4], i as u32 / 8);
+            finish(i, l.or(codes, l.shl(l.and(third, l.splat(BITS)), 2)))
+        });
+    }
+}
+
+/// See [`super::super::super::formats::kquant::sixteen_six_bit`].
+///
+/// # Safety
+/// As [`nibbles`], for blocks of Q3_K.
+#[inline(always)]
+unsafe fn sixteen_six_bit<L: Lanes>(rows: Rows<L>) -> [L::Words; 4] {
+    let l = rows.lanes;
+    // SAFETY: as asked.
+    let (low, high) = unsafe { ([rows.word(96), rows.word(100)], rows.word(104)) };
+    from_fn(|i| {
+        let low = l.and(l.shr(low[i % 2], i as u32 / 2 * 4), l.splat(NIBBLES));
+        let high = l.and(l.shr(high, 2 * i as u32), l.splat(PAIRS));
+        l.or(low, l.shl(high, 4))
+    })
 }
 
 /// See [`super::super::super::formats::kquant::six_bit`].

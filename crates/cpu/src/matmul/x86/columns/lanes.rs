@@ -39,6 +39,12 @@ pub(in super::super) trait Lanes: Copy {
     fn add(self, a: Self::Words, b: Self::Words) -> Self::Words;
     /// The low 32 bits of products.
     fn mul(self, a: Self::Words, b: Self::Words) -> Self::Words;
+    /// Of 16 bits each: differences.
+    fn sub16(self, a: Self::Words, b: Self::Words) -> Self::Words;
+    /// Of 16 bits each: sums.
+    fn add16(self, a: Self::Words, b: Self::Words) -> Self::Words;
+    /// Of 16 bits each: the low half of products.
+    fn mul16(self, a: Self::Words, b: Self::Words) -> Self::Words;
     fn shl(self, a: Self::Words, bits: u32) -> Self::Words;
     fn shr(self, a: Self::Words, bits: u32) -> Self::Words;
     /// With copies of the sign from above.
@@ -164,6 +170,24 @@ impl Lanes for Zmm {
     fn mul(self, a: __m512i, b: __m512i) -> __m512i {
         // SAFETY: see `new`.
         unsafe { _mm512_mullo_epi32(a, b) }
+    }
+
+    #[inline(always)]
+    fn sub16(self, a: __m512i, b: __m512i) -> __m512i {
+        // SAFETY: see `new`.
+        unsafe { _mm512_sub_epi16(a, b) }
+    }
+
+    #[inline(always)]
+    fn add16(self, a: __m512i, b: __m512i) -> __m512i {
+        // SAFETY: see `new`.
+        unsafe { _mm512_add_epi16(a, b) }
+    }
+
+    #[inline(always)]
+    fn mul16(self, a: __m512i, b: __m512i) -> __m512i {
+        // SAFETY: see `new`.
+        unsafe { _mm512_mullo_epi16(a, b) }
     }
 
     #[inline(always)]
@@ -329,6 +353,24 @@ impl Lanes for Ymm {
     fn mul(self, a: __m256i, b: __m256i) -> __m256i {
         // SAFETY: see `new`.
         unsafe { _mm256_mullo_epi32(a, b) }
+    }
+
+    #[inline(always)]
+    fn sub16(self, a: __m256i, b: __m256i) -> __m256i {
+        // SAFETY: see `new`.
+        unsafe { _mm256_sub_epi16(a, b) }
+    }
+
+    #[inline(always)]
+    fn add16(self, a: __m256i, b: __m256i) -> __m256i {
+        // SAFETY: see `new`.
+        unsafe { _mm256_add_epi16(a, b) }
+    }
+
+    #[inline(always)]
+    fn mul16(self, a: __m256i, b: __m256i) -> __m256i {
+        // SAFETY: see `new`.
+        unsafe { _mm256_mullo_epi16(a, b) }
     }
 
     #[inline(always)]

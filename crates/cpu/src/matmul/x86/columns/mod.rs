@@ -8,8 +8,8 @@ mod lanes;
 mod legacy;
 mod table;
 
-use super::super::formats::Format;
-use super::super::panel::Panel;
+use super::super::formats::{Format, Whole};
+use super::super::panel::{Panel, Parts};
 use crate::simd::x86::fetch;
 use lanes::Lanes;
 pub(super) use lanes::{Ymm, Zmm};
@@ -22,6 +22,15 @@ pub(super) trait Columns: Format {
     /// `rows` are blocks of this type, `out` has room for one of each row, and `L`'s instructions are
     /// enabled.
     unsafe fn unpack<L: Lanes>(rows: Rows<L>, out: Out<L>);
+}
+
+/// A type that unpacks so with one scale for each 256 values.
+pub(super) trait WholeByColumns: Whole {
+    /// Unpacks a block of each row.
+    ///
+    /// # Safety
+    /// As [`Columns::unpack`].
+    unsafe fn unpack_whole<L: Lanes>(rows: Rows<L>, out: Out<L>);
 }
 
 /// Blocks of [`Lanes::ROWS`] rows.
@@ -69,6 +78,7 @@ pub(super) struct Out<L> {
     codes: *mut u8,
     scales: *mut f32,
     mins: *mut f32,
+    min_codes: *mut [i16; 2],
 }
 
 impl<L: Lanes> Out<L> {
@@ -111,6 +121,16 @@ impl<L: Lanes> Out<L> {
         // SAFETY: as asked.
         unsafe { self.lanes.store_floats(min, self.mins.add(g * self.panel_rows)) }
     }
+
+    /// The codes of two mins of 16 values each, pair `i` of the block.
+    ///
+    /// # Safety
+    /// Panels of this type have them.
+    #[inline(always)]
+    unsafe fn min_codes(self, i: usize, codes: L::Words) {
+        // SAFETY: as asked.
+        unsafe { self.lanes.store(codes, self.min_codes.add(i * self.panel_rows).cast()) }
+    }
 }
 
 /// Unpacks `n_rows <= R` rows of `cols` values that fill `rows`.
@@ -125,9 +145,47 @@ pub(super) unsafe fn unpack<F: Columns, L: Lanes, const R: usize>(
     cols: usize,
     panel: &mut Panel,
 ) {
+    let into = panel.prepare::<F>(cols, R);
+    // SAFETY: as asked, and all blocks are of this type.
+    let block = |rows, out| unsafe { <F as Columns>::unpack::<L>(rows, out) };
+    // SAFETY: as asked.
+    unsafe { unpack_blocks::<F, L, R>(lanes, rows, n_rows, cols, into, block) }
+}
+
+/// As [`unpack`], with one scale for each 256 values.
+///
+/// # Safety
+/// As there.
+#[inline(always)]
+pub(super) unsafe fn unpack_whole<F: WholeByColumns, L: Lanes, const R: usize>(
+    lanes: L,
+    rows: &[u8],
+    n_rows: usize,
+    cols: usize,
+    panel: &mut Panel,
+) {
+    let into = panel.prepare_whole::<F>(cols, R);
+    // SAFETY: as asked, and all blocks are of this type.
+    let block = |rows, out| unsafe { F::unpack_whole::<L>(rows, out) };
+    // SAFETY: as asked.
+    unsafe { unpack_blocks::<F, L, R>(lanes, rows, n_rows, cols, into, block) }
+}
+
+/// Unpacks with `unpack(blocks, out)`.
+///
+/// # Safety
+/// As [`unpack`].
+#[inline(always)]
+unsafe fn unpack_blocks<F: Format, L: Lanes, const R: usize>(
+    lanes: L,
+    rows: &[u8],
+    n_rows: usize,
+    cols: usize,
+    into: Parts<'_>,
+    unpack: impl Fn(Rows<L>, Out<L>),
+) {
     let row_bytes = cols / F::LEN * F::BYTES;
     assert!(n_rows <= R && rows.len() == n_rows * row_bytes);
-    let into = panel.prepare::<F>(cols, R);
     let next_rows = rows.as_ptr().wrapping_add(into.ahead);
     // Blocks of zeros decode to zeros.
     let rows = match n_rows < R {
@@ -146,16 +204,17 @@ pub(super) unsafe fn unpack<F: Columns, L: Lanes, const R: usize>(
             fetch(next_rows, next..next + L::ROWS * F::BYTES);
             // SAFETY: there are R rows of whole blocks, and in the panel room for them.
             unsafe {
-                let first_factor = start / F::GROUP * R + first;
+                let first_factor = start / into.group * R + first;
                 let out = Out {
                     lanes,
                     panel_rows: R,
                     codes: into.elements.as_mut_ptr().add(start * R + first * 4),
                     scales: into.scales.as_mut_ptr().add(first_factor),
                     mins: into.mins.as_mut_ptr().add(first_factor),
+                    min_codes: into.min_codes.as_mut_ptr().wrapping_add(start / 32 * R + first),
                 };
                 let from = rows.as_ptr().add(first * row_bytes + at);
-                <F as Columns>::unpack(Rows { lanes, first: from, stride: row_bytes }, out);
+                unpack(Rows { lanes, first: from, stride: row_bytes }, out);
             }
         }
     }
