@@ -7,8 +7,11 @@ use crate::simd::Simd;
 /// Vectors per step.
 const VECTORS: usize = 4;
 /// Rows that are taken together for a wide column, whose values come from the second-level cache and
-/// are more bytes than the weights: each is loaded once for all. Else, a single stream is faster.
+/// are more bytes than the weights: each is loaded once for all. Else, a single stream is faster, but for
+/// processors of [several streams](Simd::several_streams).
 const ROWS: usize = 4;
+/// Rows that these take together.
+const STREAMS: usize = 8;
 /// Values of a wide column, measured.
 const WIDE: usize = 5 << 10;
 
@@ -24,6 +27,19 @@ pub(super) fn direct<F: FloatFormat, S: Simd, const T: usize>(
     let row_bytes = x.cols * F::BYTES;
     assert!(n_rows <= DIRECT_ROWS && rows.len() == n_rows * row_bytes);
     let columns: [&[f32]; T] = std::array::from_fn(|t| &x.data[t * x.stride..][..x.cols]);
+    if T == 1 && s.several_streams() {
+        let together = n_rows / STREAMS * STREAMS;
+        for first in (0..together).step_by(STREAMS) {
+            let rows = std::array::from_fn(|r| &rows[(first + r) * row_bytes..][..row_bytes]);
+            group::<F, S, T, STREAMS, 1>(s, rows, columns, first, out);
+        }
+        // In the same order of sums: which rows are together depends on the number of threads.
+        for first in together..n_rows {
+            let row = &rows[first * row_bytes..][..row_bytes];
+            group::<F, S, T, 1, 1>(s, [row], columns, first, out);
+        }
+        return;
+    }
     let wide = T == 1 && x.cols >= WIDE && F::BYTES < size_of::<f32>();
     let together = if wide { n_rows / ROWS * ROWS } else { 0 };
     for first in (0..together).step_by(ROWS) {
@@ -52,7 +68,9 @@ fn group<F: FloatFormat, S: Simd, const T: usize, const R: usize, const TURNS: u
     for i in (0..whole).step_by(step) {
         for (acc, row) in acc.iter_mut().zip(rows) {
             let weights = &row[i * F::BYTES..][..step * F::BYTES];
-            s.follow(weights);
+            if R < STREAMS {
+                s.follow(weights);
+            }
             for (v, weights) in weights.chunks_exact(S::LANES * F::BYTES).enumerate() {
                 let weights = F::load(s, weights);
                 for (acc, column) in acc.iter_mut().zip(columns) {
@@ -63,7 +81,9 @@ fn group<F: FloatFormat, S: Simd, const T: usize, const R: usize, const TURNS: u
         }
     }
     for (r, (row, acc)) in rows.into_iter().zip(acc).enumerate() {
-        s.follow(&row[whole * F::BYTES..]);
+        if R < STREAMS {
+            s.follow(&row[whole * F::BYTES..]);
+        }
         for (t, acc) in acc.into_iter().enumerate() {
             let sum =
                 acc.into_iter().reduce(|a, b| s.add(a, b)).map_or(0.0, |sum| s.reduce_add(sum));

@@ -15,7 +15,7 @@ use super::panel::Panel;
 use crate::pool::{Pool, SharedMut};
 
 /// Bytes of weights in a chunk of a direct product, at most and at least.
-const DIRECT_BYTES: (usize, usize) = (64 << 10, 2 << 10);
+const DIRECT_BYTES: (usize, usize) = (256 << 10, 2 << 10);
 /// Fewest columns that a panel is unpacked for again, to keep more threads busy.
 const BLOCK_COLS: usize = 64;
 /// Chunks per thread that make up for threads of different speed.

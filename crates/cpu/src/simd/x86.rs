@@ -2,6 +2,7 @@
 
 use std::arch::x86_64::*;
 use std::ops::Range;
+use std::sync::LazyLock;
 
 use super::{Kernel, Simd};
 
@@ -73,6 +74,21 @@ pub fn follow(at: *const u8, step: usize) {
     if at.addr() % LINE + step % LINE >= LINE {
         line(step / LINE);
     }
+}
+
+/// Whether this processor reads memory faster in several streams than in one that it is helped to
+/// [`follow`].
+///
+/// Those of Intel fetch ahead by themselves in every page that is being read, while hints wait for the
+/// same few buffers as loads: on Ice Lake eight streams without hints are 1.25 times as fast as one with
+/// hints. On Zen 4 several streams are slower than one.
+pub fn several_streams() -> bool {
+    static INTEL: LazyLock<bool> = LazyLock::new(|| {
+        let vendor = __cpuid(0);
+        let name = [vendor.ebx, vendor.edx, vendor.ecx].map(u32::to_le_bytes);
+        name.as_flattened() == b"GenuineIntel"
+    });
+    *INTEL
 }
 
 const NEAREST: i32 = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
@@ -319,6 +335,11 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    fn several_streams(self) -> bool {
+        several_streams()
+    }
+
+    #[inline(always)]
     fn splat_int(self, x: i32) -> __m256i {
         vector!(_mm256_set1_epi32(x))
     }
@@ -549,6 +570,11 @@ impl<const VNNI: bool> Simd for Avx512<VNNI> {
     #[inline(always)]
     fn follow(self, x: &[u8]) {
         follow(x.as_ptr(), x.len());
+    }
+
+    #[inline(always)]
+    fn several_streams(self) -> bool {
+        several_streams()
     }
 
     #[inline(always)]

@@ -6,12 +6,14 @@ use super::super::activation::Codes;
 use super::super::formats::Format;
 use super::super::kernels::{DIRECT_ROWS, Strip};
 use super::dot::Dot;
-use crate::simd::x86::follow;
+use super::streams::{STREAMS, Set, follow_one, sets};
 
 /// How a block is multiplied.
 pub(super) trait Blocks {
     /// The type of the blocks.
     type Of: Format;
+    /// Whether rows are read side by side: not where instructions are the limit.
+    const STREAMS: bool = true;
 
     /// Adds the products of the block and of `LEN` values from `first` of each column, in lanes yet to
     /// be summed. Sums of a column are independent of the other columns.
@@ -43,16 +45,41 @@ pub(super) unsafe fn direct<F: Blocks, D: Dot, const T: usize>(
     assert!(n_rows <= DIRECT_ROWS && rows.len() == n_rows * row_bytes);
     assert!(x.codes.len() >= T * x.cols && x.pairs.len() >= T * x.cols / 32);
     assert!(x.sums.len() >= T * x.cols / 16 && x.cols.is_multiple_of(F::Of::LEN));
-    for (r, row) in rows.chunks_exact(row_bytes.max(1)).enumerate() {
-        // SAFETY: lengths are checked above.
-        unsafe {
-            let mut acc = [_mm512_setzero_ps(); T];
-            for (b, block) in row.chunks_exact(F::Of::BYTES).enumerate() {
-                follow(block.as_ptr(), F::Of::BYTES);
-                F::add(block.as_ptr(), x, b * F::Of::LEN, &mut acc);
+    // SAFETY: lengths are checked above.
+    unsafe {
+        let (several, others) = sets(n_rows, row_bytes, T == 1 && F::STREAMS);
+        for set in several {
+            some_rows::<F, T, STREAMS>(rows, row_bytes, set, x, out);
+        }
+        for set in others {
+            some_rows::<F, T, 1>(rows, row_bytes, set, x, out);
+        }
+    }
+}
+
+/// `R` rows. Sums of a row and a column are independent of the others.
+#[inline(always)]
+unsafe fn some_rows<F: Blocks, const T: usize, const R: usize>(
+    rows: &[u8],
+    row_bytes: usize,
+    set: Set,
+    x: Codes<'_>,
+    out: &mut Strip,
+) {
+    // SAFETY: `direct` has checked that rows and columns have these blocks.
+    unsafe {
+        let mut acc = [[_mm512_setzero_ps(); T]; R];
+        for b in 0..x.cols / F::Of::LEN {
+            for (r, acc) in acc.iter_mut().enumerate() {
+                let row = rows.as_ptr().add((set.first + r * set.step) * row_bytes);
+                let block = row.add(b * F::Of::BYTES);
+                follow_one::<R>(block, F::Of::BYTES);
+                F::add(block, x, b * F::Of::LEN, acc);
             }
+        }
+        for (r, acc) in acc.into_iter().enumerate() {
             for t in 0..T {
-                out[t][r] = _mm512_reduce_add_ps(acc[t]);
+                out[t][set.first + r * set.step] = _mm512_reduce_add_ps(acc[t]);
             }
         }
     }

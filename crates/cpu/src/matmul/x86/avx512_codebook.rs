@@ -64,6 +64,7 @@ struct ByLookup<F>(F);
 
 impl<F: Lookup> Blocks for ByLookup<F> {
     type Of = F;
+    const STREAMS: bool = false;
 
     #[inline(always)]
     unsafe fn add<const T: usize>(

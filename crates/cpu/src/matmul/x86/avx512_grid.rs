@@ -359,6 +359,7 @@ unsafe fn nibbles(bytes: __m128i) -> __m128i {
 
 impl<F: Points> Blocks for F {
     type Of = F;
+    const STREAMS: bool = false;
 
     #[inline(always)]
     unsafe fn add<const T: usize>(

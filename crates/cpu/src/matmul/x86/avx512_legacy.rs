@@ -2,6 +2,7 @@
 //! 128-bit lane.
 
 use std::arch::x86_64::*;
+use std::array::from_fn;
 
 use super::super::activation::Codes;
 use super::super::formats::Format;
@@ -10,7 +11,7 @@ use super::super::formats::table::{self, Iq4Nl, Mxfp4};
 use super::super::kernels::{DIRECT_ROWS, Strip};
 use super::direct_legacy::{self, BLOCKS};
 use super::dot::{Dot, sum};
-use crate::simd::x86::follow;
+use super::streams::{STREAMS, Set, follow_one, sets};
 
 /// How blocks are loaded, beside their scales. Functions are inlined where AVX-512 F, BW, DQ and VL
 /// are enabled, and pointers are to whole blocks.
@@ -156,41 +157,51 @@ pub(super) unsafe fn direct<F: Blocks, D: Dot, const T: usize>(
     }
     // SAFETY: lengths are checked above.
     unsafe {
-        for r in 0..n_rows {
-            row::<F, T>(rows, n_blocks, r, x, out);
+        let (several, others) = sets(n_rows, n_blocks * F::BYTES, T == 1);
+        for set in several {
+            some_rows::<F, T, STREAMS>(rows, n_blocks, set, x, out);
+        }
+        for set in others {
+            some_rows::<F, T, 1>(rows, n_blocks, set, x, out);
         }
     }
 }
 
-/// Row `r`. Sums of a column are independent of the other columns.
+/// `R` rows. Sums of a row and a column are independent of the others.
 #[inline(always)]
-unsafe fn row<F: Blocks, const T: usize>(
+unsafe fn some_rows<F: Blocks, const T: usize, const R: usize>(
     rows: &[u8],
     n_blocks: usize,
-    r: usize,
+    set: Set,
     x: Codes<'_>,
     out: &mut Strip,
 ) {
     // SAFETY: `direct` has checked that rows and columns have `n_blocks` blocks, more than none.
     unsafe {
-        let row = rows.as_ptr().add(r * n_blocks * F::BYTES);
-        let mut sums = Sums::zero();
+        let row = |r: usize| rows.as_ptr().add((set.first + r * set.step) * n_blocks * F::BYTES);
+        let mut all_sums: [_; R] = from_fn(|_| Sums::zero());
         let mut b = 0;
         while b + 2 * BLOCKS <= n_blocks {
-            follow(row.add(b * F::BYTES), 2 * BLOCKS * F::BYTES);
-            add_blocks::<F, T>(row, b, BLOCKS, x, &mut sums);
-            add_blocks::<F, T>(row, b + BLOCKS, BLOCKS, x, &mut sums);
+            for (r, sums) in all_sums.iter_mut().enumerate() {
+                let row = row(r);
+                follow_one::<R>(row.add(b * F::BYTES), 2 * BLOCKS * F::BYTES);
+                add_blocks::<F, T>(row, b, BLOCKS, x, sums);
+                add_blocks::<F, T>(row, b + BLOCKS, BLOCKS, x, sums);
+            }
             b += 2 * BLOCKS;
         }
-        // Gaps would make the whole stream slow.
-        follow(row.add(b * F::BYTES), (n_blocks - b) * F::BYTES);
-        while b < n_blocks {
-            add_blocks::<F, T>(row, b, BLOCKS.min(n_blocks - b), x, &mut sums);
-            b += BLOCKS;
-        }
-        for (t, out) in out.iter_mut().enumerate().take(T) {
-            let odd = _mm256_blend_ps::<0b1010_1010>(_mm256_setzero_ps(), sums.min[t]);
-            out[r] = _mm512_reduce_add_ps(sums.dot[t]) + F::WIDE_MIN * sum(odd);
+        for (r, mut sums) in all_sums.into_iter().enumerate() {
+            let row = row(r);
+            // Gaps would make the whole stream slow.
+            follow_one::<R>(row.add(b * F::BYTES), (n_blocks - b) * F::BYTES);
+            for b in (b..n_blocks).step_by(BLOCKS) {
+                add_blocks::<F, T>(row, b, BLOCKS.min(n_blocks - b), x, &mut sums);
+            }
+            for (t, out) in out.iter_mut().enumerate().take(T) {
+                let odd = _mm256_blend_ps::<0b1010_1010>(_mm256_setzero_ps(), sums.min[t]);
+                out[set.first + r * set.step] =
+                    _mm512_reduce_add_ps(sums.dot[t]) + F::WIDE_MIN * sum(odd);
+            }
         }
     }
 }

@@ -11,7 +11,7 @@ use super::super::formats::table::{Iq4Xs, group_scales};
 use super::super::kernels::{DIRECT_ROWS, Strip};
 use super::dot::{Dot, signed, sum};
 use super::primitives::{halves, split_nibbles};
-use crate::simd::x86::follow;
+use super::streams::{STREAMS, Set, follow_one, sets};
 
 /// A column's part that meets one block.
 #[derive(Clone, Copy)]
@@ -34,12 +34,15 @@ pub(super) struct Lanes {
 pub(super) trait Blocks: Format {
     /// Offset of the scale in the block; a min scale follows if the format has mins.
     const SCALE: usize;
+    /// Whether rows are read side by side: not where instructions are the limit.
+    const STREAMS: bool = true;
 
     unsafe fn multiply<D: Dot, const T: usize>(block: *const u8, x: [Column; T]) -> [Lanes; T];
 }
 
 impl Blocks for Q2K {
     const SCALE: usize = 80;
+    const STREAMS: bool = false;
     #[inline(always)]
     unsafe fn multiply<D: Dot, const T: usize>(block: *const u8, x: [Column; T]) -> [Lanes; T] {
         // SAFETY: the caller keeps the trait's rules; all loads are within block and column.
@@ -61,6 +64,7 @@ impl Blocks for Q2K {
 
 impl Blocks for Q3K {
     const SCALE: usize = 108;
+    const STREAMS: bool = false;
     #[inline(always)]
     unsafe fn multiply<D: Dot, const T: usize>(block: *const u8, x: [Column; T]) -> [Lanes; T] {
         // SAFETY: the caller keeps the trait's rules; all loads are within block and column.
@@ -367,57 +371,66 @@ pub(super) unsafe fn direct<F: Blocks, D: Dot, const T: usize>(
     assert!(x.pairs.len() >= T * n_blocks * 8);
     // SAFETY: lengths are checked above.
     unsafe {
-        for r in 0..n_rows {
-            row::<F, D, T>(rows, n_blocks, r, x, out);
+        let (several, others) = sets(n_rows, n_blocks * F::BYTES, T == 1 && F::STREAMS);
+        for set in several {
+            some_rows::<F, D, T, STREAMS>(rows, n_blocks, set, x, out);
+        }
+        for set in others {
+            some_rows::<F, D, T, 1>(rows, n_blocks, set, x, out);
         }
     }
 }
 
-/// Row `r`. Sums of a column are independent of the other columns.
+/// `R` rows. Sums of a row and a column are independent of the others.
 #[inline(always)]
-unsafe fn row<F: Blocks, D: Dot, const T: usize>(
+unsafe fn some_rows<F: Blocks, D: Dot, const T: usize, const R: usize>(
     rows: &[u8],
     n_blocks: usize,
-    r: usize,
+    set: Set,
     x: Codes<'_>,
     out: &mut Strip,
 ) {
     // SAFETY: `direct` has checked that rows and columns have `n_blocks` blocks.
     unsafe {
-        let mut acc = [_mm256_setzero_ps(); T];
-        let mut min = [_mm_setzero_ps(); T];
+        let mut acc = [[_mm256_setzero_ps(); T]; R];
+        let mut min = [[_mm_setzero_ps(); T]; R];
         for b in 0..n_blocks {
             let columns: [Column; T] = std::array::from_fn(|t| Column {
                 codes: x.codes.as_ptr().add((t * n_blocks + b) * 256),
                 sums: x.sums.as_ptr().add((t * n_blocks + b) * 16),
             });
-            let block = rows.as_ptr().add((r * n_blocks + b) * F::BYTES);
-            follow(block, F::BYTES);
-            let lanes = F::multiply::<D, T>(block, columns);
-            let scales = if F::MINS {
-                _mm_cvtsi32_si128(block.add(F::SCALE).cast::<i32>().read_unaligned())
-            } else {
-                let half = block.add(F::SCALE).cast::<u16>().read_unaligned();
-                _mm_cvtsi32_si128(i32::from(half))
-            };
-            let scales = _mm_cvtph_ps(scales);
-            for t in 0..T {
-                let x_scale = &x.pairs.get_unchecked((t * n_blocks + b) * 8)[0];
-                let scales = _mm_mul_ps(scales, _mm_broadcast_ss(x_scale));
-                let scale = _mm256_broadcastss_ps(scales);
-                acc[t] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(lanes[t].dot), scale, acc[t]);
-                if F::MINS {
-                    let scale = _mm_permute_ps::<0b0101_0101>(scales);
-                    min[t] = _mm_fmadd_ps(_mm_cvtepi32_ps(lanes[t].min), scale, min[t]);
+            for (r, (acc, min)) in acc.iter_mut().zip(&mut min).enumerate() {
+                let row = set.first + r * set.step;
+                let block = rows.as_ptr().add((row * n_blocks + b) * F::BYTES);
+                follow_one::<R>(block, F::BYTES);
+                let lanes = F::multiply::<D, T>(block, columns);
+                let scales = if F::MINS {
+                    _mm_cvtsi32_si128(block.add(F::SCALE).cast::<i32>().read_unaligned())
+                } else {
+                    let half = block.add(F::SCALE).cast::<u16>().read_unaligned();
+                    _mm_cvtsi32_si128(i32::from(half))
+                };
+                let scales = _mm_cvtph_ps(scales);
+                for t in 0..T {
+                    let x_scale = &x.pairs.get_unchecked((t * n_blocks + b) * 8)[0];
+                    let scales = _mm_mul_ps(scales, _mm_broadcast_ss(x_scale));
+                    let scale = _mm256_broadcastss_ps(scales);
+                    acc[t] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(lanes[t].dot), scale, acc[t]);
+                    if F::MINS {
+                        let scale = _mm_permute_ps::<0b0101_0101>(scales);
+                        min[t] = _mm_fmadd_ps(_mm_cvtepi32_ps(lanes[t].min), scale, min[t]);
+                    }
                 }
             }
         }
-        for t in 0..T {
-            out[t][r] = if F::MINS {
-                sum(_mm256_sub_ps(acc[t], _mm256_zextps128_ps256(min[t])))
-            } else {
-                sum(acc[t])
-            };
+        for (r, (acc, min)) in acc.into_iter().zip(min).enumerate() {
+            for t in 0..T {
+                out[t][set.first + r * set.step] = if F::MINS {
+                    sum(_mm256_sub_ps(acc[t], _mm256_zextps128_ps256(min[t])))
+                } else {
+                    sum(acc[t])
+                };
+            }
         }
     }
 }

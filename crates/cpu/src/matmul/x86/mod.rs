@@ -21,6 +21,7 @@ mod dot;
 mod interleave;
 mod primitives;
 mod shape;
+mod streams;
 mod whole_tile;
 mod wide;
 
