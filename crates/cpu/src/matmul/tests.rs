@@ -339,7 +339,7 @@ fn every_type_by_length() {
         let all: &[usize] = if ty.block_len() == 1 {
             &[1, 7, 8, 33, 576, 1536, 6007]
         } else {
-            &[32, 64, 128, 160, 192, 256, 288, 384, 512, 576, 768, 1536, 2048]
+            &[32, 64, 128, 160, 192, 256, 288, 384, 512, 576, 768, 1536, 2048, 6144]
         };
         for &cols in all.iter().filter(|&cols| cols.is_multiple_of(ty.block_len())) {
             for m in [1, 3, 9] {
