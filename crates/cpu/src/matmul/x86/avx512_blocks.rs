@@ -47,7 +47,7 @@ pub(super) unsafe fn direct<F: Blocks, D: Dot, const T: usize>(
     assert!(x.sums.len() >= T * x.cols / 16 && x.cols.is_multiple_of(F::Of::LEN));
     // SAFETY: lengths are checked above.
     unsafe {
-        let (several, others) = sets(n_rows, row_bytes, T == 1 && F::STREAMS);
+        let (several, others) = sets(n_rows, T == 1 && F::STREAMS);
         for set in several {
             some_rows::<F, T, STREAMS>(rows, row_bytes, set, x, out);
         }

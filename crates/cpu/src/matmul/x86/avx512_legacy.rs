@@ -157,7 +157,7 @@ pub(super) unsafe fn direct<F: Blocks, D: Dot, const T: usize>(
     }
     // SAFETY: lengths are checked above.
     unsafe {
-        let (several, others) = sets(n_rows, n_blocks * F::BYTES, T == 1);
+        let (several, others) = sets(n_rows, T == 1);
         for set in several {
             some_rows::<F, T, STREAMS>(rows, n_blocks, set, x, out);
         }

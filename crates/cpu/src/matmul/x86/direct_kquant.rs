@@ -371,7 +371,7 @@ pub(super) unsafe fn direct<F: Blocks, D: Dot, const T: usize>(
     assert!(x.pairs.len() >= T * n_blocks * 8);
     // SAFETY: lengths are checked above.
     unsafe {
-        let (several, others) = sets(n_rows, n_blocks * F::BYTES, T == 1 && F::STREAMS);
+        let (several, others) = sets(n_rows, T == 1 && F::STREAMS);
         for set in several {
             some_rows::<F, D, T, STREAMS>(rows, n_blocks, set, x, out);
         }

@@ -4,8 +4,6 @@ use crate::simd::x86::{follow, several_streams};
 
 /// Rows at a time.
 pub(super) const STREAMS: usize = 8;
-/// Bytes of rows that are read so: beginning and ending shorter ones together takes what it gains.
-const LONG: usize = 1 << 10;
 
 /// Rows `first`, `first + step` and so on.
 #[derive(Clone, Copy)]
@@ -19,10 +17,9 @@ pub(super) struct Set {
 #[inline(always)]
 pub(super) fn sets(
     n_rows: usize,
-    row_bytes: usize,
     can: bool,
 ) -> (impl Iterator<Item = Set>, impl Iterator<Item = Set>) {
-    let step = if can && row_bytes >= LONG && several_streams() { n_rows / STREAMS } else { 0 };
+    let step = if can && several_streams() { n_rows / STREAMS } else { 0 };
     let sets = (0..step).map(move |first| Set { first, step });
     let others = (step * STREAMS..n_rows).map(|first| Set { first, step: 0 });
     (sets, others)
