@@ -2,7 +2,7 @@
 
 use super::formats::{FloatFormat, Portable};
 use super::kernels::{DIRECT_ROWS, Floats, Strip};
-use crate::simd::Simd;
+use crate::simd::{STREAMS, Simd};
 
 /// Vectors per step.
 const VECTORS: usize = 4;
@@ -10,8 +10,6 @@ const VECTORS: usize = 4;
 /// are more bytes than the weights: each is loaded once for all. Else, a single stream is faster, but for
 /// processors of [several streams](Simd::several_streams).
 const ROWS: usize = 4;
-/// Rows that these take together.
-const STREAMS: usize = 8;
 /// Values of a wide column, measured.
 const WIDE: usize = 5 << 10;
 

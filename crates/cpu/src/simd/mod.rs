@@ -14,6 +14,9 @@ pub use math::{exp, expm1, sigmoid, softplus, tanh};
 
 use crate::isa::Isa;
 
+/// Rows that are read side by side where [several streams](Simd::several_streams) are faster.
+pub const STREAMS: usize = 8;
+
 /// Vector operations. A value of an implementing type proves that the processor has them.
 pub trait Simd: Copy {
     /// A vector of [`Self::LANES`] values.

@@ -1,9 +1,7 @@
 //! Rows that direct kernels read side by side, each a stream of its own.
 
+pub(super) use crate::simd::STREAMS;
 use crate::simd::x86::{follow, several_streams};
-
-/// Rows at a time.
-pub(super) const STREAMS: usize = 8;
 
 /// Rows `first`, `first + step` and so on.
 #[derive(Clone, Copy)]

@@ -40,10 +40,7 @@ impl WholeByColumns for Q2K {
         // SAFETY: as asked.
         unsafe {
             let groups = rows.quad(0);
-            let scales: [L::Words; 16] = from_fn(|g| {
-                let scale = l.and(l.shr(groups[g / 4], g as u32 % 4 * 8), l.splat(15));
-                l.or(scale, l.shl(scale, 16))
-            });
+            let scales = sixteen_doubled(l, groups, 15);
             // Products are at most 45, so no byte carries.
             bit_pairs(rows, 16, out, |i, codes| l.mul16(codes, scales[i / 4]));
             let both = rows.word(80);
@@ -85,11 +82,7 @@ impl WholeByColumns for Q3K {
         let l = rows.lanes;
         // SAFETY: as asked.
         unsafe {
-            let groups = sixteen_six_bit(rows);
-            let scales: [L::Words; 16] = from_fn(|g| {
-                let scale = l.and(l.shr(groups[g / 4], g as u32 % 4 * 8), l.splat(0xff));
-                l.or(scale, l.shl(scale, 16))
-            });
+            let scales = sixteen_doubled(l, sixteen_six_bit(rows), 0xff);
             // `(scale - 32) · (code - 4)` is -124 to 128. Its negative plus 128 is `(32 - scale) · code
             // + 4 · scale`, and right for two bytes at once, whatever carries meanwhile.
             let factors: [L::Words; 16] = from_fn(|g| l.sub16(l.splat(0x0020_0020), scales[g]));
@@ -250,6 +243,15 @@ unsafe fn sixteen_six_bit<L: Lanes>(rows: Rows<L>) -> [L::Words; 4] {
         let low = l.and(l.shr(low[i % 2], i as u32 / 2 * 4), l.splat(NIBBLES));
         let high = l.and(l.shr(high, 2 * i as u32), l.splat(PAIRS));
         l.or(low, l.shl(high, 4))
+    })
+}
+
+/// The masked bytes of four words, each in both 16-bit halves of a word of its own.
+#[inline(always)]
+fn sixteen_doubled<L: Lanes>(l: L, bytes: [L::Words; 4], mask: u32) -> [L::Words; 16] {
+    from_fn(|i| {
+        let byte = l.and(l.shr(bytes[i / 4], i as u32 % 4 * 8), l.splat(mask));
+        l.or(byte, l.shl(byte, 16))
     })
 }
 
